@@ -1,0 +1,1 @@
+"""The recipes' YAML files, importable so that an installed `tasnet` finds them."""

@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+"""Evaluate the best checkpoint of a training run and write its report anew.
+
+> python recipes/evaluate.py results/wsj0mix/1234
+> python recipes/evaluate.py hparams/wsj0mix.yaml --data_folder /corpora/wsj0-mix/2speakers
+"""
+
+import sys
+
+from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.experiment import run
+
+if __name__ == "__main__":
+    with one_line_errors("evaluate.py"):
+        run(sys.argv[1:], evaluate_only=True)

@@ -1,0 +1,17 @@
+#!/usr/bin/env python3
+"""Train a separator on any corpus, evaluate it and write its report.
+
+> python recipes/train.py hparams/wsj0mix.yaml --data_folder /corpora/wsj0-mix/2speakers
+> torchrun --nproc_per_node=2 recipes/train.py hparams/wsj0mix.yaml --data_folder ...
+
+Any key of the YAML file can be given on the command line, as can the toolkit's run options.
+"""
+
+import sys
+
+from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.experiment import run
+
+if __name__ == "__main__":
+    with one_line_errors("train.py"):
+        run(sys.argv[1:])

@@ -1,0 +1,60 @@
+"""Install speechbrain-tasnet: ``pip install .`` or, to work on it, ``make test``."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init__.py").read_text())[1]
+
+DEMO = ["espeakng-loader>=0.2.4"]
+EXPORT = ["onnx>=1.16", "onnxruntime>=1.19", "safetensors>=0.4"]
+QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
+TEST = [*DEMO, *QUALITY, "build>=1.2", "mir_eval>=0.8,<0.9", "pytest>=8", "ruff>=0.12", "setuptools>=77"]
+
+setup(
+    name="speechbrain-tasnet",
+    version=VERSION,
+    description="Conv-TasNet for SpeechBrain: speech separation exactly as in the paper",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=[
+        "speechbrain_tasnet",
+        "speechbrain_tasnet.data",
+        "speechbrain_tasnet.hparams",
+        "speechbrain_tasnet.ops",
+    ],
+    # The YAML files stand at the top of the checkout, where a recipe reader looks for them,
+    # and travel inside the package, where the installed command line finds them.
+    package_dir={"speechbrain_tasnet.hparams": "hparams"},
+    package_data={
+        "speechbrain_tasnet": ["report.html.j2"],
+        "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml"],
+    },
+    entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},
+    install_requires=[
+        "hyperpyyaml>=1.2.2",
+        "jinja2>=3.1",
+        "numpy>=1.26",
+        "pillow>=10",
+        "pyyaml>=6",
+        "ruamel.yaml>=0.17.28",
+        "scipy>=1.11",
+        "soundfile>=0.12.1",
+        "speechbrain>=1.1,<1.2",
+        # torchaudio ends at 2.11, and a newer torch does not import beside it.
+        "torch>=2.7.1,<2.12",
+        "torchaudio>=2.7.1,<2.12",
+        "torchmetrics>=0.11.4",
+        "tqdm>=4.42",
+    ],
+    extras_require={"demo": DEMO, "export": EXPORT, "quality": QUALITY, "test": TEST},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+    ],
+)

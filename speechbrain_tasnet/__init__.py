@@ -1,0 +1,31 @@
+"""Conv-TasNet for SpeechBrain."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# Imported when first asked for, so that `tasnet --help` does not wait for torch.
+_HOME = {
+    "Encoder": "convtasnet",
+    "MaskNet": "convtasnet",
+    "Decoder": "convtasnet",
+    "separate": "convtasnet",
+    "receptive_field": "convtasnet",
+    "latency": "convtasnet",
+    "si_snr": "losses",
+    "pit_si_snr_loss": "losses",
+    "SeparationBrain": "brain",
+    "TasNetSeparation": "pretrained",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'speechbrain_tasnet' has no attribute {name!r}")
+    return getattr(import_module(f"speechbrain_tasnet.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,120 @@
+"""The separation task in SpeechBrain's training loop."""
+
+import logging
+from statistics import fmean
+
+import speechbrain as sb
+import torch
+from speechbrain.nnet.schedulers import update_learning_rate
+from torch import Tensor
+from tqdm import tqdm
+
+from speechbrain_tasnet.convtasnet import separate
+from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.lengths import valid_samples
+from speechbrain_tasnet.losses import pit_si_snr_loss, silent
+
+logger = logging.getLogger(__name__)
+
+
+class SeparationBrain(sb.Brain):
+    """Train, validate and test a separator of any number of sources.
+
+    Batches carry ``id``, ``mixture`` [batch, time] and ``sources`` [batch, time, C]. From the hyperparameters
+    it takes ``epoch_counter``, ``train_logger``, ``loss_threshold``, ``sample_rate``, ``metrics``,
+    ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called after each step of
+    the optimizer, or null). Gradient accumulation, precision, clipping, checkpoints and the patience with
+    non-finite losses are the toolkit's. After `evaluate`, ``evaluator`` holds the score of each utterance.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.num_batches = {}
+
+    def compute_forward(self, batch, stage: sb.Stage) -> Tensor:
+        """Separate a batch: returns the estimates, [batch, time, C]."""
+        mixture, lengths = batch.to(self.device).mixture
+        # Through self.modules, whose wrappers keep the gradients of several processes in step.
+        return separate(self.modules.encoder, self.modules.masknet, self.modules.decoder, mixture, lengths)
+
+    def compute_objectives(self, predictions: Tensor, batch, stage: sb.Stage) -> Tensor:
+        """Return the mean negative SI-SNR of a batch in dB, and keep account of each utterance's."""
+        sources, lengths = batch.sources
+        losses = pit_si_snr_loss(sources, predictions, lengths)
+        self._observe(losses, batch)
+        if stage == sb.Stage.TEST:
+            self._score(predictions, batch)
+        threshold = self.hparams.loss_threshold
+        if stage == sb.Stage.TRAIN and threshold is not None:
+            # What is separated well enough already has nothing left to teach. NaN stays, to be noticed.
+            taught = losses[~(losses <= threshold)]
+            return taught.mean() if len(taught) else 0 * losses.sum()
+        return losses.mean()
+
+    @torch.no_grad()
+    def _observe(self, losses: Tensor, batch) -> None:
+        """Add a batch to the averages of the stage, and show them on its progress bar."""
+        sources, lengths = batch.sources
+        mixture = batch.mixture.data.unsqueeze(2).expand_as(sources)
+        self.losses += losses.tolist()
+        self.improvements += (pit_si_snr_loss(sources, mixture, lengths) - losses).tolist()
+        self.silent_targets += int(silent(sources, lengths).sum())
+        self.bar.set_postfix_str(f"SI-SNRi {fmean(self.improvements):.2f} dB", refresh=False)
+        self.bar.update()
+
+    def _score(self, estimates: Tensor, batch) -> None:
+        """Hand each utterance of a test batch to the evaluator, without its padding."""
+        mixture, lengths = batch.mixture
+        for i, size in enumerate(valid_samples(lengths, mixture.shape[1]).tolist()):
+            self.evaluator.add(batch.id[i], mixture[i, :size], batch.sources.data[i, :size], estimates[i, :size])
+
+    def make_dataloader(self, dataset, stage: sb.Stage, **kwargs):
+        """Make the toolkit's loader, and note its length for the progress bar."""
+        loader = super().make_dataloader(dataset, stage, **kwargs)
+        self.num_batches[stage] = len(loader)
+        return loader
+
+    def on_fit_start(self) -> None:
+        """Recover the last checkpoint, if there is one, and say where training goes on."""
+        super().on_fit_start()
+        epochs = self.hparams.epoch_counter.current
+        if epochs or self.step:
+            logger.info("Resuming after %d complete epochs and %d steps of the next", epochs, self.step)
+
+    def on_fit_batch_end(self, batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
+        """Adjust the learning rate after a step, if the recipe says so."""
+        if should_step and self.hparams.step_scheduler is not None:
+            self.hparams.step_scheduler(self.optimizer)
+
+    def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
+        """Begin the averages and the progress bar of a stage."""
+        self.losses, self.improvements, self.silent_targets = [], [], 0
+        if stage == sb.Stage.TEST:
+            self.evaluator = Evaluator(self.hparams.sample_rate, self.hparams.metrics)
+        self.bar = tqdm(
+            desc=stage.name.lower() if epoch is None else f"epoch {epoch} {stage.name.lower()}",
+            total=self.num_batches.get(stage),
+            initial=self.step,
+            disable=self.noprogressbar or not sb.utils.distributed.if_main_process(),
+            dynamic_ncols=True,
+        )
+
+    def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
+        """Log the stage; after validation adjust the learning rate and save a checkpoint."""
+        self.bar.close()
+        stats = {"si-snr": fmean(self.losses), "si-snr_i": fmean(self.improvements)}
+        if self.silent_targets:
+            stats["silent targets"] = self.silent_targets
+        if stage == sb.Stage.TRAIN:
+            # The toolkit's average survives a kill in mid-epoch, ours has only seen what came after.
+            self.train_stats = stats | {"si-snr": stage_loss}
+        elif stage == sb.Stage.VALID:
+            lr = self.optimizer.param_groups[0]["lr"]
+            if self.hparams.lr_scheduler is not None:
+                _, next_lr = self.hparams.lr_scheduler([self.optimizer], epoch, stats["si-snr"])
+                update_learning_rate(self.optimizer, next_lr)
+            self.hparams.train_logger.log_stats({"epoch": epoch, "lr": lr}, self.train_stats, stats)
+            self.checkpointer.save_and_keep_only(meta=stats, min_keys=["si-snr"])
+        else:
+            epochs = self.hparams.epoch_counter.current
+            self.hparams.train_logger.log_stats({"epoch loaded": epochs}, test_stats=stats)

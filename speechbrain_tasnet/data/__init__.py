@@ -1,0 +1,1 @@
+"""Corpora: from a folder of speech to batches for training."""

@@ -1,0 +1,62 @@
+"""Work spread over processes, with a progress bar."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from tqdm import tqdm
+
+from speechbrain_tasnet.errors import InputError
+
+
+def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label: str) -> list:
+    """Map a function over tasks in several processes, in order, with a progress bar on a terminal.
+
+    Parameters
+    ----------
+    function : callable
+        Importable function of one task.
+    tasks : iterable
+        Picklable tasks.
+    workers : int, optional
+        Number of processes; by default one a core.
+    label : str
+        Text before the bar.
+
+    Returns
+    -------
+    list
+        The function's values, in the order of the tasks.
+
+    Raises
+    ------
+    InputError
+        One of the processes was killed. What the function raises is passed on.
+
+    Examples
+    --------
+    >>> in_parallel(abs, [1, -2, 3], workers=1, label="abs")
+    [1, 2, 3]
+    """
+    tasks = list(tasks)
+    workers = min(workers or os.cpu_count() or 1, len(tasks))
+    bar = {"total": len(tasks), "desc": label, "disable": None}
+    if workers <= 1:
+        return [function(task) for task in tqdm(tasks, **bar)]
+    pool = ProcessPoolExecutor(workers, initializer=_leave_interrupt_to_parent)
+    try:
+        # Larger chunks would gain no speed, and an interrupt waits for the chunks in hand.
+        chunk = max(1, min(8, len(tasks) // (4 * workers)))
+        return list(tqdm(pool.map(function, tasks, chunksize=chunk), **bar))
+    except BrokenProcessPool:
+        raise InputError(f"{label}: a process was killed, for want of memory perhaps; try fewer workers") from None
+    finally:
+        # Waits for the workers, so that none writes on after its folder is cleared away.
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupt_to_parent() -> None:
+    """Let Ctrl-C stop the parent alone, which then ends its workers in good order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

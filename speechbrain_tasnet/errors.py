@@ -1,0 +1,52 @@
+"""One kind of error for whatever the user can mend, and one way to show it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class InputError(ValueError):
+    """Something that came from outside is wrong: a file, a folder, an option, a configuration value.
+
+    The message is one line that names the value, what was expected and the way out.
+    """
+
+
+@contextmanager
+def one_line_errors(program: str) -> Iterator[None]:
+    """Turn an `InputError` into one line on standard error and exit status 2.
+
+    Any other exception is a defect of ours and keeps its traceback.
+
+    Parameters
+    ----------
+    program : str
+        Name to print before the message.
+    """
+    try:
+        yield
+    except InputError as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def whole_number(name: str, value: object, minimum: int = 1) -> int:
+    """Check a size or a count from a configuration.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in the message.
+    value : object
+        What the user gave.
+    minimum : int
+        Smallest value allowed.
+
+    Raises
+    ------
+    InputError
+        If it is not an int or too small.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise InputError(f"{name}={value!r}: expected a whole number of at least {minimum}")
+    return value

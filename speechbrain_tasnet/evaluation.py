@@ -1,0 +1,313 @@
+"""Score separated utterances, SI-SNR, SDR, PESQ and STOI, and write them as CSV and JSON."""
+
+import csv
+import io
+import json
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import stdtrit
+from torch import Tensor
+from torchmetrics.functional.audio import signal_distortion_ratio
+
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
+
+METRICS = ("sdr", "pesq", "stoi")
+
+# BSS eval version 3 lets a distortion filter of this many taps pass as part of the target.
+FILTER_LENGTH = 512
+
+# Keeps the equations of a target of a few pure tones solvable, and a perfect estimate at 100 dB instead of
+# infinity; at 60 dB it moves the score by less than 0.001 dB.
+DIAGONAL_LOADING = 1e-10
+
+# What SI-SNR gives an estimate that has nothing of its target, by the toolkit's epsilon.
+LOWEST_DB = -80.0
+
+PESQ_MODES = {8000: "nb", 16000: "wb"}
+
+Row = dict[str, str | float | None]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance to look at and listen to: its place in the ranking, its scores and its audio.
+
+    `mixture` is [time], `targets` and `estimates` are [time, C], the estimates in the order of the targets.
+    """
+
+    rank: str
+    row: Row
+    mixture: Tensor
+    targets: Tensor
+    estimates: Tensor
+
+
+class Evaluator:
+    """Collect the scores of a test set, one utterance at a time, without keeping its audio.
+
+    Every score is the mean over the sources of the utterance. Left out of it are the sources that nothing
+    can be said about: silent targets, and targets that are alone in the mixture, so that there is nothing to
+    remove. An utterance without any other source is listed but not scored.
+
+    Parameters
+    ----------
+    sample_rate : int
+        In Hz.
+    metrics : sequence of str
+        Any of ``sdr`` (BSS eval version 3, with its improvement ``sdr_i``), ``pesq`` and ``stoi``, beside
+        ``si-snr`` and ``si-snr_i``, which are always there. An improvement is over the mixture as estimate.
+
+    Raises
+    ------
+    InputError
+        If a metric is unknown, its package is not installed or it is not defined at this sample rate.
+
+    Example
+    -------
+    >>> sources, noise = torch.randn(8000, 2), torch.randn(8000, 2)
+    >>> evaluator = Evaluator(8000)
+    >>> evaluator.add("a", sources.sum(1), sources, (sources + 0.1 * noise).flip(1))
+    >>> evaluator.summary()["metrics"]["si-snr_i"]["mean"] > 15
+    True
+    """
+
+    def __init__(self, sample_rate: int, metrics: Sequence[str] = ("sdr",)) -> None:
+        _check_metrics(metrics, sample_rate)
+        self.sample_rate = sample_rate
+        self._metrics = [name for name in METRICS if name in metrics]
+        self._rows: dict[str, Row] = {}
+        self._silent_targets = 0
+        self._lone_targets = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the scores, in the toolkit's order."""
+        sdr = ["sdr", "sdr_i"] if "sdr" in self._metrics else []
+        return [*sdr, "si-snr", "si-snr_i", *(name for name in self._metrics if name != "sdr")]
+
+    @property
+    def rows(self) -> list[Row]:
+        """One row an utterance, sorted by id: the scores (None where undefined), duration in s, sources."""
+        return [self._rows[utterance_id] for utterance_id in sorted(self._rows)]
+
+    def add(self, utterance_id: str, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
+        """Score one utterance.
+
+        Parameters
+        ----------
+        utterance_id : str
+            Unique in the test set.
+        mixture : Tensor
+            [time], without padding.
+        targets, estimates : Tensor
+            [time, C] each; the estimates in any order.
+
+        Raises
+        ------
+        InputError
+            If the id was there before, or a sample is not finite.
+        ValueError
+            If the shapes do not fit.
+        """
+        mixture, targets, estimates = (x.detach().cpu().double() for x in (mixture, targets, estimates))
+        if utterance_id in self._rows:
+            raise InputError(f"utterance {utterance_id!r} is there twice: expected unique ids in the manifest")
+        if targets.shape != estimates.shape or mixture.shape != targets.shape[:1]:
+            shapes = ", ".join(str(list(x.shape)) for x in (mixture, targets, estimates))
+            raise ValueError(f"shapes {shapes}: expected mixture [time], targets and estimates [time, C]")
+        for name, signal in (("mixture", mixture), ("targets", targets), ("estimates", estimates)):
+            if not signal.isfinite().all():
+                raise InputError(
+                    f"utterance {utterance_id!r} has {name} with NaN or infinity: expected finite samples; "
+                    "mend the audio, or if only estimates are so, evaluate an earlier checkpoint"
+                )
+        mixtures = mixture.unsqueeze(1).expand_as(targets)
+        is_silent = silent(targets[None])[0]
+        is_alone = ~is_silent & silent((mixtures - targets)[None])[0]
+        self._silent_targets += int(is_silent.sum())
+        self._lone_targets += int(is_alone.sum())
+        scored = (~is_silent & ~is_alone).nonzero().squeeze(1)
+        row: Row = {"snt_id": utterance_id, **dict.fromkeys(self.columns)}
+        row |= {"duration": len(mixture) / self.sample_rate, "input_si-snr": None}
+        if len(scored):
+            estimates = _in_target_order(targets, estimates)
+            row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
+        self._rows[utterance_id] = row
+
+    def _score(self, mixtures: Tensor, targets: Tensor, estimates: Tensor, sources: list[int]) -> Row:
+        """Scores of the utterance and, as ``si-snr_s1`` and ``si-snr_i_s1``, those of its sources."""
+        values = {"si-snr": si_snr(targets[None], estimates[None])[0]}
+        before = si_snr(targets[None], mixtures[None])[0]
+        values["si-snr_i"] = values["si-snr"] - before
+        if "sdr" in self._metrics:
+            values["sdr"], sdr_before = _sdr(targets, torch.stack([estimates, mixtures]))
+            values["sdr_i"] = values["sdr"] - sdr_before
+        pairs = list(zip(targets.T.numpy(), estimates.T.numpy(), strict=True))
+        for name, quality in (("pesq", _pesq), ("stoi", _stoi)):
+            if name in self._metrics:
+                values[name] = torch.tensor([quality(*pair, self.sample_rate) for pair in pairs]).double()
+        row: Row = {name: _finite_mean(values[name]) for name in self.columns}
+        row["input_si-snr"] = before.mean().item()
+        for place, source in enumerate(sources):
+            row |= {f"{name}_s{source + 1}": values[name][place].item() for name in ("si-snr", "si-snr_i")}
+        return row
+
+    def summary(self) -> dict:
+        """Summarise the scores of all utterances.
+
+        Returns
+        -------
+        dict
+            ``metrics`` maps each score to its ``mean``, ``ci95`` (low and high end of the 95 % confidence
+            interval of the mean, from Student's t distribution over the utterances, None below two of
+            them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand ``sample_rate``,
+            the number of ``utterances``, the ids ``without_score``, those ``not_improved`` (SI-SNR
+            improvement at or below 0 dB, worst first) and the counts ``silent_targets`` and
+            ``lone_targets``.
+        """
+        rows = self.rows
+        ranked = self._ranked()
+        return {
+            "sample_rate": self.sample_rate,
+            "utterances": len(rows),
+            "metrics": {
+                name: _statistics([row[name] for row in rows if row[name] is not None]) for name in self.columns
+            },
+            "without_score": [row["snt_id"] for row in rows if row["si-snr"] is None],
+            "not_improved": [row["snt_id"] for row in ranked if row["si-snr_i"] <= 0],
+            "silent_targets": self._silent_targets,
+            "lone_targets": self._lone_targets,
+        }
+
+    def examples(self, separate_again: Callable[[str], tuple[Tensor, Tensor, Tensor]]) -> list[Example]:
+        """Fetch the best, the median and the worst utterance by SI-SNR improvement.
+
+        Parameters
+        ----------
+        separate_again : callable
+            Takes an utterance id and returns mixture [time], targets [time, C] and estimates [time, C], the
+            latter in any order: computing three utterances twice is cheaper than keeping all their audio.
+
+        Returns
+        -------
+        list of Example
+            Best, median, worst; fewer if fewer utterances have a score.
+        """
+        ranked = self._ranked()
+        if not ranked:
+            return []
+        ranks = {0: "worst", len(ranked) // 2: "median", len(ranked) - 1: "best"}
+        examples = []
+        for place in sorted(ranks, reverse=True):
+            mixture, targets, estimates = (x.detach().cpu() for x in separate_again(ranked[place]["snt_id"]))
+            estimates = _in_target_order(targets, estimates)
+            examples.append(Example(ranks[place], ranked[place], mixture, targets, estimates))
+        return examples
+
+    def write(self, folder: str | Path) -> None:
+        """Write ``test_results.csv``, one row an utterance, and ``test_results.json``, the summary.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if it is not there. Each file is replaced whole or not at all.
+        """
+        rows = self.rows
+        common = ["snt_id", *self.columns, "duration", "input_si-snr"]
+        columns = dict.fromkeys([*common, *(name for row in rows for name in row)])
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+        write_text(Path(folder) / "test_results.csv", table.getvalue())
+        summary = json.dumps(self.summary(), indent=2, allow_nan=False)
+        write_text(Path(folder) / "test_results.json", summary + "\n")
+
+    def _ranked(self) -> list[Row]:
+        """Rows with a score, worst first."""
+        return sorted((row for row in self.rows if row["si-snr_i"] is not None), key=lambda r: r["si-snr_i"])
+
+
+def _check_metrics(metrics: Sequence[str], sample_rate: int) -> None:
+    """Refuse before the first utterance what would fail at it."""
+    for name in metrics:
+        if name not in METRICS:
+            raise InputError(f"metric {name!r} is unknown: choose from {', '.join(METRICS)}")
+    if "pesq" in metrics and sample_rate not in PESQ_MODES:
+        raise InputError(f"pesq at {sample_rate} Hz is not defined: use 8000 or 16000 Hz, or leave it out")
+    for name, package in (("pesq", "pesq"), ("stoi", "pystoi")):
+        if name in metrics:
+            try:
+                __import__(package)
+            except ImportError:
+                raise InputError(
+                    f"metric {name!r} needs the package {package}: pip install 'speechbrain-tasnet[quality]'"
+                ) from None
+
+
+def _in_target_order(targets: Tensor, estimates: Tensor) -> Tensor:
+    """[time, C] twice -> the estimates [time, C] under their best permutation."""
+    return reorder(estimates[None], best_permutation(targets[None], estimates[None]))[0]
+
+
+def _sdr(targets: Tensor, estimates: Tensor) -> Tensor:
+    """Targets [time, C] and estimates [..., time, C] -> SDR [..., C] in dB."""
+    # Zeros behind the end change no correlation, and with fewer samples than taps some would be missing.
+    missing = max(0, FILTER_LENGTH - targets.shape[0])
+    estimates = torch.nn.functional.pad(estimates.transpose(-1, -2), (0, missing))
+    targets = torch.nn.functional.pad(targets.T, (0, missing)).expand_as(estimates)
+    sdr = signal_distortion_ratio(estimates, targets, filter_length=FILTER_LENGTH, load_diag=DIAGONAL_LOADING)
+    return sdr.clamp(min=LOWEST_DB)
+
+
+def _pesq(target: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+    """PESQ as MOS-LQO; NaN below a quarter of a second, where there is no speech or no estimate."""
+    from pesq import PesqError, pesq
+
+    try:
+        return pesq(sample_rate, target, estimate, PESQ_MODES[sample_rate])
+    except (PesqError, ValueError):
+        return math.nan
+
+
+def _stoi(target: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+    """STOI; NaN if the target has less than 0.4 s of speech, where pystoi warns and returns 1e-5."""
+    from pystoi import stoi
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(stoi(target, estimate, sample_rate))
+        except (RuntimeWarning, ValueError):
+            return math.nan
+
+
+def _finite_mean(values: Tensor) -> float | None:
+    values = values[values.isfinite()]
+    return values.mean().item() if len(values) else None
+
+
+def _statistics(values: list[float]) -> dict:
+    """Mean and its confidence interval, median, standard deviation, extremes and count."""
+    count = len(values)
+    if not count:
+        return dict.fromkeys(("mean", "ci95", "median", "std", "min", "max")) | {"count": 0}
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1)) if count > 1 else None
+    ci95 = None
+    if std is not None:
+        half = float(stdtrit(count - 1, 0.975)) * std / math.sqrt(count)
+        ci95 = [mean - half, mean + half]
+    median, low, high = float(np.median(values)), min(values), max(values)
+    return {"mean": mean, "ci95": ci95, "median": median, "std": std, "min": low, "max": high, "count": count}
+
+
+def _cell(value: str | float | None) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else value or ""

@@ -1,0 +1,135 @@
+"""A whole experiment: prepare the corpus, train, evaluate, report. What the recipes call."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+
+from speechbrain_tasnet import configuration
+from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet.convtasnet import receptive_field
+from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.pretrained import PRETRAINED, save_pretrained
+from speechbrain_tasnet.report import write_report
+
+
+def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
+    """Run an experiment, in the order of the toolkit's own scripts.
+
+    Started again, it resumes from its last checkpoint.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        As `configuration.load` takes it.
+    evaluate_only : bool
+        Evaluate the best checkpoint and leave the training out.
+
+    Returns
+    -------
+    Path
+        The output folder. It holds ``test_results.csv``, ``test_results.json``, ``report.html`` and, in
+        ``pretrained``, the best checkpoint as `TasNetSeparation` loads it.
+
+    Raises
+    ------
+    InputError
+        A file, a folder or a value is not as it should be.
+    """
+    hparams_file, run_opts, hparams, overrides = configuration.load(argv)
+    if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
+        raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
+    # A metric that cannot be had is said now, not after the training.
+    Evaluator(hparams["sample_rate"], hparams["metrics"])
+    ddp_init_group(run_opts)
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    run_on_main(hparams["prepare"])
+    for scheduler in ("lr_scheduler", "step_scheduler"):
+        if hparams[scheduler] is not None:
+            hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
+    brain = SeparationBrain(hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"])
+    if not evaluate_only:
+        # The Brain shows a progress bar of its own, with the SI-SNR improvement on it.
+        brain.fit(
+            hparams["epoch_counter"],
+            _dataset(hparams, "train_data", segment=hparams["segment"], speeds=hparams["speeds"]),
+            _dataset(hparams, "valid_data"),
+            progressbar=False,
+            train_loader_kwargs=hparams["dataloader_opts"],
+            valid_loader_kwargs=hparams["valid_dataloader_opts"],
+        )
+    test = _dataset(hparams, "test_data")
+    brain.evaluate(test, min_key="si-snr", progressbar=False, test_loader_kwargs=hparams["valid_dataloader_opts"])
+    if if_main_process():
+        command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
+        _write_results(brain, hparams, test, shlex.join(command))
+    return Path(hparams["output_folder"])
+
+
+def _dataset(hparams: dict, manifest: str, **cut) -> DynamicItemDataset:
+    """Make the dataset of one manifest."""
+    return make_dataset(
+        hparams[manifest], hparams["data_folder"], hparams["num_spks"], hparams["sample_rate"], **cut
+    )
+
+
+def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDataset, command: str) -> None:
+    """Write the scores, the separator and the report of a finished run."""
+    folder = Path(hparams["output_folder"])
+    brain.evaluator.write(folder)
+    modules = hparams["modules"]  # the Brain may hold them in wrappers for distributed training
+    save_pretrained(folder / PRETRAINED, modules, hparams["sample_rate"])
+
+    def separate_again(utterance_id: str):
+        item = test[test.data_ids.index(utterance_id)]
+        batch = sb.dataio.batch.PaddedBatch([item])
+        with torch.no_grad():
+            estimates = brain.compute_forward(batch, sb.Stage.TEST)
+        return item["mixture"], item["sources"], estimates[0]
+
+    seen = receptive_field(modules["encoder"], modules["masknet"], hparams["sample_rate"])
+    config = modules["encoder"].config | modules["masknet"].config
+    write_report(
+        folder / "report.html",
+        title=hparams["experiment_name"],
+        voices=hparams["test_voices"],
+        facts={
+            "Command": command,
+            "Test corpus": hparams["data_folder"],
+            "Network": ", ".join(f"{name} {value}" for name, value in config.items()),
+            "Parameters": f"{sum(p.numel() for module in modules.values() for p in module.parameters()):,}",
+            "Receptive field": f"{seen.seconds:.2f} s",
+            "Epochs": hparams["epoch_counter"].current,
+        },
+        summary=brain.evaluator.summary(),
+        rows=brain.evaluator.rows,
+        curve=learning_curve(hparams["train_log"]),
+        examples=brain.evaluator.examples(separate_again),
+    )
+
+
+def learning_curve(train_log: Path | str) -> list[dict[str, float]]:
+    """Read what the toolkit's train logger wrote.
+
+    Parameters
+    ----------
+    train_log : path-like
+        Its file; may be missing.
+
+    Returns
+    -------
+    list of dict
+        One an epoch: ``epoch``, and the mean SI-SNR in dB of ``train`` and ``valid``.
+    """
+    path = Path(train_log)
+    pattern = re.compile(r"epoch: (\d+), .*train si-snr: ([^,\s]+).*valid si-snr: ([^,\s]+)")
+    found = pattern.findall(path.read_text(encoding="utf-8")) if path.exists() else []
+    epochs = {int(epoch): (-float(train), -float(valid)) for epoch, train, valid in found}
+    return [{"epoch": epoch, "train": train, "valid": valid} for epoch, (train, valid) in epochs.items()]

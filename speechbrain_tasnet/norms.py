@@ -1,0 +1,108 @@
+"""Global, cumulative and channelwise layer norm, and the names by which a configuration asks for them."""
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_tasnet import ops
+from speechbrain_tasnet.errors import InputError
+
+
+class LayerNorm(nn.Module):
+    """What the three norms share: a gain and a bias for each channel.
+
+    Parameters
+    ----------
+    channels : int
+        Size of the last axis of the input.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+
+class GlobalLayerNorm(LayerNorm):
+    """Normalise over all channels and all frames: the paper's gLN. Sees the future.
+
+    Example
+    -------
+    >>> GlobalLayerNorm(8)(torch.randn(2, 50, 8)).shape
+    torch.Size([2, 50, 8])
+    """
+
+    causal = False
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Normalise ``x`` [batch, frames, channels], leaving out frames where ``padding`` is True."""
+        return ops.global_norm(x, self.weight, self.bias, padding)
+
+
+class CumulativeLayerNorm(LayerNorm):
+    """Normalise each frame over all channels of all frames so far: the paper's cLN.
+
+    Example
+    -------
+    >>> CumulativeLayerNorm(8)(torch.randn(2, 50, 8)).shape
+    torch.Size([2, 50, 8])
+    """
+
+    causal = True
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Normalise ``x`` [batch, frames, channels]; padding comes later, so it has no influence."""
+        return ops.cumulative_norm(x, self.weight, self.bias)
+
+
+class ChannelwiseLayerNorm(LayerNorm):
+    """Normalise each frame over its own channels: what SpeechBrain and Asteroid call cLN.
+
+    Example
+    -------
+    >>> ChannelwiseLayerNorm(8)(torch.randn(2, 50, 8)).shape
+    torch.Size([2, 50, 8])
+    """
+
+    causal = True
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Normalise ``x`` [batch, frames, channels]; frames do not touch, so padding has no influence."""
+        return ops.channelwise_norm(x, self.weight, self.bias)
+
+
+NORMS = {
+    "global": GlobalLayerNorm,
+    "gLN": GlobalLayerNorm,
+    "cumulative": CumulativeLayerNorm,
+    "channelwise": ChannelwiseLayerNorm,
+}
+
+
+def find_norm(name: str, causal: bool) -> type[LayerNorm]:
+    """Look up a norm by its name in a configuration.
+
+    Parameters
+    ----------
+    name : str
+        ``global`` (or ``gLN``), ``cumulative`` or ``channelwise``.
+    causal : bool
+        Whether the network must not see the future.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or ambiguous, or the norm would leak the future into a causal network.
+    """
+    if name == "cLN":
+        raise InputError(
+            "norm='cLN' is ambiguous: the paper means 'cumulative' by it, SpeechBrain and Asteroid mean "
+            "'channelwise'; say which"
+        )
+    if name not in NORMS:
+        raise InputError(f"norm={name!r}: expected 'global', 'cumulative' or 'channelwise'")
+    if causal and not NORMS[name].causal:
+        raise InputError(
+            f"causal=True with norm={name!r} would see the future, for it averages over the whole utterance; "
+            "use norm='cumulative' (the paper's) or 'channelwise'"
+        )
+    return NORMS[name]

@@ -1,0 +1,198 @@
+"""The network's mathematics, written to be read: any faster path must equal it.
+
+Everything is channels last, [batch, frames, channels]: a 1x1 convolution is then a plain matrix product and
+a shift in time a shift of rows. ``padding`` is [batch, frames, 1] of bool, True behind the end of a shorter
+item, or None when all items are of one length.
+"""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+# Added to the variance inside the square root, as the authors' code does.
+EPS = 1e-8
+
+
+def encode(signal: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Take the inner products of overlapping frames with the basis signals (the paper's w = xU, eq. 2).
+
+    Parameters
+    ----------
+    signal : Tensor
+        [batch, time].
+    weight : Tensor
+        [N, 1, L], the basis signals.
+    stride : int
+        Samples from one frame to the next.
+
+    Returns
+    -------
+    Tensor
+        [batch, frames, N].
+
+    Example
+    -------
+    >>> encode(torch.randn(2, 32), torch.randn(5, 1, 8), stride=4).shape
+    torch.Size([2, 7, 5])
+    """
+    return F.linear(signal.unfold(1, weight.shape[2], stride), weight.squeeze(1))
+
+
+def decode(frames: Tensor, weight: Tensor) -> Tensor:
+    """Weight the basis signals and add them up where frames overlap by half (the paper's s = dV, eq. 5).
+
+    Parameters
+    ----------
+    frames : Tensor
+        [..., frames, N].
+    weight : Tensor
+        [N, 1, L], the basis signals; L even.
+
+    Returns
+    -------
+    Tensor
+        [..., (frames + 1) * L / 2].
+
+    Example
+    -------
+    >>> decode(torch.randn(3, 2, 7, 5), torch.randn(5, 1, 8)).shape
+    torch.Size([3, 2, 32])
+    """
+    first, second = (frames @ weight.squeeze(1)).chunk(2, dim=-1)  # [..., frames, L / 2] each
+    return (F.pad(first, (0, 0, 0, 1)) + F.pad(second, (0, 0, 1, 0))).flatten(-2)
+
+
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    """Keep what is positive and scale what is negative by one learned slope (the paper's eq. 15).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    weight : Tensor
+        [1], the slope.
+
+    Returns
+    -------
+    Tensor
+        Shape of `x`.
+
+    Example
+    -------
+    >>> prelu(torch.tensor([-2.0, 0, 2]), torch.tensor([0.25]))
+    tensor([-0.5000,  0.0000,  2.0000])
+    """
+    return F.prelu(x, weight)
+
+
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, causal: bool) -> Tensor:
+    """Convolve each channel in time with its own dilated kernel, zero-padded to the same number of frames.
+
+    Parameters
+    ----------
+    x : Tensor
+        [batch, frames, channels].
+    weight : Tensor
+        [channels, 1, P].
+    bias : Tensor
+        [channels].
+    dilation : int
+        Frames between taps.
+    causal : bool
+        Whether all taps lie at or before the frame they are for, or around it.
+
+    Returns
+    -------
+    Tensor
+        [batch, frames, channels].
+
+    Example
+    -------
+    >>> x = torch.tensor([1.0, 2, 3, 4]).reshape(1, 4, 1)
+    >>> depthwise(x, torch.tensor([[[1.0, 10]]]), torch.zeros(1), dilation=2, causal=True).flatten()
+    tensor([10., 20., 31., 42.])
+    """
+    frames, taps = x.shape[1], weight.shape[2]
+    reach = (taps - 1) * dilation
+    left = reach if causal else reach // 2
+    padded = F.pad(x, (0, 0, left, reach - left))
+    y = bias
+    for tap in range(taps):
+        y = torch.addcmul(y, padded[:, tap * dilation : tap * dilation + frames], weight[:, 0, tap])
+    return y
+
+
+def global_norm(x: Tensor, weight: Tensor, bias: Tensor, padding: Tensor | None = None) -> Tensor:
+    """Normalise over all channels and frames (the paper's gLN, eq. 16).
+
+    Parameters
+    ----------
+    x : Tensor
+        [batch, frames, channels].
+    weight, bias : Tensor
+        [channels], the paper's gamma and beta.
+    padding : Tensor, optional
+        [batch, frames, 1] of bool: frames that do not count.
+
+    Returns
+    -------
+    Tensor
+        [batch, frames, channels]; what it holds on padding is undefined.
+    """
+    x = x.float() if x.dtype != torch.float64 else x
+    if padding is None:
+        return torch.addcmul(bias, F.layer_norm(x, x.shape[1:], eps=EPS), weight)
+    count = (~padding).sum(1, keepdim=True) * x.shape[2]
+    mean = x.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count
+    centred = (x - mean).masked_fill(padding, 0)
+    variance = centred.square().sum((1, 2), keepdim=True) / count
+    return torch.addcmul(bias, centred * (variance + EPS).rsqrt(), weight)
+
+
+def cumulative_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalise each frame over all channels of all frames so far (the paper's cLN, eq. 17).
+
+    The variance so far is put together from the frames' own variances and the scatter of their means
+    (Chan et al., 1979), summed in float64: differences of large sums would lose it where the mean is large.
+
+    Parameters
+    ----------
+    x : Tensor
+        [batch, frames, channels].
+    weight, bias : Tensor
+        [channels].
+
+    Returns
+    -------
+    Tensor
+        [batch, frames, channels].
+    """
+    x = x.float() if x.dtype != torch.float64 else x
+    variance, mean = torch.var_mean(x, dim=2, unbiased=False)  # of each frame: [batch, frames]
+    variance, mean = variance.double(), mean.double()
+    seen = torch.arange(1, x.shape[1] + 1, device=x.device)
+    mean_so_far = mean.cumsum(1) / seen
+    mean_before = F.pad(mean_so_far, (1, -1))
+    scatter = (mean - mean_before) * (mean - mean_so_far)  # what a frame adds to the scatter of the means
+    variance_so_far = (variance + scatter).cumsum(1) / seen
+    rstd = (variance_so_far + EPS).rsqrt()
+    normalised = (x - mean_so_far.to(x.dtype).unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
+    return torch.addcmul(bias, normalised, weight)
+
+
+def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalise each frame over its channels, as SpeechBrain's and Asteroid's "cLN" does.
+
+    Parameters
+    ----------
+    x : Tensor
+        [batch, frames, channels].
+    weight, bias : Tensor
+        [channels].
+
+    Returns
+    -------
+    Tensor
+        [batch, frames, channels].
+    """
+    return F.layer_norm(x, x.shape[2:], weight, bias, eps=EPS)

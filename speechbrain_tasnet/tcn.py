@@ -1,0 +1,175 @@
+"""The temporal convolutional network between bottleneck and masks (section II-C of the paper).
+
+Data is [batch, frames, channels] throughout.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_tasnet import ops
+from speechbrain_tasnet.norms import find_norm
+
+
+class DepthwiseConv(nn.Module):
+    """Dilated convolution of each channel with its own kernel, as many frames out as in.
+
+    Parameters
+    ----------
+    channels : int
+        Channels in and out.
+    kernel_size : int
+        Taps of each kernel.
+    dilation : int
+        Frames between taps.
+    causal : bool
+        Whether the padding lies wholly on the left.
+
+    Example
+    -------
+    >>> DepthwiseConv(8, kernel_size=3, dilation=4, causal=False)(torch.randn(2, 50, 8)).shape
+    torch.Size([2, 50, 8])
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int, causal: bool):
+        super().__init__()
+        self.dilation = dilation
+        self.causal = causal
+        bound = 1 / math.sqrt(kernel_size)  # as nn.Conv1d would draw them
+        self.weight = nn.Parameter(torch.empty(channels, 1, kernel_size).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``x`` [batch, frames, channels]; zeros stand before its start and after its end."""
+        return ops.depthwise(x, self.weight, self.bias, self.dilation, self.causal)
+
+
+class PReLU(nn.PReLU):
+    """One learned slope for what is negative, all channels together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to ``x`` of any shape."""
+        return ops.prelu(x, self.weight)
+
+
+class ConvBlock(nn.Module):
+    """1x1 - PReLU - norm - depthwise - PReLU - norm, then one 1x1 each for the residual and the skip path.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the residual path, the paper's B.
+    hidden_channels : int
+        Channels inside the block, the paper's H.
+    skip_channels : int
+        Channels of the skip path, the paper's Sc; 0 for none.
+    kernel_size : int
+        Taps of the depthwise convolution, the paper's P.
+    dilation : int
+        Frames between those taps.
+    norm : str
+        ``global``, ``cumulative`` or ``channelwise``.
+    causal : bool
+        Whether the block must not see the future.
+    residual : bool
+        False in a last block whose residual output nothing reads.
+
+    Example
+    -------
+    >>> block = ConvBlock(8, 16, 4, kernel_size=3, dilation=2, norm="global", causal=False)
+    >>> residual, skip = block(torch.randn(2, 50, 8))
+    >>> residual.shape, skip.shape
+    (torch.Size([2, 50, 8]), torch.Size([2, 50, 4]))
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden_channels: int,
+        skip_channels: int,
+        kernel_size: int,
+        dilation: int,
+        norm: str,
+        causal: bool,
+        residual: bool = True,
+    ):
+        super().__init__()
+        norm_class = find_norm(norm, causal)
+        self.expand = nn.Linear(channels, hidden_channels)
+        self.prelu1 = PReLU()
+        self.norm1 = norm_class(hidden_channels)
+        self.depthwise = DepthwiseConv(hidden_channels, kernel_size, dilation, causal)
+        self.prelu2 = PReLU()
+        self.norm2 = norm_class(hidden_channels)
+        self.residual = nn.Linear(hidden_channels, channels) if residual else None
+        self.skip = nn.Linear(hidden_channels, skip_channels) if skip_channels else None
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+        """Run the block.
+
+        Parameters
+        ----------
+        x : Tensor
+            [batch, frames, channels].
+        padding : Tensor, optional
+            [batch, frames, 1] of bool, True behind the end of a shorter item.
+
+        Returns
+        -------
+        tuple of Tensor or None
+            ``x`` plus the residual output, [batch, frames, channels], and the skip output,
+            [batch, frames, skip_channels]; None for a path that the block does not have.
+        """
+        hidden = self.norm1(self.prelu1(self.expand(x)), padding)
+        if padding is not None:
+            # The convolution must meet the zeros that it would meet behind the item alone.
+            hidden = hidden.masked_fill(padding, 0)
+        hidden = self.norm2(self.prelu2(self.depthwise(hidden)), padding)
+        residual = None if self.residual is None else x + self.residual(hidden)
+        skip = None if self.skip is None else self.skip(hidden)
+        return residual, skip
+
+
+class TemporalConvNet(nn.Module):
+    """R repeats of X blocks with dilations 1, 2, 4, ..., 2^(X-1).
+
+    Its output is the sum of the skip outputs or, without a skip path, the last residual output.
+
+    Parameters
+    ----------
+    B, H, Sc, P, X, R : int
+        The paper's letters: bottleneck channels, hidden channels, skip channels (0 for no skip path),
+        kernel size, blocks in a repeat, repeats.
+    norm : str
+        ``global``, ``cumulative`` or ``channelwise``.
+    causal : bool
+        Whether the network must not see the future.
+
+    Example
+    -------
+    >>> tcn = TemporalConvNet(B=8, H=16, Sc=4, P=3, X=3, R=2, norm="global", causal=False)
+    >>> tcn(torch.randn(2, 50, 8)).shape
+    torch.Size([2, 50, 4])
+    """
+
+    def __init__(self, B: int, H: int, Sc: int, P: int, X: int, R: int, norm: str, causal: bool):
+        super().__init__()
+        self.out_channels = Sc or B
+        dilations = [2**x for _ in range(R) for x in range(X)]
+        self.receptive_field = 1 + (P - 1) * sum(dilations)  # frames
+        self.lookahead = 0 if causal else sum((P - 1) * d - (P - 1) * d // 2 for d in dilations)  # frames
+        last = len(dilations) - 1
+        self.blocks = nn.ModuleList(
+            ConvBlock(B, H, Sc, P, dilation, norm, causal, residual=not (Sc and i == last))
+            for i, dilation in enumerate(dilations)
+        )
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Run all blocks on ``x`` [batch, frames, B]; returns [batch, frames, Sc or B]."""
+        total = None
+        for block in self.blocks:
+            x, skip = block(x, padding)
+            if skip is not None:
+                total = skip if total is None else total + skip
+        return x if total is None else total

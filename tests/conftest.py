@@ -1,0 +1,56 @@
+"""Fixtures that several files share: synthetic speakers and a corpus mixed from them."""
+
+import logging
+import os
+import shlex
+from pathlib import Path
+
+# The tests' tensors are too small to share between threads, which only wait for each other on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from speechbrain_tasnet.data.mixing import make_mixtures
+from speechbrain_tasnet.data.synthetic import synthesize_speech
+from speechbrain_tasnet.experiment import run
+
+# The toolkit logs to the standard output of the test that first ran it, which is closed when the next one runs.
+logging.raiseExceptions = False
+
+
+@pytest.fixture(scope="session")
+def speech_folder(tmp_path_factory) -> Path:
+    """A speech folder at 8000 Hz: 4 train, 3 valid and 3 test speakers with 3 utterances each."""
+    folder = tmp_path_factory.mktemp("speech") / "synthetic"
+    synthesize_speech(folder, num_speakers=(4, 3, 3), utterances=3, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(speech_folder, tmp_path_factory) -> Path:
+    """A two-speaker corpus at 8000 Hz: about 20 s of training, 8 s of validation and 8 s of test mixtures."""
+    folder = tmp_path_factory.mktemp("corpus") / "mix"
+    second = 1 / 3600
+    make_mixtures(
+        speech_folder, folder, hours=20 * second, valid_hours=8 * second, test_hours=8 * second, workers=1
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> list[str]:
+    """The smallest recipe that does everything, as overrides of a packaged YAML file."""
+    return shlex.split(
+        "--N 16 --L 16 --B 8 --H 16 --Sc 8 --X 2 --R 1 --batch_size 2 --segment 0.5 --num_workers 0 "
+        "--noprogressbar --device cpu"
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(corpus, tiny, tmp_path_factory) -> Path:
+    """The output folder of a tiny run of the recipe ``wsj0mix``."""
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    run(
+        ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(folder), "--number_of_epochs", "2", *tiny]
+    )
+    return folder

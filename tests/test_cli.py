@@ -1,0 +1,159 @@
+"""The command line as a person and a script meet it: help, exit codes, one line for every mistake."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from speechbrain_tasnet.cli import main
+
+COMMANDS = ("demo", "mix", "train", "evaluate", "separate")
+
+
+def tasnet(*words) -> int:
+    """Run the command line in this process and return its exit status."""
+    try:
+        main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
+def refused(capsys, *words) -> str:
+    """Run what must be refused; returns its one line."""
+    capsys.readouterr()
+    assert tasnet(*words) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("tasnet: error: ")
+    assert len([line for line in lines if "rror" in line]) == 1
+    return lines[-1]
+
+
+@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in COMMANDS)])
+def test_help(words, capsys):
+    assert tasnet(*words) == 0
+    text = capsys.readouterr().out
+    assert "usage: tasnet" in text
+    if len(words) == 1:
+        assert all(command in text for command in COMMANDS)
+
+
+def test_help_comes_without_torch():
+    code = "import sys\nfrom speechbrain_tasnet.cli import _parser\n_parser()\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["separete"], ["mix"], ["mix", "--speech", ".", "--out", "x", "--hour", "two"]]
+)
+def test_wrong_words_exit_with_2(words, capsys):
+    assert tasnet(*words) == 2
+
+
+def test_mix_then_train_is_one_way(speech_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hours = ["--hours", 6 / 3600, "--valid-hours", 3 / 3600, "--test-hours", 3 / 3600]
+    assert tasnet("mix", "--speech", speech_folder, "--out", "corpus", *hours) == 0
+    assert "tasnet train wsj0mix --data_folder corpus" in capsys.readouterr().out
+    tiny = "--N 8 --B 4 --H 8 --Sc 4 --X 2 --R 1 --segment 0.5 --num_workers 0 --number_of_epochs 1 --device cpu"
+    assert tasnet("train", "wsj0mix", "--data_folder", "corpus", *tiny.split(), "--noprogressbar") == 0
+    assert "report.html" in capsys.readouterr().out
+    assert tasnet("evaluate", "results/wsj0mix/1234", "--noprogressbar") == 0
+
+
+def test_separate(trained, corpus, tmp_path, capsys):
+    mixtures = sorted((corpus / "wav8k/min/tt/mix").glob("*.wav"))[:2]
+    assert tasnet("separate", *mixtures, "--model", trained, "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr().out.split()
+    assert printed == [str(tmp_path / "out" / f"{m.stem}_s{i}.wav") for m in mixtures for i in (1, 2)]
+    for mixture, source in zip(mixtures, printed[::2], strict=True):
+        assert soundfile.info(source).frames == soundfile.info(mixture).frames
+    assert "is there already" in refused(
+        capsys, "separate", mixtures[0], "--model", trained, "--out", tmp_path / "out"
+    )
+
+
+def write_nan(path):
+    soundfile.write(path, np.full(8000, np.nan, np.float32), 8000, "FLOAT")
+
+
+def write_truncated(path):
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 8000), 8000)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+BAD_AUDIO = {
+    "corrupt": lambda path: path.write_bytes(b"RIFF\x10\x00\x00\x00WAVEfmt garbage"),
+    "empty": lambda path: path.write_bytes(b""),
+    "no samples": lambda path: soundfile.write(path, np.zeros(0), 8000),
+    "text": lambda path: path.write_text("this is no audio\n"),
+    "NaN": write_nan,
+    "truncated": write_truncated,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_AUDIO)
+def test_bad_audio_in_the_speech_folder(kind, speech_folder, tmp_path, capsys):
+    speech = shutil.copytree(speech_folder, tmp_path / "speech")
+    for folder in (path for path in speech.iterdir() if path.is_dir()):
+        BAD_AUDIO[kind](min(folder.glob("*.wav")))
+    line = refused(capsys, "mix", "--speech", speech, "--out", tmp_path / "out", "--hours", 0.01)
+    assert str(speech) in line
+    assert {path.name for path in tmp_path.iterdir()} == {"speech"}
+
+
+@pytest.mark.parametrize("kind", BAD_AUDIO)
+def test_bad_audio_to_separate(kind, trained, tmp_path, capsys):
+    BAD_AUDIO[kind](tmp_path / "mix.wav")
+    line = refused(capsys, "separate", tmp_path / "mix.wav", "--model", trained, "--out", tmp_path / "out")
+    assert "mix.wav" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--speech", "nowhere"], "nowhere"),
+        (["--speech", "one_speaker"], "1 speaker"),
+        (["--num-speakers", "1"], "at least"),
+        (["--hours", "0"], "hours"),
+        (["--hours", "-1"], "hours"),
+        (["--rate", "100"], "rate"),
+        (["--out", "full"], "already holds"),
+    ],
+)
+def test_bad_input_to_mix(words, expected, speech_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/precious").write_text("mine")
+    (tmp_path / "one_speaker/anna").mkdir(parents=True)
+    soundfile.write(tmp_path / "one_speaker/anna/hello.wav", np.random.default_rng(0).uniform(-1, 1, 16000), 8000)
+    line = refused(capsys, "mix", "--speech", speech_folder, "--out", "out", "--hours", "0.01", *words)
+    assert expected in line
+    assert {path.name for path in tmp_path.iterdir()} == {"full", "one_speaker"}
+    assert (tmp_path / "full/precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "wsj0mix", "--data_folder", "nowhere"], "data_folder='nowhere'"),
+        (["train", "wsj0mix", "--data_folder", "empty"], "no such folder"),
+        (["train", "wsj0mix"], "PLACEHOLDER"),
+        (["train", "nothing.yaml"], "no such YAML file"),
+        (["train", "typo.yaml"], "typo.yaml"),
+        (["separate", "mix.wav", "--model", "empty"], "holds no separator"),
+    ],
+)
+def test_bad_input_to_the_other_commands(words, expected, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "typo.yaml").write_text("seed: 1\n  batch_size: 2\n")
+    assert expected in refused(capsys, *words)
+
+
+def test_a_missing_mixture(trained, tmp_path, capsys):
+    assert "no such file" in refused(capsys, "separate", tmp_path / "x.wav", "--model", trained)

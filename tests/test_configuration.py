@@ -1,0 +1,103 @@
+"""Recipes: packaged ones load, and every mistake is one line before anything is written."""
+
+from pathlib import Path
+
+import pytest
+
+from speechbrain_tasnet import configuration
+from speechbrain_tasnet.errors import InputError
+
+RECIPES = sorted(configuration.PACKAGED.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_packaged_recipes_load_and_stay_short(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(path.read_text().splitlines()) <= 80
+    found, _, hparams, _ = configuration.load([path.stem, "--data_folder", str(tmp_path)])
+    assert found == path
+    assert hparams["checkpointer"].recoverables["masknet"] is hparams["modules"]["masknet"]
+
+
+def test_overrides_reach_the_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = "wsj0mix --data_folder . --N 64 --L=20 --num_spks 3 --causal True --norm channelwise --precision bf16"
+    _, run_opts, hparams, _ = configuration.load([*words.split(), "--encoder_activation", "relu"])
+    modules = hparams["modules"]
+    assert modules["encoder"].config["L"] == modules["decoder"].config["L"] == 20
+    assert modules["encoder"].config["activation"] == "relu"
+    assert modules["masknet"].config["N"] == 64
+    assert modules["masknet"].config["C"] == 3
+    assert modules["masknet"].config["causal"] is True
+    assert run_opts["precision"] == "bf16"
+
+
+def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, _, hparams, _ = configuration.load(["wsj0mix", "--data_folder", "."])
+    assert sum(p.numel() for m in hparams["modules"].values() for p in m.parameters()) == 4_984_881
+    assert hparams["opt_class"].keywords["lr"] == 0.001
+    assert (hparams["segment"], hparams["number_of_epochs"], hparams["max_grad_norm"]) == (4.0, 100, 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("wsj0mix", "data_folder.*PLACEHOLDER"),
+        ("wsj0mix --data_folder nowhere", "data_folder='nowhere': expected an existing folder"),
+        ("wsj1mix --data_folder .", "no such YAML file.*packaged recipes are: demo, wsj0mix"),
+        ("wsj0mix --data_folder . --leraning_rate 1", "leraning_rate"),
+        ("wsj0mix --data_folder . --batch_size 0", "batch_size=0: expected a whole number of at least 1"),
+        ("wsj0mix --data_folder . --batch_size two", "batch_size='two'"),
+        ("wsj0mix --data_folder . --batch_size 1.5", "batch_size=1.5"),
+        ("wsj0mix --data_folder . --lr -1", "lr=-1"),
+        ("wsj0mix --data_folder . --segment 0", "segment=0"),
+        ("wsj0mix --data_folder . --speeds [1,-1]", "speeds"),
+        ("wsj0mix --data_folder . --num_spks 0", "num_spks=0"),
+        ("wsj0mix --data_folder . --number_of_epochs 0", "number_of_epochs=0"),
+        ("wsj0mix --data_folder . --loss_threshold 30", "loss_threshold=30"),
+        ("wsj0mix --data_folder . --B 0", "B=0: expected a whole number"),
+        ("wsj0mix --data_folder . --L 15", "L=15: expected an even number"),
+        ("wsj0mix --data_folder . --norm cLN", "ambiguous"),
+        ("wsj0mix --data_folder . --causal True", "see the future"),
+        ("wsj0mix --data_folder . --mask_activation sigmiod", "mask_activation='sigmiod'"),
+        ("wsj0mix --data_folder . --metrics [sdri]", "sdri"),
+        ("wsj0mix --data_folder a=b", "splits values at '='"),
+        ("wsj0mix --data_folder . --N [", "wsj0mix.yaml"),
+    ],
+)
+def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as caught:
+        configuration.load(words.split())
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("batch_size: 4", "batch_size 4"), "yaml"),
+        (("!ref <batch_size>", "!ref <bacth_size>"), "bacth_size"),
+        (("convtasnet.yaml", "convtasnte.yaml"), "convtasnte.yaml"),
+        (("torch.optim.Adam", "torch.optim.Adma"), "Adma"),
+        (("lr: 0.001", "learning_rate: 0.001"), "lr"),
+        (("{factor: 0.5", "{fcator: 0.5"), "fcator"),
+    ],
+)
+def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = configuration.PACKAGED / "model"
+    text = (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{model}/")
+    assert change[0] in text
+    Path("mine.yaml").write_text(text.replace(*change))
+    with pytest.raises(InputError, match=message) as caught:
+        configuration.load(["mine.yaml", "--data_folder", "."])
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_file_that_is_no_recipe(tmp_path):
+    (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
+    with pytest.raises(InputError, match=r"list\.yaml"):
+        configuration.load([str(tmp_path / "list.yaml")])

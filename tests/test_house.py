@@ -1,0 +1,68 @@
+"""The house stands as ARCHITECTURE.md draws it: imports run one way, files stay small, every file is named."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "speechbrain_tasnet"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+# A module (or a package, with all in it) and what it must not import.
+MODEL = {"ops", "norms", "tcn", "convtasnet", "brain", "pretrained"}
+FORBIDDEN = {
+    "ops": {"norms", "tcn", "convtasnet", "brain", "losses", "data"},
+    "norms": {"tcn", "convtasnet", "brain", "losses", "data"},
+    "tcn": {"convtasnet", "brain", "losses", "data"},
+    "convtasnet": {"brain", "losses", "data", "experiment", "pretrained", "evaluation"},
+    "losses": MODEL | {"data", "evaluation", "experiment"},
+    "data": MODEL | {"losses", "evaluation", "experiment"},
+    "evaluation": MODEL | {"data", "experiment"},
+    "report": MODEL | {"data", "experiment"},
+    "brain": {"experiment", "configuration", "data", "pretrained", "report"},
+    "pretrained": {"brain", "experiment", "configuration", "losses", "evaluation", "data"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Collect the package's own modules that a file imports anywhere, without the package's name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    prefix = "speechbrain_tasnet."
+    return {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_run_one_way(name):
+    own = name.removeprefix("speechbrain_tasnet").lstrip(".").split(".")[0]
+    reached = {module.split(".")[0] for module in imports(MODULES[name])}
+    assert not reached & FORBIDDEN.get(own, set())
+    assert "cli" not in reached
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_files_stay_small(name):
+    assert len(MODULES[name].read_text().splitlines()) <= 350
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_architecture_names_every_file(name):
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert MODULES[name].stem in text or MODULES[name].name == "__init__.py"
+
+
+def test_public_names_exist():
+    import speechbrain_tasnet
+
+    for name in speechbrain_tasnet.__all__:
+        assert getattr(speechbrain_tasnet, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Endocer'"):
+        speechbrain_tasnet.Endocer  # noqa: B018

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import soundfile
+
+from speechbrain_tasnet.data.speech_folder import find_speakers, split_speakers
+from speechbrain_tasnet.errors import InputError
+
+
+def add(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.zeros(80), 8000, format=path.suffix[1:].upper())
+    return folder
+
+
+def many(folder, count):
+    return add(folder, *(f"spk{number:02d}/a.wav" for number in range(count)))
+
+
+def refuses(words, function, *args):
+    with pytest.raises(InputError) as caught:
+        function(*args)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_speakers_are_top_folders_and_files_lie_as_deep_as_they_like(tmp_path):
+    add(
+        tmp_path,
+        "bob/x/y/2.flac",
+        "bob/1.wav",
+        "bob/3.OGG",
+        "ann/1.mp3",
+        ".cache/1.wav",
+        "bob/._1.wav",
+        "loose.wav",
+    )
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "readme.txt").write_text("x")
+    (tmp_path / "bob" / "notes.txt").write_text("x")
+    assert find_speakers(tmp_path) == {
+        "ann": [tmp_path / "ann/1.mp3"],
+        "bob": [tmp_path / "bob/1.wav", tmp_path / "bob/3.OGG", tmp_path / "bob/x/y/2.flac"],
+    }
+    assert list(find_speakers(tmp_path)) == ["ann", "bob"]
+
+
+def test_folder_without_audio_is_refused(tmp_path):
+    refuses(["gone", "no such folder"], find_speakers, tmp_path / "gone")
+    refuses(["gone", "no such folder"], split_speakers, tmp_path / "gone", 2, 0)
+    refuses(["no audio found", "subfolder a speaker"], find_speakers, tmp_path)
+    refuses(["no audio found"], split_speakers, add(tmp_path, "loose.wav"), 2, 0)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(6, [2, 2, 2]), (20, [16, 2, 2]), (50, [40, 5, 5])])
+def test_random_split_is_disjoint_complete_and_about_a_tenth(tmp_path, count, sizes):
+    folder = many(tmp_path, count)
+    splits = split_speakers(folder, 2, seed=0)
+    assert list(splits) == ["tr", "cv", "tt"]
+    assert [len(speakers) for speakers in splits.values()] == sizes
+    together = {name: files for speakers in splits.values() for name, files in speakers.items()}
+    assert len(together) == sum(sizes)
+    assert together == find_speakers(folder)
+
+
+def test_random_split_depends_on_the_seed_alone(tmp_path):
+    folder = many(tmp_path, 20)
+    assert split_speakers(folder, 2, seed=1) == split_speakers(folder, 2, seed=1)
+    assert split_speakers(folder, 2, seed=1) != split_speakers(folder, 2, seed=2)
+
+
+@pytest.mark.parametrize(("num_speakers", "count"), [(2, 1), (2, 5), (3, 8)])
+def test_too_few_speakers_are_counted(tmp_path, num_speakers, count):
+    needed = f"at least {3 * num_speakers} needed"
+    refuses([f"{count} speaker folder", needed], split_speakers, many(tmp_path, count), num_speakers, 0)
+
+
+def test_table_decides_speakers_and_splits(tmp_path):
+    add(tmp_path, *(f"{part}/{name}/1.wav" for part in ("x", "y") for name in "abcd"))
+    rows = ["x/a,train", "x/b,train", "x/c,valid", "y/c,valid", "x/d,test", "y/d,test"]
+    (tmp_path / "speakers.csv").write_text("\n".join(["speaker,split,age", *(f"{row},30" for row in rows)]))
+    splits = split_speakers(tmp_path, 2, seed=0)
+    assert {split: list(speakers) for split, speakers in splits.items()} == {
+        "tr": ["x/a", "x/b"],
+        "cv": ["x/c", "y/c"],
+        "tt": ["x/d", "y/d"],
+    }
+    assert splits["cv"]["y/c"] == [tmp_path / "y/c/1.wav"]
+
+
+GOOD = "speaker,split\nspk00,train\nspk01,train\nspk02,valid\nspk03,valid\nspk04,test\nspk05,test\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (GOOD + "spk99,train\n", ["line 8", "no folder 'spk99'"]),
+        (GOOD + "spk\u00e9,train\n", ["line 8", "no folder"]),
+        (GOOD + ",train\n", ["line 8", "no folder ''"]),
+        (GOOD + "empty,train\n", ["line 8", "'empty' holds no audio"]),
+        (GOOD + "spk00,test\n", ["line 8", "spk00", "too"]),
+        (GOOD.replace("spk05", "spk04"), ["line 7", "spk04", "too"]),
+        (GOOD.replace("spk01,train", "spk01,dev"), ["line 3", "split 'dev'", "train, valid, test"]),
+        (GOOD.replace("split", "part", 1), ["no column split", "speaker,split"]),
+        ("", ["no column speaker and split"]),
+        (GOOD.replace("spk03,valid\n", ""), ["1 speakers with split valid", "at least 2 needed"]),
+    ],
+)
+def test_wrong_table_is_refused(tmp_path, table, words):
+    many(tmp_path, 6)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "speakers.csv").write_bytes(table.encode("latin-1"))
+    refuses(["speakers.csv", *words], split_speakers, tmp_path, 2, 0)
+
+
+def test_good_table_is_taken(tmp_path):
+    many(tmp_path, 6)
+    (tmp_path / "speakers.csv").write_text(GOOD)
+    assert list(split_speakers(tmp_path, 2, 0)["tt"]) == ["spk04", "spk05"]
