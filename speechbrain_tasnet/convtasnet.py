@@ -220,7 +220,7 @@ class MaskNet(nn.Module):
         x = mixture_w.transpose(1, 2)  # [batch, frames, N]
         padding = None if num_frames is None else padding_mask(num_frames, x.shape[1])
         x = self.bottleneck(self.norm(x, padding))  # [batch, frames, B]
-        x = self.tcn(x, padding)  # [batch, frames, Sc, or B without a skip path]
+        x = self.tcn(x, num_frames)  # [batch, frames, Sc, or B without a skip path]
         x = self.mask(self.prelu(x)).unflatten(2, (self.num_sources, -1))  # [batch, frames, C, N]
         masks = MASK_ACTIVATIONS[self.mask_activation](x)
         if padding is not None:

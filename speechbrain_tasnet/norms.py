@@ -31,6 +31,7 @@ class GlobalLayerNorm(LayerNorm):
     torch.Size([2, 50, 8])
     """
 
+    name = "global"
     causal = False
 
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
@@ -47,6 +48,7 @@ class CumulativeLayerNorm(LayerNorm):
     torch.Size([2, 50, 8])
     """
 
+    name = "cumulative"
     causal = True
 
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
@@ -63,6 +65,7 @@ class ChannelwiseLayerNorm(LayerNorm):
     torch.Size([2, 50, 8])
     """
 
+    name = "channelwise"
     causal = True
 
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:

@@ -78,8 +78,8 @@ class ConvBlock(nn.Module):
     Example
     -------
     >>> block = ConvBlock(8, 16, 4, kernel_size=3, dilation=2, norm="global", causal=False)
-    >>> residual, skip = block(torch.randn(2, 50, 8))
-    >>> residual.shape, skip.shape
+    >>> x, skip = block(torch.randn(2, 50, 8), torch.zeros(2, 50, 4))
+    >>> x.shape, skip.shape
     (torch.Size([2, 50, 8]), torch.Size([2, 50, 4]))
     """
 
@@ -105,30 +105,36 @@ class ConvBlock(nn.Module):
         self.residual = nn.Linear(hidden_channels, channels) if residual else None
         self.skip = nn.Linear(hidden_channels, skip_channels) if skip_channels else None
 
-    def forward(self, x: Tensor, padding: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+    def forward(self, x: Tensor, skip: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the block.
 
         Parameters
         ----------
         x : Tensor
             [batch, frames, channels].
-        padding : Tensor, optional
-            [batch, frames, 1] of bool, True behind the end of a shorter item.
+        skip : Tensor
+            [batch, frames, skip_channels], the sum of the skip outputs of the blocks before.
+        valid : Tensor, optional
+            [batch] of int, frames that each item of a padded batch has; None: all of them.
 
         Returns
         -------
-        tuple of Tensor or None
-            ``x`` plus the residual output, [batch, frames, channels], and the skip output,
-            [batch, frames, skip_channels]; None for a path that the block does not have.
+        tuple of Tensor
+            ``x`` plus the residual output and ``skip`` plus the skip output; without channels, for a path that
+            the block does not have.
         """
-        hidden = self.norm1(self.prelu1(self.expand(x)), padding)
-        if padding is not None:
-            # The convolution must meet the zeros that it would meet behind the item alone.
-            hidden = hidden.masked_fill(padding, 0)
-        hidden = self.norm2(self.prelu2(self.depthwise(hidden)), padding)
-        residual = None if self.residual is None else x + self.residual(hidden)
-        skip = None if self.skip is None else self.skip(hidden)
-        return residual, skip
+        weights = ops.BlockWeights(
+            *self.expand.parameters(), self.prelu1.weight, *self.norm1.parameters(),
+            *self.depthwise.parameters(), self.prelu2.weight, *self.norm2.parameters(),
+            *_weight_and_bias(self.residual), *_weight_and_bias(self.skip),
+        )  # fmt: skip
+        return ops.conv_block(
+            x, skip, weights, self.depthwise.dilation, self.depthwise.causal, self.norm1.name, valid
+        )
+
+
+def _weight_and_bias(linear: nn.Linear | None) -> tuple[Tensor | None, Tensor | None]:
+    return (None, None) if linear is None else (linear.weight, linear.bias)
 
 
 class TemporalConvNet(nn.Module):
@@ -155,6 +161,7 @@ class TemporalConvNet(nn.Module):
 
     def __init__(self, B: int, H: int, Sc: int, P: int, X: int, R: int, norm: str, causal: bool):
         super().__init__()
+        self.skip_channels = Sc
         self.out_channels = Sc or B
         dilations = [2**x for _ in range(R) for x in range(X)]
         self.receptive_field = 1 + (P - 1) * sum(dilations)  # frames
@@ -165,11 +172,22 @@ class TemporalConvNet(nn.Module):
             for i, dilation in enumerate(dilations)
         )
 
-    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
-        """Run all blocks on ``x`` [batch, frames, B]; returns [batch, frames, Sc or B]."""
-        total = None
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Run all blocks.
+
+        Parameters
+        ----------
+        x : Tensor
+            [batch, frames, B].
+        valid : Tensor, optional
+            [batch] of int, frames that each item of a padded batch has; None: all of them.
+
+        Returns
+        -------
+        Tensor
+            [batch, frames, Sc or B].
+        """
+        skip = x.new_zeros(*x.shape[:2], self.skip_channels)
         for block in self.blocks:
-            x, skip = block(x, padding)
-            if skip is not None:
-                total = skip if total is None else total + skip
-        return x if total is None else total
+            x, skip = block(x, skip, valid)
+        return skip if self.skip_channels else x

@@ -5,9 +5,13 @@ a shift in time a shift of rows. ``padding`` is [batch, frames, 1] of bool, True
 item, or None when all items are of one length.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+from speechbrain_tasnet.lengths import padding_mask
 
 # Added to the variance inside the square root, as the authors' code does.
 EPS = 1e-8
@@ -152,9 +156,6 @@ def global_norm(x: Tensor, weight: Tensor, bias: Tensor, padding: Tensor | None 
 def cumulative_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Normalise each frame over all channels of all frames so far (the paper's cLN, eq. 17).
 
-    The variance so far is put together from the frames' own variances and the scatter of their means
-    (Chan et al., 1979), summed in float64: differences of large sums would lose it where the mean is large.
-
     Parameters
     ----------
     x : Tensor
@@ -169,15 +170,38 @@ def cumulative_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     x = x.float() if x.dtype != torch.float64 else x
     variance, mean = torch.var_mean(x, dim=2, unbiased=False)  # of each frame: [batch, frames]
-    variance, mean = variance.double(), mean.double()
-    seen = torch.arange(1, x.shape[1] + 1, device=x.device)
-    mean_so_far = mean.cumsum(1) / seen
-    mean_before = F.pad(mean_so_far, (1, -1))
-    scatter = (mean - mean_before) * (mean - mean_so_far)  # what a frame adds to the scatter of the means
-    variance_so_far = (variance + scatter).cumsum(1) / seen
+    mean_so_far, variance_so_far = cumulative_moments(mean.double(), variance.double())
     rstd = (variance_so_far + EPS).rsqrt()
     normalised = (x - mean_so_far.to(x.dtype).unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
     return torch.addcmul(bias, normalised, weight)
+
+
+def cumulative_moments(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Put the moments of all frames so far together from the moments of each.
+
+    The variance is the mean of the frames' own variances and the scatter of their means (Chan et al., 1979):
+    differences of large sums would lose it where the mean is large.
+
+    Parameters
+    ----------
+    mean, variance : Tensor
+        [batch, frames] of float64.
+
+    Returns
+    -------
+    tuple of Tensor
+        Mean and variance, [batch, frames].
+
+    Example
+    -------
+    >>> cumulative_moments(torch.tensor([[1.0, 3]]), torch.tensor([[0.0, 0]]))
+    (tensor([[1., 2.]]), tensor([[0., 1.]]))
+    """
+    seen = torch.arange(1, mean.shape[1] + 1, device=mean.device)
+    mean_so_far = mean.cumsum(1) / seen
+    mean_before = F.pad(mean_so_far, (1, -1))
+    scatter = (mean - mean_before) * (mean - mean_so_far)  # what a frame adds to the scatter of the means
+    return mean_so_far, (variance + scatter).cumsum(1) / seen
 
 
 def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -196,3 +220,81 @@ def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         [batch, frames, channels].
     """
     return F.layer_norm(x, x.shape[2:], weight, bias, eps=EPS)
+
+
+class BlockWeights(NamedTuple):
+    """The weights of a convolutional block, in the order in which it uses them.
+
+    ``expand_weight`` [hidden, channels], ``taps`` [hidden, 1, P], ``residual_weight`` [channels, hidden],
+    ``skip_weight`` [skip channels, hidden], slopes [1]; gains and shifts of the norms and all biases as long as
+    what they belong to. What belongs to a path that the block does not have is None.
+    """
+
+    expand_weight: Tensor
+    expand_bias: Tensor
+    slope1: Tensor
+    gain1: Tensor
+    shift1: Tensor
+    taps: Tensor
+    taps_bias: Tensor
+    slope2: Tensor
+    gain2: Tensor
+    shift2: Tensor
+    residual_weight: Tensor | None
+    residual_bias: Tensor | None
+    skip_weight: Tensor | None
+    skip_bias: Tensor | None
+
+
+def conv_block(
+    x: Tensor,
+    skip: Tensor,
+    weights: BlockWeights,
+    dilation: int,
+    causal: bool,
+    norm: str,
+    valid: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run one block of the paper's figure 1C: 1x1, PReLU, norm, depthwise, PReLU, norm, 1x1 to both paths.
+
+    Parameters
+    ----------
+    x : Tensor
+        [batch, frames, channels].
+    skip : Tensor
+        [batch, frames, skip channels], the sum of the skip outputs of the blocks before.
+    weights : BlockWeights
+        The weights.
+    dilation : int
+        Frames between the taps of the depthwise convolution.
+    causal : bool
+        Whether the block must not see the future.
+    norm : str
+        ``global``, ``cumulative`` or ``channelwise``.
+    valid : Tensor, optional
+        [batch] of int, the frames that each item of a padded batch has; what comes out behind them is undefined.
+
+    Returns
+    -------
+    tuple of Tensor
+        `x` plus the residual output and `skip` plus the skip output; without channels, for a path that the
+        block does not have.
+    """
+    w = weights
+    padding = None if valid is None else padding_mask(valid, x.shape[1])
+    hidden = prelu(F.linear(x, w.expand_weight, w.expand_bias), w.slope1)
+    hidden = normalise(norm, hidden, w.gain1, w.shift1, padding)
+    if padding is not None:
+        # The convolution must meet the zeros that it would meet behind the item alone.
+        hidden = hidden.masked_fill(padding, 0)
+    hidden = prelu(depthwise(hidden, w.taps, w.taps_bias, dilation, causal), w.slope2)
+    hidden = normalise(norm, hidden, w.gain2, w.shift2, padding)
+    residual = x[..., :0] if w.residual_weight is None else x + F.linear(hidden, w.residual_weight, w.residual_bias)
+    return residual, skip if w.skip_weight is None else skip + F.linear(hidden, w.skip_weight, w.skip_bias)
+
+
+def normalise(norm: str, x: Tensor, weight: Tensor, bias: Tensor, padding: Tensor | None = None) -> Tensor:
+    """Apply the norm of that name; ``padding`` matters to the global one alone, to the others it comes later."""
+    if norm == "global":
+        return global_norm(x, weight, bias, padding)
+    return {"cumulative": cumulative_norm, "channelwise": channelwise_norm}[norm](x, weight, bias)

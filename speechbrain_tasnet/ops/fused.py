@@ -1,0 +1,131 @@
+"""A convolutional block in few sweeps over memory, with its derivative written by hand.
+
+A norm needs all of its input before it can give any output, so a sweep ends where a norm's statistics are complete.
+Between the products there are thus two: PReLU and the first statistics; first norm, depthwise convolution, PReLU
+and the second statistics. The second norm goes into the product behind it: its gain into the weight, mean and
+deviation into the sweep that adds the product to residual and skip path.
+
+Saved for the way back are the input and the first product; the rest is computed again in one sweep. The sweeps
+are `cpu`'s or `gpu`'s, this file only puts them in order.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from speechbrain_tasnet.ops import cpu
+from speechbrain_tasnet.ops.naive import BlockWeights
+from speechbrain_tasnet.ops.passes import Activation, Taps
+from speechbrain_tasnet.ops.products import product, product_over_rows
+from speechbrain_tasnet.ops.statistics import spread, spread_backward
+
+
+class Shape(NamedTuple):
+    """What a block is, beside its weights."""
+
+    dilation: int
+    causal: bool
+    norm: str
+    half: torch.dtype | None  # of the products, where it is not the input's
+
+
+def conv_block(
+    x: Tensor,
+    skip: Tensor,
+    weights: BlockWeights,
+    dilation: int,
+    causal: bool,
+    norm: str,
+    valid: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Compute `naive.conv_block`."""
+    half = None
+    if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
+        half = torch.get_autocast_dtype(x.device.type)
+    with torch.autocast(x.device.type, enabled=False):
+        return _ConvBlock.apply(x, skip, valid, Shape(dilation, causal, norm, half), *weights)
+
+
+class _ConvBlock(Function):
+    @staticmethod
+    def forward(ctx, x, skip, valid, shape, *weights):
+        w = BlockWeights(*weights)
+        rows = _rows(x).to(shape.half or x.dtype)
+        u = product(rows, w.expand_weight.to(rows.dtype)).view(*x.shape[:2], -1)
+        row_mean1, variance1 = cpu.statistics(u, w.expand_bias, w.slope1, valid)
+        mean1, rstd1 = spread(shape.norm, row_mean1, variance1, valid)
+        hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
+        a, row_mean2, variance2 = cpu.convolve(hidden, _taps(w, shape), w.slope2, valid)
+        mean2, rstd2 = spread(shape.norm, row_mean2, variance2, valid)
+        weight, bias = _output(w)
+        folded = weight * w.gain2
+        y = product(_rows(a), folded.to(a.dtype)).view(*x.shape[:2], -1)
+        residual, total = cpu.finish(
+            y, mean2, rstd2, folded.sum(1), weight @ w.shift2 + bias, valid,
+            x if w.residual_weight is not None else x[..., :0], skip,
+        )  # fmt: skip
+        ctx.shape = shape
+        ctx.save_for_backward(rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights)
+        return residual, total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_residual, d_total):
+        rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights = ctx.saved_tensors
+        w, shape, size = BlockWeights(*weights), ctx.shape, u.shape[2]
+        hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
+        taps = _taps(w, shape)
+        d_y = _rows(torch.cat([d_residual.to(u.dtype), d_total.to(u.dtype)], dim=2))
+        weight, bias = _output(w)
+        v, n2 = cpu.convolve_again(hidden, taps, w.slope2, valid, mean2, rstd2)
+        d_folded = product_over_rows(d_y, _rows(n2)).to(weight.dtype)
+        d_bias = d_y.sum(0, dtype=weight.dtype)
+        d_weight = torch.addr(d_folded * w.gain2, d_bias, w.shift2)
+        d_gain2 = (d_folded * weight).sum(0)
+        d_shift2 = d_bias @ weight
+        dn2 = product(d_y, (weight * w.gain2).T.to(u.dtype).contiguous()).view_as(u)
+        sums = cpu.row_sums(dn2, n2, mean2)
+        alpha, gamma = spread_backward(shape.norm, *sums, row_mean2, mean2, rstd2, valid, size)
+        zero = torch.zeros_like(w.taps_bias)
+        dv, d_taps_bias, d_slope2 = cpu.activation_backward(dn2, v, zero, w.slope2, rstd2, alpha, gamma, valid)
+        dn1, total, prod, d_taps, d_gain1, d_shift1 = cpu.convolve_backward(dv, hidden, taps, valid)
+        alpha, gamma = spread_backward(shape.norm, total, prod, row_mean1, mean1, rstd1, valid, size)
+        du, d_expand_bias, d_slope1 = cpu.activation_backward(
+            dn1, u, w.expand_bias, w.slope1, rstd1, alpha, gamma, valid
+        )
+        du = _rows(du)
+        d_expand = product_over_rows(du, rows).to(weight.dtype)
+        dx = product(du, w.expand_weight.T.to(u.dtype).contiguous()).to(d_total.dtype).view(*u.shape[:2], -1)
+        channels = 0
+        d_residual_weight = d_residual_bias = None
+        if w.residual_weight is not None:
+            dx += d_residual
+            channels = len(w.residual_weight)
+            d_residual_weight, d_residual_bias = d_weight[:channels], d_bias[:channels]
+        d_skip_weight = d_skip_bias = None
+        if w.skip_weight is not None:
+            d_skip_weight, d_skip_bias = d_weight[channels:], d_bias[channels:]
+        grads = BlockWeights(
+            d_expand, d_expand_bias, d_slope1, d_gain1, d_shift1, d_taps, d_taps_bias, d_slope2, d_gain2, d_shift2,
+            d_residual_weight, d_residual_bias, d_skip_weight, d_skip_bias,
+        )  # fmt: skip
+        return dx, d_total, None, None, *grads
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.reshape(-1, x.shape[2])
+
+
+def _taps(w: BlockWeights, shape: Shape) -> Taps:
+    reach = (w.taps.shape[2] - 1) * shape.dilation
+    return Taps(w.taps, w.taps_bias, shape.dilation, reach if shape.causal else reach // 2)
+
+
+def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
+    """Put residual and skip product together, for they multiply the same rows."""
+    pairs = [(w.residual_weight, w.residual_bias), (w.skip_weight, w.skip_bias)]
+    weights, biases = zip(*((weight, bias) for weight, bias in pairs if weight is not None), strict=True)
+    return torch.cat(weights), torch.cat(biases)
