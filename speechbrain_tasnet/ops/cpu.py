@@ -55,12 +55,12 @@ def convolve_again(
 
 
 def finish(
-    y: Tensor, mean: Tensor, rstd: Tensor, gain_sum: Tensor, constant: Tensor, valid: Tensor, x: Tensor, skip: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Add ``(y - mean * gain_sum) * rstd + constant`` to ``x`` and ``skip``, whose channels stand side by side in it."""
-    x_out, skip_out = torch.empty_like(x), torch.empty_like(skip)
-    _run(loops.finish, y, mean, rstd, gain_sum, constant, valid, x, skip, x_out, skip_out)
-    return x_out, skip_out
+    y: Tensor, first: int, mean: Tensor, rstd: Tensor, gain_sum: Tensor, constant: Tensor, valid: Tensor, x: Tensor
+) -> Tensor:
+    """Add ``(y - mean * gain_sum) * rstd + constant``, taken from the channel ``first`` on, to ``x``."""
+    out = torch.empty_like(x)
+    _run(loops.finish, y, first, mean, rstd, gain_sum, constant, valid, x, out)
+    return out
 
 
 def row_sums(dn: Tensor, n: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

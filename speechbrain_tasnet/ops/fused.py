@@ -63,10 +63,10 @@ class _ConvBlock(Function):
         weight, bias = _output(w)
         folded = weight * w.gain2
         y = product(_rows(a), folded.to(a.dtype)).view(*x.shape[:2], -1)
-        residual, total = cpu.finish(
-            y, mean2, rstd2, folded.sum(1), weight @ w.shift2 + bias, valid,
-            x if w.residual_weight is not None else x[..., :0], skip,
-        )  # fmt: skip
+        channels = 0 if w.residual_weight is None else len(w.residual_weight)
+        rest = mean2, rstd2, folded.sum(1), weight @ w.shift2 + bias, valid
+        residual = cpu.finish(y, 0, *rest, x[..., :channels])
+        total = cpu.finish(y, channels, *rest, skip)
         ctx.shape = shape
         ctx.save_for_backward(rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights)
         return residual, total
