@@ -15,7 +15,7 @@ from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.lengths import padding_mask, valid_samples
 from speechbrain_tasnet.norms import find_norm
-from speechbrain_tasnet.tcn import PReLU, TemporalConvNet
+from speechbrain_tasnet.tcn import Linear, PReLU, TemporalConvNet
 
 MASK_ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
@@ -197,10 +197,10 @@ class MaskNet(nn.Module):
         self.num_sources = C
         self.mask_activation = mask_activation
         self.norm = find_norm(norm, causal)(N)
-        self.bottleneck = nn.Linear(N, B)
+        self.bottleneck = Linear(N, B)
         self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal)
         self.prelu = PReLU()
-        self.mask = nn.Linear(self.tcn.out_channels, C * N)
+        self.mask = Linear(self.tcn.out_channels, C * N)
 
     def forward(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
         """Estimate the masks.
@@ -273,7 +273,7 @@ def separate(
         num_frames = getattr(encoder, "module", encoder).num_frames(num_samples)
     mixture_w = encoder(mixture)  # [batch, N, frames]
     masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
-    estimates = decoder(masks * mixture_w)[..., : mixture.shape[1]]  # [C, batch, time]
+    estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
     estimates = estimates.permute(1, 2, 0)
     return estimates if padding is None else estimates.masked_fill(padding, 0)
 

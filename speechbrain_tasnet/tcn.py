@@ -53,6 +53,14 @@ class PReLU(nn.PReLU):
         return ops.prelu(x, self.weight)
 
 
+class Linear(nn.Linear):
+    """The 1x1 convolution, which is a matrix product where channels come last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the last axis of ``x``."""
+        return ops.linear(x, self.weight, self.bias)
+
+
 class ConvBlock(nn.Module):
     """1x1 - PReLU - norm - depthwise - PReLU - norm, then one 1x1 each for the residual and the skip path.
 
@@ -96,14 +104,14 @@ class ConvBlock(nn.Module):
     ):
         super().__init__()
         norm_class = find_norm(norm, causal)
-        self.expand = nn.Linear(channels, hidden_channels)
+        self.expand = Linear(channels, hidden_channels)
         self.prelu1 = PReLU()
         self.norm1 = norm_class(hidden_channels)
         self.depthwise = DepthwiseConv(hidden_channels, kernel_size, dilation, causal)
         self.prelu2 = PReLU()
         self.norm2 = norm_class(hidden_channels)
-        self.residual = nn.Linear(hidden_channels, channels) if residual else None
-        self.skip = nn.Linear(hidden_channels, skip_channels) if skip_channels else None
+        self.residual = Linear(hidden_channels, channels) if residual else None
+        self.skip = Linear(hidden_channels, skip_channels) if skip_channels else None
 
     def forward(self, x: Tensor, skip: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the block.

@@ -11,13 +11,48 @@ from speechbrain_tasnet.ops.naive import (
     BlockWeights,
     channelwise_norm,
     cumulative_norm,
-    decode,
     depthwise,
     encode,
     global_norm,
     prelu,
 )
-def conv_block(x, skip, weights, dilation, causal, norm, valid=None):
-    if valid is None:
-        valid = torch.full((len(x),), x.shape[1])
-    return fused.conv_block(x, skip, weights, dilation, causal, norm, valid)
+from speechbrain_tasnet.ops.passes import find_passes
+from speechbrain_tasnet.ops.products import apply_masks, linear
+
+__all__ = [
+    "BlockWeights",
+    "apply_masks",
+    "channelwise_norm",
+    "conv_block",
+    "cumulative_norm",
+    "decode",
+    "depthwise",
+    "encode",
+    "global_norm",
+    "linear",
+    "prelu",
+]
+
+
+def conv_block(
+    x: Tensor,
+    skip: Tensor,
+    weights: BlockWeights,
+    dilation: int,
+    causal: bool,
+    norm: str,
+    valid: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Compute `naive.conv_block`, by `fused` where there are passes for it."""
+    passes = find_passes(x)
+    if passes is None:
+        return naive.conv_block(x, skip, weights, dilation, causal, norm, valid)
+    return fused.conv_block(passes, x, skip, weights, dilation, causal, norm, valid)
+
+
+def decode(frames: Tensor, weight: Tensor) -> Tensor:
+    """Compute `naive.decode`, with the product in the order in which memory holds the rows."""
+    order = sorted(range(frames.ndim - 1), key=frames.stride, reverse=True)
+    products = frames.permute(*order, -1) @ weight.squeeze(1)
+    back = [order.index(axis) for axis in range(len(order))]
+    return naive.overlap_add(products.permute(*back, -1))

@@ -9,6 +9,7 @@ Saved for the way back are the input and the first product; the rest is computed
 are `cpu`'s or `gpu`'s, this file only puts them in order.
 """
 
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,6 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops import cpu
 from speechbrain_tasnet.ops.naive import BlockWeights
 from speechbrain_tasnet.ops.passes import Activation, Taps
 from speechbrain_tasnet.ops.products import product, product_over_rows
@@ -26,6 +26,7 @@ from speechbrain_tasnet.ops.statistics import spread, spread_backward
 class Shape(NamedTuple):
     """What a block is, beside its weights."""
 
+    passes: ModuleType
     dilation: int
     causal: bool
     norm: str
@@ -33,20 +34,24 @@ class Shape(NamedTuple):
 
 
 def conv_block(
+    passes: ModuleType,
     x: Tensor,
     skip: Tensor,
     weights: BlockWeights,
     dilation: int,
     causal: bool,
     norm: str,
-    valid: Tensor,
+    valid: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute `naive.conv_block`."""
+    """Compute `naive.conv_block` by the ``passes`` of `cpu` or `gpu`."""
+    if valid is None:
+        valid = torch.full((len(x),), x.shape[1], device=x.device)
     half = None
-    if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
-        half = torch.get_autocast_dtype(x.device.type)
+    if torch.is_autocast_enabled(x.device.type):
+        # Products in half precision; what adds up from block to block stays whole.
+        half, x, skip = torch.get_autocast_dtype(x.device.type), x.float(), skip.float()
     with torch.autocast(x.device.type, enabled=False):
-        return _ConvBlock.apply(x, skip, valid, Shape(dilation, causal, norm, half), *weights)
+        return _ConvBlock.apply(x, skip, valid, Shape(passes, dilation, causal, norm, half), *weights)
 
 
 class _ConvBlock(Function):
@@ -55,18 +60,18 @@ class _ConvBlock(Function):
         w = BlockWeights(*weights)
         rows = _rows(x).to(shape.half or x.dtype)
         u = product(rows, w.expand_weight.to(rows.dtype)).view(*x.shape[:2], -1)
-        row_mean1, variance1 = cpu.statistics(u, w.expand_bias, w.slope1, valid)
+        row_mean1, variance1 = shape.passes.statistics(u, w.expand_bias, w.slope1, valid)
         mean1, rstd1 = spread(shape.norm, row_mean1, variance1, valid)
         hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
-        a, row_mean2, variance2 = cpu.convolve(hidden, _taps(w, shape), w.slope2, valid)
+        a, row_mean2, variance2 = shape.passes.convolve(hidden, _taps(w, shape), w.slope2, valid)
         mean2, rstd2 = spread(shape.norm, row_mean2, variance2, valid)
         weight, bias = _output(w)
         folded = weight * w.gain2
         y = product(_rows(a), folded.to(a.dtype)).view(*x.shape[:2], -1)
         channels = 0 if w.residual_weight is None else len(w.residual_weight)
         rest = mean2, rstd2, folded.sum(1), weight @ w.shift2 + bias, valid
-        residual = cpu.finish(y, 0, *rest, x[..., :channels])
-        total = cpu.finish(y, channels, *rest, skip)
+        residual = shape.passes.finish(y, 0, *rest, x[..., :channels])
+        total = shape.passes.finish(y, channels, *rest, skip)
         ctx.shape = shape
         ctx.save_for_backward(rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights)
         return residual, total
@@ -80,20 +85,20 @@ class _ConvBlock(Function):
         taps = _taps(w, shape)
         d_y = _rows(torch.cat([d_residual.to(u.dtype), d_total.to(u.dtype)], dim=2))
         weight, bias = _output(w)
-        v, n2 = cpu.convolve_again(hidden, taps, w.slope2, valid, mean2, rstd2)
+        v, n2 = shape.passes.convolve_again(hidden, taps, w.slope2, valid, mean2, rstd2)
         d_folded = product_over_rows(d_y, _rows(n2)).to(weight.dtype)
         d_bias = d_y.sum(0, dtype=weight.dtype)
         d_weight = torch.addr(d_folded * w.gain2, d_bias, w.shift2)
         d_gain2 = (d_folded * weight).sum(0)
         d_shift2 = d_bias @ weight
         dn2 = product(d_y, (weight * w.gain2).T.to(u.dtype).contiguous()).view_as(u)
-        sums = cpu.row_sums(dn2, n2, mean2)
+        sums = shape.passes.row_sums(dn2, n2, mean2)
         alpha, gamma = spread_backward(shape.norm, *sums, row_mean2, mean2, rstd2, valid, size)
         zero = torch.zeros_like(w.taps_bias)
-        dv, d_taps_bias, d_slope2 = cpu.activation_backward(dn2, v, zero, w.slope2, rstd2, alpha, gamma, valid)
-        dn1, total, prod, d_taps, d_gain1, d_shift1 = cpu.convolve_backward(dv, hidden, taps, valid)
+        dv, d_taps_bias, d_slope2 = shape.passes.activation_backward(dn2, v, zero, w.slope2, rstd2, alpha, gamma, valid)
+        dn1, total, prod, d_taps, d_gain1, d_shift1 = shape.passes.convolve_backward(dv, hidden, taps, valid)
         alpha, gamma = spread_backward(shape.norm, total, prod, row_mean1, mean1, rstd1, valid, size)
-        du, d_expand_bias, d_slope1 = cpu.activation_backward(
+        du, d_expand_bias, d_slope1 = shape.passes.activation_backward(
             dn1, u, w.expand_bias, w.slope1, rstd1, alpha, gamma, valid
         )
         du = _rows(du)

@@ -62,7 +62,18 @@ def decode(frames: Tensor, weight: Tensor) -> Tensor:
     >>> decode(torch.randn(3, 2, 7, 5), torch.randn(5, 1, 8)).shape
     torch.Size([3, 2, 32])
     """
-    first, second = (frames @ weight.squeeze(1)).chunk(2, dim=-1)  # [..., frames, L / 2] each
+    return overlap_add(frames @ weight.squeeze(1))
+
+
+def overlap_add(frames: Tensor) -> Tensor:
+    """Add frames [..., frames, L] up where they overlap by half: [..., (frames + 1) * L / 2].
+
+    Example
+    -------
+    >>> overlap_add(torch.tensor([[1, 2], [30, 40]]))
+    tensor([ 1, 32, 40])
+    """
+    first, second = frames.chunk(2, dim=-1)  # [..., frames, L / 2] each
     return (F.pad(first, (0, 0, 0, 1)) + F.pad(second, (0, 0, 1, 0))).flatten(-2)
 
 

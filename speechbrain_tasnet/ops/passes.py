@@ -1,8 +1,17 @@
-"""What the passes of `fused` work on."""
+"""What the passes of `fused` work on, and who does them."""
 
+import importlib
+import logging
+from functools import cache
+from types import ModuleType
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+
+from speechbrain_tasnet.ops.memory import keep_freed_memory
+
+logger = logging.getLogger(__name__)
 
 
 class Activation(NamedTuple):
@@ -28,3 +37,33 @@ class Taps(NamedTuple):
     bias: Tensor
     dilation: int
     left: int
+
+
+def find_passes(x: Tensor) -> ModuleType | None:
+    """Find the module whose passes can work on ``x``: `cpu`, `gpu`, or None, for none can.
+
+    float64 is for the truth, and what traces a network wants to see operations that it knows.
+    """
+    device = x.device.type
+    half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    if x.dtype not in (torch.float32, half) or _traced():
+        return None
+    if device == "cpu" and half in (None, torch.bfloat16):
+        return _load("cpu", "numba")
+    if device == "cuda":
+        return _load("gpu", "triton")
+    return None
+
+
+def _traced() -> bool:
+    return torch.jit.is_tracing() or torch.jit.is_scripting() or torch.compiler.is_compiling()
+
+
+@cache
+def _load(name: str, library: str) -> ModuleType | None:
+    keep_freed_memory()
+    try:
+        return importlib.import_module(f"speechbrain_tasnet.ops.{name}")
+    except Exception as error:  # whatever keeps the library from working, there is a way without it
+        logger.warning("%s does not work here (%s): the network runs, but several times slower", library, error)
+        return None

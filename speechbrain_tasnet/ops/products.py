@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
@@ -21,6 +23,51 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
         y = F.conv2d(_image(x), weight[:, :, None, None])
         return y.permute(0, 2, 3, 1).reshape(len(x), len(weight))
     return torch.mm(x, weight.T)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner] with such products."""
+    if _convolves_faster(x) and not torch.is_autocast_enabled("cpu"):
+        return _Linear.apply(x, weight, bias)
+    return F.linear(x, weight, bias)
+
+
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        return product(x.flatten(0, -2), weight).add_(bias).unflatten(0, x.shape[:-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        rows = grad.flatten(0, -2)
+        d_x = product(rows, weight.T.contiguous()).view_as(x) if ctx.needs_input_grad[0] else None
+        return d_x, product_over_rows(rows, x.flatten(0, -2)), rows.sum(0)
+
+
+def apply_masks(masks: Tensor, mixture_w: Tensor) -> Tensor:
+    """Multiply ``masks`` [C, batch, N, frames] by ``mixture_w`` [batch, N, frames]."""
+    return _Masks.apply(masks, mixture_w)
+
+
+class _Masks(Function):
+    """Autograd would write the product over all sources before it sums them, and not in memory's order."""
+
+    @staticmethod
+    def forward(ctx, masks, mixture_w):
+        ctx.save_for_backward(masks, mixture_w)
+        return masks * mixture_w
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        masks, mixture_w = ctx.saved_tensors
+        d_mixture_w = torch.zeros_like(mixture_w)
+        for mask, d_product in zip(masks, grad, strict=True):
+            d_mixture_w.addcmul_(mask, d_product)
+        return grad * mixture_w, d_mixture_w
 
 
 def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
