@@ -8,6 +8,7 @@ from setuptools import setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init__.py").read_text())[1]
 
+BENCH = ["asteroid>=0.7", "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
 DEMO = ["espeakng-loader>=0.2.4"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19", "safetensors>=0.4"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
@@ -38,6 +39,7 @@ setup(
     install_requires=[
         "hyperpyyaml>=1.2.2",
         "jinja2>=3.1",
+        "numba>=0.60",
         "numpy>=1.26",
         "pillow>=10",
         "pyyaml>=6",
@@ -51,7 +53,7 @@ setup(
         "torchmetrics>=0.11.4",
         "tqdm>=4.42",
     ],
-    extras_require={"demo": DEMO, "export": EXPORT, "quality": QUALITY, "test": TEST},
+    extras_require={"bench": BENCH, "demo": DEMO, "export": EXPORT, "quality": QUALITY, "test": TEST},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

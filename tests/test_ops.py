@@ -1,56 +1,306 @@
-"""Every fast path equals its readable twin, outputs and gradients, at awkward sizes."""
+"""Every fast path equals its readable twin, outputs and gradients, at awkward sizes, on poisoned memory."""
+
+import itertools
+import logging
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from speechbrain_tasnet.ops import handwritten, naive
+from speechbrain_tasnet import ops
+from speechbrain_tasnet.ops import cpu, fused, naive, passes, products
+from speechbrain_tasnet.ops.naive import BlockWeights
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+NORMS = ["global", "cumulative", "channelwise"]
 
 
-def check_twins(fast, slow, inputs, rest=(), rtol=1e-5):
-    """Compare a fast function in float32 with its twin in float64, after memory was left full of NaN."""
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time():
+    """Among many random values one may round to the other side of a PReLU's kink."""
+    torch.manual_seed(0)
+
+
+def make_weights(channels=6, hidden=16, skip=4, taps=3, residual=True):
+    """Draw weights of a block in float64, about as large as training leaves them."""
+
+    def normal(*shape, mean=0.0, std=1.0):
+        return mean + std * torch.randn(*shape, dtype=torch.float64)
+
+    return BlockWeights(
+        expand_weight=normal(hidden, channels, std=channels**-0.5),
+        expand_bias=normal(hidden, std=0.3),
+        slope1=torch.tensor([0.25], dtype=torch.float64),
+        gain1=normal(hidden, mean=1, std=0.3),
+        shift1=normal(hidden, std=0.3),
+        taps=normal(hidden, 1, taps),
+        taps_bias=normal(hidden, std=0.3),
+        slope2=torch.tensor([-0.3], dtype=torch.float64),
+        gain2=normal(hidden, mean=1, std=0.3),
+        shift2=normal(hidden, std=0.3),
+        residual_weight=normal(channels, hidden, std=hidden**-0.5) if residual else None,
+        residual_bias=normal(channels) if residual else None,
+        skip_weight=normal(skip, hidden, std=hidden**-0.5) if skip else None,
+        skip_bias=normal(skip) if skip else None,
+    )
+
+
+def run(block, x, skip, weights, dilation, causal, norm, valid, dtype):
+    """Give a block's outputs on valid frames and the gradients of a fixed mixture of these."""
     torch.full((1 << 20,), float("nan"))  # what the allocator hands out next is poisoned
-    mine = [x.float().clone().requires_grad_() for x in inputs]
-    truth = [x.double().clone().requires_grad_() for x in inputs]
-    got, expected = fast(*mine, *rest), slow(*truth, *rest)
-    grad = torch.randn(expected.shape, dtype=torch.float64)
-    got.backward(grad.float())
-    expected.backward(grad)
-    pairs = [(got, expected), *((m.grad, t.grad) for m, t in zip(mine, truth, strict=True))]
-    for result, reference in pairs:
-        scale = reference.abs().max().clamp(min=1e-6).item()
-        torch.testing.assert_close(result.double(), reference, rtol=rtol, atol=rtol * scale)
+    x, skip, *weights = (None if t is None else t.detach().to(dtype).requires_grad_() for t in (x, skip, *weights))
+    results = block(x, skip, BlockWeights(*weights), dilation, causal, norm, valid)
+    generator = torch.Generator().manual_seed(1)
+    total = 0
+    kept = []
+    for result in results:
+        frames = torch.arange(x.shape[1]).expand(len(x), -1)
+        keep = torch.ones_like(frames, dtype=torch.bool) if valid is None else frames < valid[:, None]
+        kept.append(result[keep])
+        weighing = torch.randn(result.shape, generator=generator, dtype=torch.float64)
+        total = total + (result.double() * weighing)[keep].sum()
+    total.backward()
+    return kept, [t.grad for t in (x, skip, *weights) if t is not None]
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-@pytest.mark.parametrize("frames", [1, 2, 7, 63, 1000])
-@pytest.mark.parametrize("taps", [1, 2, 3, 5])
-@pytest.mark.parametrize("dilation", [1, 2, 128])
+def assert_twins(fast, slow, tolerance):
+    """Compare outputs each at its own scale, and gradients too, but those smaller than the rest at 1."""
+    for got, expected in zip(fast[0], slow[0], strict=True):
+        if expected.numel():
+            error = (got.double() - expected).abs().max() / expected.abs().max().clamp(min=1)
+            assert error <= tolerance, error
+    for i, (got, expected) in enumerate(zip(fast[1], slow[1], strict=True)):
+        if expected is None or expected.numel() == 0:
+            assert got is None or not got.any()
+            continue
+        # A slope's gradient is one sum over all that is negative, and may be small beside its terms.
+        scale = max(1, expected.abs().max().item(), *(g.abs().max().item() for g in slow[1][2:5] if g.numel()))
+        error = (got.double() - expected).abs().max().item() / scale
+        assert error <= tolerance, (i, error)
+
+
+def cpu_block(*arguments):
+    return fused.conv_block(cpu, *arguments)
+
+
+SIZES = list(itertools.product([1, 5], [1, 2, 7, 63, 1000]))
+
+
+@pytest.mark.parametrize(("batch", "frames"), SIZES)
+@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("causal", [False, True])
-def test_depthwise(batch, frames, taps, dilation, causal):
-    inputs = torch.randn(batch, frames, 6), torch.randn(6, 1, taps), torch.randn(6)
-    check_twins(handwritten.depthwise, naive.depthwise, inputs, (dilation, causal))
+def test_block(batch, frames, norm, causal):
+    for taps, dilation, padded in ((2, 1, False), (3, 1, True), (3, 4, False), (3, 128, True), (5, 2, True)):
+        x, skip = torch.randn(batch, frames, 6), torch.randn(batch, frames, 4)
+        valid = torch.randint(1, frames + 1, (batch,)) if padded else None
+        arguments = x, skip, make_weights(taps=taps), dilation, causal, norm, valid
+        slow = run(naive.conv_block, *arguments, torch.float64)
+        assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-5)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 63, 6), (1, 1000, 6)])
-def test_prelu(shape):
-    check_twins(handwritten.prelu, naive.prelu, (torch.randn(shape), torch.tensor([0.3])))
+@pytest.mark.parametrize(("skip_channels", "residual"), [(0, True), (4, False)])
+def test_block_without_a_path(skip_channels, residual):
+    weights = make_weights(skip=skip_channels, residual=residual)
+    arguments = torch.randn(2, 63, 6), torch.randn(2, 63, skip_channels), weights, 4, False, "global", None
+    slow = run(naive.conv_block, *arguments, torch.float64)
+    assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-5)
 
 
-def test_gradcheck():
-    def double(*shape):
-        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
-
-    assert torch.autograd.gradcheck(handwritten.prelu, (double(2, 9, 3), double(1)))
-    for causal in (False, True):
-        arguments = double(2, 9, 3), double(3, 1, 3), double(3), 2, causal
-        assert torch.autograd.gradcheck(handwritten.depthwise, arguments)
+@pytest.mark.parametrize("hidden", [1, 3, 16, 33, 192])
+def test_block_of_any_width(hidden):
+    weights = make_weights(channels=5, hidden=hidden, skip=3)
+    arguments = torch.randn(2, 63, 5), torch.randn(2, 63, 3), weights, 4, False, "global", None
+    slow = run(naive.conv_block, *arguments, torch.float64)
+    assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-5)
 
 
-def test_bfloat16_input_gets_a_gradient_of_its_own_type():
-    x = torch.randn(2, 30, 6).bfloat16().requires_grad_()
-    weight, bias, slope = torch.randn(6, 1, 3), torch.randn(6), torch.tensor([0.25])
-    y = handwritten.depthwise(handwritten.prelu(x, slope), weight, bias, 2, False)
-    y.sum().backward()
-    expected = naive.depthwise(naive.prelu(x.detach(), slope.bfloat16()), weight, bias, 2, False)
-    torch.testing.assert_close(y.float(), expected.float(), rtol=2e-2, atol=2e-2)
-    assert x.grad.dtype == torch.bfloat16
+def autocast(block):
+    """Run a block with products in bfloat16."""
+
+    def run_block(*arguments):
+        with torch.autocast("cpu", torch.bfloat16):
+            return block(*arguments)
+
+    return run_block
+
+
+def relative(got, expected):
+    return (got.double() - expected).norm() / expected.norm().clamp(min=1e-6)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("frames", [7, 63, 1000])
+def test_block_in_bfloat16(norm, frames):
+    """Slopes of one have no kink, at which a rounded value may fall on the other side."""
+    one = torch.ones(1, dtype=torch.float64)
+    weights = make_weights(hidden=64)._replace(slope1=one, slope2=one)
+    valid = torch.randint(1, frames + 1, (5,))
+    arguments = torch.randn(5, frames, 6), torch.randn(5, frames, 4), weights, 4, False, norm, valid
+    outputs, gradients = run(autocast(cpu_block), *arguments, torch.float32)
+    assert outputs[0].dtype == torch.float32, "what adds up from block to block stays whole"
+    truth = run(naive.conv_block, *arguments, torch.float64)
+    names = ["x", "skip", *BlockWeights._fields]
+    for name, got, expected in zip(["", "", *names], outputs + gradients, truth[0] + truth[1], strict=True):
+        if not name.startswith("slope"):  # a single sum may be small beside its terms
+            assert relative(got, expected) < 2e-2, name
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_block_in_bfloat16_errs_no_more_than_autograd(norm):
+    arguments = torch.randn(5, 300, 6), torch.randn(5, 300, 4), make_weights(hidden=64), 4, False, norm, None
+    truth = run(naive.conv_block, *arguments, torch.float64)
+    fast, slow = (run(autocast(block), *arguments, torch.float32) for block in (cpu_block, naive.conv_block))
+    for got, other, expected in zip(*(r[0] + r[1] for r in (fast, slow, truth)), strict=True):
+        if expected.numel() > 1:
+            assert relative(got, expected) < 1.5 * relative(other, expected) + 5e-3
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("causal", [False, True])
+def test_gradcheck(norm, causal):
+    x, skip = torch.randn(2, 9, 3, dtype=torch.float64), torch.randn(2, 9, 2, dtype=torch.float64)
+    inputs = [t.requires_grad_() for t in (x, skip, *make_weights(channels=3, hidden=4, skip=2))]
+    valid = torch.tensor([9, 5])
+
+    def block(x, skip, *weights):
+        residual, total = cpu_block(x, skip, BlockWeights(*weights), 2, causal, norm, valid)
+        return residual[0], residual[1, :5], total[0], total[1, :5]
+
+    assert torch.autograd.gradcheck(block, inputs)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_large_mean_costs_no_precision(norm):
+    """A row's variance is taken about its mean: sums of squares would have lost it."""
+    weights = make_weights()
+    weights = weights._replace(expand_bias=weights.expand_bias * 0 + 50, slope2=weights.slope2.abs())
+    arguments = torch.randn(2, 63, 6), torch.zeros(2, 63, 4), weights, 1, True, norm, None
+    slow = run(naive.conv_block, *arguments, torch.float64)
+    assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-4)
+
+
+def test_nothing_of_the_padding_comes_through():
+    x, skip, weights = torch.randn(2, 30, 6), torch.randn(2, 30, 4), make_weights()
+    valid = torch.tensor([30, 11])
+    results = []
+    for junk in (0.0, 1e8):
+        x[1, 11:] = junk
+        results.append(run(cpu_block, x, skip, weights, 4, False, "global", valid, torch.float32)[0])
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    arguments = torch.randn(2, 200, 6), torch.randn(2, 200, 4), make_weights(), 4, False, "global", None
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = run(cpu_block, *arguments, torch.float32)
+        torch.set_num_threads(2)
+        two = run(cpu_block, *arguments, torch.float32)
+    finally:
+        torch.set_num_threads(threads)
+    assert_twins(one, ([t.double() for t in two[0]], [t.double() for t in two[1]]), 1e-6)
+
+
+@pytest.mark.parametrize("by_convolution", [False, True])
+@pytest.mark.parametrize(("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (1000, 6, 4)])
+def test_products(monkeypatch, by_convolution, rows, inner, outer):
+    monkeypatch.setattr(products, "_is_amd", lambda: by_convolution)
+    x, weight, bias, grad = (torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer)))
+    close = {"rtol": 1e-5, "atol": 1e-5 * max(rows, inner) ** 0.5}
+    torch.testing.assert_close(products.product(x, weight), x @ weight.T, **close)
+    torch.testing.assert_close(products.product_over_rows(grad, x), grad.T @ x, **close)
+    inputs = [t.clone().requires_grad_() for t in (x, weight, bias)]
+    twins = [t.clone().requires_grad_() for t in (x, weight, bias)]
+    products.linear(*inputs).backward(grad)
+    torch.nn.functional.linear(*twins).backward(grad)
+    for mine, truth in zip(inputs, twins, strict=True):
+        torch.testing.assert_close(mine.grad, truth.grad, **close)
+
+
+def test_masks():
+    masks, mixture_w = torch.rand(3, 2, 5, 7, requires_grad=True), torch.randn(2, 5, 7, requires_grad=True)
+    grad = torch.randn(3, 2, 5, 7)
+    got = torch.autograd.grad(ops.apply_masks(masks, mixture_w), (masks, mixture_w), grad)
+    expected = torch.autograd.grad(masks * mixture_w, (masks, mixture_w), grad)
+    assert torch.equal(ops.apply_masks(masks, mixture_w), masks * mixture_w)
+    for mine, truth in zip(got, expected, strict=True):
+        torch.testing.assert_close(mine, truth)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_decode_in_any_order_of_memory(order):
+    frames = torch.randn(2, 3, 7, 5).permute(*order, 3)
+    weight = torch.randn(5, 1, 8)
+    torch.testing.assert_close(ops.decode(frames, weight), naive.decode(frames, weight))
+
+
+def test_who_does_the_passes():
+    x = torch.randn(1, 4, 6)
+    assert passes.find_passes(x) is cpu
+    assert passes.find_passes(x.double()) is None
+    assert passes.find_passes(x.bfloat16()) is None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert passes.find_passes(x.bfloat16()) is cpu
+    with torch.autocast("cpu", torch.float16):
+        assert passes.find_passes(x) is None
+
+
+def test_without_numba_it_runs_and_says_so_once(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.cpu")
+    monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.loops")
+    monkeypatch.setattr(passes, "_load", passes.cache(passes._load.__wrapped__))
+    arguments = torch.randn(2, 7, 6), torch.randn(2, 7, 4), make_weights(), 1, False, "global", None
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            got = run(ops.conv_block, *arguments, torch.float32)
+    assert_twins(got, run(naive.conv_block, *arguments, torch.float64), 1e-5)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "numba does not work here" in caplog.text
+
+
+def test_it_compiles_where_nothing_can_be_written(tmp_path):
+    """In a read-only installation without a home the machine code is simply not kept."""
+    code = (
+        "import torch, numba.core.caching as caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "from speechbrain_tasnet.ops import cpu\n"
+        "print(cpu.row_sums(torch.ones(1, 2, 3), torch.ones(1, 2, 3), torch.ones(1))[0])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "tensor([[3., 3.]])"
+
+
+@pytest.mark.parametrize(("environment", "kept"), [({}, True), ({"MALLOC_ARENA_MAX": "2"}, False)])
+def test_freed_memory_is_kept_unless_the_user_tunes_malloc(environment, kept):
+    code = (
+        "import resource, torch\n"
+        "from speechbrain_tasnet.ops.memory import keep_freed_memory\n"
+        "keep_freed_memory()\n"
+        "for _ in range(9): torch.zeros(1 << 24)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "torch.zeros(1 << 24)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT | environment, capture_output=True, text=True, check=True
+    )
+    assert (int(done.stdout) < 100) == kept
+
+
+def test_one_thread_stays_one_thread():
+    """Numba's pool must not talk the products of torch into using all cores."""
+    code = (
+        "import os, torch\n"
+        "from speechbrain_tasnet import MaskNet\n"
+        "masknet = MaskNet(N=64, B=32, H=64, Sc=32, X=2, R=1)\n"
+        "masknet(torch.randn(1, 64, 4000)).sum().backward()\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
+    )
+    environment = ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"

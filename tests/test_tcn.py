@@ -90,9 +90,10 @@ def test_block_is_the_papers():
     y = F.group_norm(F.prelu(y, block.prelu2.weight), 1, block.norm2.weight, block.norm2.bias, 1e-8)
     residual = F.conv1d(y, block.residual.weight.unsqueeze(2), block.residual.bias).transpose(1, 2)
     skip = F.conv1d(y, block.skip.weight.unsqueeze(2), block.skip.bias).transpose(1, 2)
-    got_residual, got_skip = block(x)
+    before = torch.randn(2, 30, 5)
+    got_residual, got_skip = block(x, before)
     torch.testing.assert_close(got_residual, x + residual, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(got_skip, skip, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(got_skip, before + skip, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["cumulative", "channelwise"])
@@ -100,7 +101,8 @@ def test_a_causal_block_leaves_the_past_bit_identical(norm):
     block = ConvBlock(4, 6, 5, kernel_size=3, dilation=4, norm=norm, causal=True)
     x = torch.randn(1, 40, 4)
     changed = torch.cat([x[:, :25], 9 * torch.randn(1, 15, 4)], dim=1)
-    for before, after in zip(block(x), block(changed), strict=True):
+    skip = torch.zeros(1, 40, 5)
+    for before, after in zip(block(x, skip), block(changed, skip), strict=True):
         assert torch.equal(before[:, :25], after[:, :25])
         assert not torch.equal(before[:, 25:], after[:, 25:])
 
@@ -108,12 +110,13 @@ def test_a_causal_block_leaves_the_past_bit_identical(norm):
 def test_output_is_the_sum_of_the_skips_and_the_last_residual_does_not_exist():
     tcn = TemporalConvNet(B=4, H=6, Sc=5, P=3, X=2, R=2, norm="global", causal=False)
     x = torch.randn(1, 20, 4)
-    total, state = 0, x
+    state, total = x, torch.zeros(1, 20, 5)
     for block in tcn.blocks:
-        state, skip = block(state)
+        state, skip = block(state, torch.zeros(1, 20, 5))
         total = total + skip
     torch.testing.assert_close(tcn(x), total)
-    assert state is None
+    assert tcn.blocks[-1].residual is None
+    assert state.shape == (1, 20, 0)
     assert [block.depthwise.dilation for block in tcn.blocks] == [1, 2, 1, 2]
 
 
@@ -122,6 +125,6 @@ def test_without_skip_path_the_output_is_the_last_residual():
     x = torch.randn(1, 20, 4)
     state = x
     for block in tcn.blocks:
-        state, skip = block(state)
-        assert skip is None
+        state, skip = block(state, torch.zeros(1, 20, 0))
+        assert skip.shape == (1, 20, 0)
     assert torch.equal(tcn(x), state)

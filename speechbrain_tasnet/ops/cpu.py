@@ -13,6 +13,11 @@ from speechbrain_tasnet.ops.passes import Activation, Taps
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
 _lock = threading.Lock()
 
+# Numba's pool, once it starts, tells OpenMP to use all cores, and torch may sit on the same OpenMP.
+_threads = torch.get_num_threads()
+numba.set_num_threads(1)
+torch.set_num_threads(_threads)
+
 
 def _run(loop, *arguments) -> None:
     """Run a loop over the memory of tensors, on as many threads as torch uses."""

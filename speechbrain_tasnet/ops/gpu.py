@@ -1,0 +1,329 @@
+"""The passes of `fused` over a graphics card's memory: the twin of `cpu` and `loops`, written in Triton.
+
+A row is one frame's channels. Each program walks over tiles of whole rows, channels along the lanes, and all is
+done with a row while it is in registers. Rows behind the end of an item count as zero and are written as zero.
+Sums over rows are kept by each program for itself and added at the end, so that results do not depend on who comes
+first. Elements are computed with in the type of the parameters.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from speechbrain_tasnet.ops.passes import Activation, Taps
+
+# Programs at most: a few for each multiprocessor of a large card.
+CHUNKS = 1024
+# Elements of a tile, four to a lane, so that a lane holds the same channels of all that it loads.
+TILE = 512
+
+# What differs from batch to batch and from block to block must not have the kernels compiled again.
+_loop = triton.jit(do_not_specialize=["rows", "frames", "left", "step"])
+
+
+@triton.jit
+def _locate(first, valid, frames, rows, R: tl.constexpr):
+    """Tell of each row of a tile its index, whether it exists, its frame, and where its item ends."""
+    row = first + tl.arange(0, R)
+    exists = row < rows
+    end = tl.load(valid + row // frames, mask=exists, other=0)
+    return row.to(tl.int64), exists, row % frames, end
+
+
+@triton.jit
+def _meet(row, frame, end, first, step, P: tl.constexpr, K: tl.constexpr):
+    """Tell which rows the taps meet, [taps, rows], and whether there is anything."""
+    k = tl.arange(0, K)[:, None]
+    t = frame + first + k * step
+    return row + (t - frame), (t >= 0) & (t < end) & (frame < end) & (k < P)
+
+
+@triton.jit
+def _channels(x, channels, C: tl.constexpr):
+    c = tl.arange(0, C)
+    return tl.load(x + c, mask=c < channels, other=0)
+
+
+@triton.jit
+def _taps(weight, channels, P: tl.constexpr, K: tl.constexpr, C: tl.constexpr):
+    """Load taps as [taps, 1, channels]: a third axis before rows and channels, for they need a sum each."""
+    k, c = tl.arange(0, K)[:, None], tl.arange(0, C)
+    return tl.load(weight + c * P + k, mask=(k < P) & (c < channels), other=0)[:, None, :]
+
+
+@triton.jit
+def _of_rows(x, row, wanted):
+    return tl.expand_dims(tl.load(x + row, mask=wanted, other=0), -1)
+
+
+@triton.jit
+def _load(x, row, wanted, dtype: tl.constexpr, channels, C: tl.constexpr):
+    c = tl.arange(0, C)
+    place, mask = tl.expand_dims(row, -1) * channels + c, tl.expand_dims(wanted, -1) & (c < channels)
+    return tl.load(x + place, mask=mask, other=0).to(dtype)
+
+
+@triton.jit
+def _store(x, row, exists, value, channels, C: tl.constexpr):
+    c = tl.arange(0, C)
+    tl.store(x + row[:, None] * channels + c, value, mask=exists[:, None] & (c < channels))
+
+
+@triton.jit
+def _prelu(a, slope):
+    return tl.where(a > 0, a, a * slope)
+
+
+@triton.jit
+def _store_moments(y, mean, variance, row, exists, channels, C: tl.constexpr):
+    # Twice over a row: the mean of the squares less the squared mean would lose small variances.
+    m = tl.sum(y, axis=1) / channels
+    centred = tl.where(tl.arange(0, C) < channels, y - m[:, None], 0)
+    tl.store(mean + row, m, mask=exists)
+    tl.store(variance + row, tl.sum(centred * centred, axis=1) / channels, mask=exists)
+
+
+@_loop
+def _statistics(x, bias, slope, valid, frames, mean, variance, rows, channels, R: tl.constexpr, C: tl.constexpr):
+    b, slope = _channels(bias, channels, C), tl.load(slope)
+    for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
+        row, exists, frame, end = _locate(first, valid, frames, rows, R)
+        alive = frame < end
+        a = _prelu(_load(x, row, alive, b.dtype, channels, C) + b, slope)
+        _store_moments(tl.where(alive[:, None], a, 0), mean, variance, row, exists, channels, C)
+
+
+@triton.jit
+def _convolved(x, b, slope, mean, rstd, g, s, w, v, row, met, channels, C: tl.constexpr):
+    """Convolve, by taps that meet the rows ``row``, what the first half of a block makes of ``x``."""
+    a = _prelu(_load(x, row, met, b.dtype, channels, C) + b, slope)
+    r = _of_rows(rstd, row, met)
+    n = (a * r - _of_rows(mean, row, met) * r) * g + s
+    return tl.sum(tl.where(met[:, :, None], n, 0) * w, axis=0) + v
+
+
+@_loop
+def _convolve(
+    x, bias, slope, mean1, rstd1, gain, shift, weight, taps_bias, slope2, left, step, valid, frames, out, mean2,
+    variance2, rows, channels, P: tl.constexpr, K: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    b, g, s = _channels(bias, channels, C), _channels(gain, channels, C), _channels(shift, channels, C)
+    w, v = _taps(weight, channels, P, K, C), _channels(taps_bias, channels, C)
+    slope, slope2 = tl.load(slope), tl.load(slope2)
+    for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
+        row, exists, frame, end = _locate(first, valid, frames, rows, R)
+        source, met = _meet(row, frame, end, -left, step, P, K)
+        y = _convolved(x, b, slope, mean1, rstd1, g, s, w, v, source, met, channels, C)
+        a = tl.where((frame < end)[:, None], _prelu(y, slope2), 0)
+        _store(out, row, exists, a, channels, C)
+        _store_moments(a, mean2, variance2, row, exists, channels, C)
+
+
+@_loop
+def _convolve_again(
+    x, bias, slope, mean1, rstd1, gain, shift, weight, taps_bias, slope2, left, step, valid, frames, mean2, rstd2,
+    v_out, n_out, rows, channels, P: tl.constexpr, K: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    b, g, s = _channels(bias, channels, C), _channels(gain, channels, C), _channels(shift, channels, C)
+    w, v = _taps(weight, channels, P, K, C), _channels(taps_bias, channels, C)
+    slope, slope2 = tl.load(slope), tl.load(slope2)
+    for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
+        row, exists, frame, end = _locate(first, valid, frames, rows, R)
+        source, met = _meet(row, frame, end, -left, step, P, K)
+        y = _convolved(x, b, slope, mean1, rstd1, g, s, w, v, source, met, channels, C)
+        alive = frame < end
+        n = (_prelu(y, slope2) - _of_rows(mean2, row, alive)) * _of_rows(rstd2, row, alive)
+        _store(v_out, row, exists, tl.where(alive[:, None], y, 0), channels, C)
+        _store(n_out, row, exists, tl.where(alive[:, None], n, 0), channels, C)
+
+
+@_loop
+def _finish(
+    y, first_channel, mean, rstd, gain_sum, constant, valid, frames, x, out, width, rows, channels,
+    R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    g, b = _channels(gain_sum + first_channel, channels, C), _channels(constant + first_channel, channels, C)
+    c = tl.arange(0, C)
+    for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
+        row, exists, frame, end = _locate(first, valid, frames, rows, R)
+        alive = frame < end
+        place, mask = row[:, None] * width + first_channel + c, alive[:, None] & (c < channels)
+        z = tl.load(y + place, mask=mask, other=0).to(b.dtype) - _of_rows(mean, row, alive) * g
+        z = tl.where(alive[:, None], z * _of_rows(rstd, row, alive) + b, 0)
+        _store(out, row, exists, _load(x, row, exists, b.dtype, channels, C) + z, channels, C)
+
+
+@_loop
+def _row_sums(dn, n, total, product, rows, channels, R: tl.constexpr, C: tl.constexpr):
+    for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
+        row = first.to(tl.int64) + tl.arange(0, R)
+        exists = row < rows
+        d = _load(dn, row, exists, total.dtype.element_ty, channels, C)
+        tl.store(total + row, tl.sum(d, axis=1), mask=exists)
+        d *= _load(n, row, exists, total.dtype.element_ty, channels, C)
+        tl.store(product + row, tl.sum(d, axis=1), mask=exists)
+
+
+@_loop
+def _activation_backward(
+    dn, x, bias, slope, rstd, alpha, gamma, valid, frames, sums, rows, channels, R: tl.constexpr, C: tl.constexpr
+):  # fmt: skip
+    b, slope = _channels(bias, channels, C), tl.load(slope)
+    d_bias, d_slope = tl.zeros([R, C], b.dtype), tl.zeros([R, C], b.dtype)
+    for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
+        row, exists, frame, end = _locate(first, valid, frames, rows, R)
+        alive = frame < end
+        a = _load(x, row, alive, b.dtype, channels, C) + b
+        d = _load(dn, row, alive, b.dtype, channels, C) * _of_rows(rstd, row, alive)
+        d += _of_rows(alpha, row, alive) + _of_rows(gamma, row, alive) * _prelu(a, slope)
+        d_slope += tl.where(a > 0, 0, a * d)
+        d = tl.where(a > 0, d, d * slope)
+        d_bias += d
+        _store(dn, row, exists, d, channels, C)
+    c = tl.arange(0, C)
+    sums += tl.program_id(0) * (channels + 1)
+    tl.store(sums + c, tl.sum(d_bias, axis=0), mask=c < channels)
+    tl.store(sums + channels, tl.sum(d_slope))
+
+
+@_loop
+def _convolve_backward(
+    dv, x, bias, slope, mean, rstd, gain, shift, weight, left, step, valid, frames, dn, total, product, sums, rows,
+    channels, P: tl.constexpr, K: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    b, g, s = _channels(bias, channels, C), _channels(gain, channels, C), _channels(shift, channels, C)
+    w, slope = _taps(weight, channels, P, K, C), tl.load(slope)
+    d_weight = tl.zeros([K, R, C], b.dtype)
+    d_gain, d_shift = tl.zeros([R, C], b.dtype), tl.zeros([R, C], b.dtype)
+    for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
+        row, exists, frame, end = _locate(first, valid, frames, rows, R)
+        alive = frame < end
+        a = _prelu(_load(x, row, alive, b.dtype, channels, C) + b, slope)
+        n = (a - _of_rows(mean, row, alive)) * _of_rows(rstd, row, alive)
+        source, met = _meet(row, frame, end, left, -step, P, K)
+        d = _load(dv, source, met, b.dtype, channels, C)
+        d_weight += d * (n * g + s)
+        d = tl.sum(d * w, axis=0)
+        d_gain += d * n
+        d_shift += d
+        d *= g
+        _store(dn, row, exists, d, channels, C)
+        tl.store(total + row, tl.sum(d, axis=1), mask=exists)
+        tl.store(product + row, tl.sum(d * n, axis=1), mask=exists)
+    k, c = tl.arange(0, K)[:, None], tl.arange(0, C)
+    sums += tl.program_id(0) * (P + 2) * channels
+    tl.store(sums + k * channels + c, tl.sum(d_weight, axis=1), mask=(k < P) & (c < channels))
+    tl.store(sums + P * channels + c, tl.sum(d_gain, axis=0), mask=c < channels)
+    tl.store(sums + (P + 1) * channels + c, tl.sum(d_shift, axis=0), mask=c < channels)
+
+
+def _tile(x: Tensor) -> tuple[int, int]:
+    """Tell how many rows, and channels with room to the next power of two, a program takes at once."""
+    C = triton.next_power_of_2(x.shape[2])
+    return max(1, TILE // C), C
+
+
+def _chunks(x: Tensor) -> int:
+    return min(CHUNKS, triton.cdiv(x.shape[0] * x.shape[1], _tile(x)[0]))
+
+
+def _run(kernel, x: Tensor, *arguments, **constants) -> None:
+    """Run a kernel over the rows of ``x``, by as many programs as `_chunks` tells."""
+    if x.numel() == 0:
+        return
+    R, C = _tile(x)
+    arguments = (a.contiguous() if isinstance(a, Tensor) else a for a in arguments)
+    with torch.cuda.device_of(x):
+        kernel[(_chunks(x),)](
+            *arguments,
+            x.shape[0] * x.shape[1],
+            x.shape[2],
+            **constants,
+            R=R,
+            C=C,
+            num_warps=min(max(C // 128, 4), 16),
+        )
+
+
+def _counts(taps: Taps) -> dict[str, int]:
+    P = taps.weight.shape[2]
+    return {"P": P, "K": triton.next_power_of_2(P)}
+
+
+def _rows(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Make two tensors [batch, frames] for what is known of each row of ``x``, in the dtype of ``like``."""
+    return like.new_empty(x.shape[:2]), like.new_empty(x.shape[:2])
+
+
+def statistics(x: Tensor, bias: Tensor, slope: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Take mean and variance over the channels of each row of ``prelu(x + bias)``."""
+    mean, variance = _rows(x, bias)
+    _run(_statistics, x, x, bias, slope, valid, x.shape[1], mean, variance)
+    return mean, variance
+
+
+def convolve(a: Activation, taps: Taps, slope: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Convolve, then PReLU; returns the result with mean and variance of its rows."""
+    out = a.x.new_empty(a.x.shape)
+    mean, variance = _rows(out, a.bias)
+    place = slope, taps.left, taps.dilation, valid, a.x.shape[1]
+    _run(_convolve, out, *a, *taps[:2], *place, out, mean, variance, **_counts(taps))
+    return out, mean, variance
+
+
+def convolve_again(
+    a: Activation, taps: Taps, slope: Tensor, valid: Tensor, mean: Tensor, rstd: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Convolve; returns the result before its PReLU and after PReLU and normalisation."""
+    v, n = a.x.new_empty(a.x.shape), a.x.new_empty(a.x.shape)
+    place = slope, taps.left, taps.dilation, valid, a.x.shape[1]
+    _run(_convolve_again, v, *a, *taps[:2], *place, mean, rstd, v, n, **_counts(taps))
+    return v, n
+
+
+def finish(
+    y: Tensor, first: int, mean: Tensor, rstd: Tensor, gain_sum: Tensor, constant: Tensor, valid: Tensor, x: Tensor
+) -> Tensor:
+    """Add ``(y - mean * gain_sum) * rstd + constant``, taken from the channel ``first`` on, to ``x``."""
+    out = x.new_empty(x.shape)
+    _run(_finish, out, y, first, mean, rstd, gain_sum, constant, valid, y.shape[1], x, out, y.shape[2])
+    return out
+
+
+def row_sums(dn: Tensor, n: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum ``dn`` and ``dn * n`` over the channels of each row."""
+    total, product = _rows(n, like)
+    _run(_row_sums, n, dn, n, total, product)
+    return total, product
+
+
+def activation_backward(
+    dn: Tensor, x: Tensor, bias: Tensor, slope: Tensor, rstd: Tensor, alpha: Tensor, gamma: Tensor, valid: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Go back through norm and PReLU; returns the derivatives by ``x``, in the place of ``dn``, bias and slope.
+
+    With ``a = prelu(x + bias)`` the derivative by ``a`` is ``rstd * dn + alpha + gamma * a``.
+    """
+    dn = dn.contiguous()
+    sums = bias.new_empty(_chunks(x), len(bias) + 1)
+    place = valid, x.shape[1]
+    _run(_activation_backward, dn, dn, x, bias, slope, rstd, alpha, gamma, *place, sums)
+    d_bias, d_slope = sums.sum(0).split([len(bias), 1])
+    return dn, d_bias, d_slope
+
+
+def convolve_backward(dv: Tensor, a: Activation, taps: Taps, valid: Tensor) -> tuple[Tensor, ...]:
+    """Go back through the convolution and the gain.
+
+    Returns the derivative by the normalised activation with the sums over its rows that `row_sums` would give,
+    then those by taps, gain and shift.
+    """
+    channels, _, P = taps.weight.shape
+    dn = a.x.new_empty(a.x.shape)
+    total, product = _rows(dn, a.bias)
+    sums = a.bias.new_empty(_chunks(a.x), P + 2, channels)
+    place = taps.left, taps.dilation, valid, a.x.shape[1]
+    _run(_convolve_backward, dn, dv, *a, taps.weight, *place, dn, total, product, sums, **_counts(taps))
+    d_weight, d_gain, d_shift = sums.sum(0).split([P, 1, 1])
+    return dn, total, product, d_weight.T.unsqueeze(1), d_gain.squeeze(0), d_shift.squeeze(0)
