@@ -206,10 +206,14 @@ def test_results_do_not_depend_on_the_number_of_threads():
 
 
 @pytest.mark.parametrize("by_convolution", [False, True])
-@pytest.mark.parametrize(("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (1000, 6, 4)])
+@pytest.mark.parametrize(
+    ("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (1000, 6, 4)]
+)
 def test_products(monkeypatch, by_convolution, rows, inner, outer):
     monkeypatch.setattr(products, "_is_amd", lambda: by_convolution)
-    x, weight, bias, grad = (torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer)))
+    x, weight, bias, grad = (
+        torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer))
+    )
     close = {"rtol": 1e-5, "atol": 1e-5 * max(rows, inner) ** 0.5}
     torch.testing.assert_close(products.product(x, weight), x @ weight.T, **close)
     torch.testing.assert_close(products.product_over_rows(grad, x), grad.T @ x, **close)
@@ -302,5 +306,7 @@ def test_one_thread_stays_one_thread():
         "print(len(os.listdir('/proc/self/task')))\n"
     )
     environment = ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "1"

@@ -3,7 +3,6 @@
 `naive` is the truth, written to be read. Where a faster path stands beside it, the functions here choose.
 """
 
-import torch
 from torch import Tensor
 
 from speechbrain_tasnet.ops import fused, naive

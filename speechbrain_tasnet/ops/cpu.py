@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.ops import loops
+from speechbrain_tasnet.ops import loops, loops_backward
+from speechbrain_tasnet.ops.compiled import CHUNKS
 from speechbrain_tasnet.ops.passes import Activation, Taps
 
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
@@ -71,7 +72,7 @@ def finish(
 def row_sums(dn: Tensor, n: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """Sum ``dn`` and ``dn * n`` over the channels of each row."""
     total, product = _rows(n, like, 2)
-    _run(loops.row_sums, dn, n, total, product)
+    _run(loops_backward.row_sums, dn, n, total, product)
     return total, product
 
 
@@ -82,8 +83,8 @@ def activation_backward(
 
     With ``a = prelu(x + bias)`` the derivative by ``a`` is ``rstd * dn + alpha + gamma * a``.
     """
-    d_bias, d_slope = bias.new_empty(loops.CHUNKS, len(bias)), slope.new_empty(loops.CHUNKS)
-    _run(loops.activation_backward, dn, x, bias, slope, rstd, alpha, gamma, valid, d_bias, d_slope)
+    d_bias, d_slope = bias.new_empty(CHUNKS, len(bias)), slope.new_empty(CHUNKS)
+    _run(loops_backward.activation_backward, dn, x, bias, slope, rstd, alpha, gamma, valid, d_bias, d_slope)
     return dn, d_bias.sum(0), d_slope.sum(0, keepdim=True)
 
 
@@ -96,11 +97,10 @@ def convolve_backward(dv: Tensor, a: Activation, taps: Taps, valid: Tensor) -> t
     raw = _in_threes(taps.weight)
     dn = torch.empty_like(a.x)
     total, product = _rows(dn, a.bias, 2)
-    d_taps = a.bias.new_empty(loops.CHUNKS, *raw.shape)
-    d_gain, d_shift = a.bias.new_empty(2, loops.CHUNKS, raw.shape[1])
-    _run(
-        loops.convolve_backward, dv, *a, raw, *_place(taps), valid, dn, total, product, d_taps, d_gain, d_shift
-    )  # fmt: skip
+    d_taps = a.bias.new_empty(CHUNKS, *raw.shape)
+    d_gain, d_shift = a.bias.new_empty(2, CHUNKS, raw.shape[1])
+    rows, sums = (dn, total, product), (d_taps, d_gain, d_shift)
+    _run(loops_backward.convolve_backward, dv, *a, raw, *_place(taps), valid, *rows, *sums)
     d_weight = d_taps.sum(0)[: taps.weight.shape[2]].T.unsqueeze(1)
     return dn, total, product, d_weight, d_gain.sum(0), d_shift.sum(0)
 

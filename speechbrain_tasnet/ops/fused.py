@@ -1,12 +1,12 @@
 """A convolutional block in few sweeps over memory, with its derivative written by hand.
 
-A norm needs all of its input before it can give any output, so a sweep ends where a norm's statistics are complete.
-Between the products there are thus two: PReLU and the first statistics; first norm, depthwise convolution, PReLU
-and the second statistics. The second norm goes into the product behind it: its gain into the weight, mean and
-deviation into the sweep that adds the product to residual and skip path.
+A norm needs all of its input before it can give any output, so a sweep ends where a norm's statistics are
+complete. Between the products there are thus two sweeps: PReLU and the first statistics; then first norm,
+depthwise convolution, PReLU and the second statistics. The second norm goes into the product behind it: its gain
+into the weight, mean and deviation into the sweep that adds the product to residual and skip path.
 
 Saved for the way back are the input and the first product; the rest is computed again in one sweep. The sweeps
-are `cpu`'s or `gpu`'s, this file only puts them in order.
+are the passes of `cpu` or `gpu`, this file only puts them in order.
 """
 
 from types import ModuleType
@@ -57,21 +57,21 @@ def conv_block(
 class _ConvBlock(Function):
     @staticmethod
     def forward(ctx, x, skip, valid, shape, *weights):
-        w = BlockWeights(*weights)
+        w, passes = BlockWeights(*weights), shape.passes
         rows = _rows(x).to(shape.half or x.dtype)
         u = product(rows, w.expand_weight.to(rows.dtype)).view(*x.shape[:2], -1)
-        row_mean1, variance1 = shape.passes.statistics(u, w.expand_bias, w.slope1, valid)
+        row_mean1, variance1 = passes.statistics(u, w.expand_bias, w.slope1, valid)
         mean1, rstd1 = spread(shape.norm, row_mean1, variance1, valid)
         hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
-        a, row_mean2, variance2 = shape.passes.convolve(hidden, _taps(w, shape), w.slope2, valid)
+        a, row_mean2, variance2 = passes.convolve(hidden, _taps(w, shape), w.slope2, valid)
         mean2, rstd2 = spread(shape.norm, row_mean2, variance2, valid)
         weight, bias = _output(w)
         folded = weight * w.gain2
         y = product(_rows(a), folded.to(a.dtype)).view(*x.shape[:2], -1)
         channels = 0 if w.residual_weight is None else len(w.residual_weight)
         rest = mean2, rstd2, folded.sum(1), weight @ w.shift2 + bias, valid
-        residual = shape.passes.finish(y, 0, *rest, x[..., :channels])
-        total = shape.passes.finish(y, channels, *rest, skip)
+        residual = passes.finish(y, 0, *rest, x[..., :channels])
+        total = passes.finish(y, channels, *rest, skip)
         ctx.shape = shape
         ctx.save_for_backward(rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights)
         return residual, total
@@ -80,44 +80,53 @@ class _ConvBlock(Function):
     @once_differentiable
     def backward(ctx, d_residual, d_total):
         rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights = ctx.saved_tensors
-        w, shape, size = BlockWeights(*weights), ctx.shape, u.shape[2]
+        w, shape = BlockWeights(*weights), ctx.shape
+        passes, taps = shape.passes, _taps(w, shape)
         hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
-        taps = _taps(w, shape)
+
+        v, n2 = passes.convolve_again(hidden, taps, w.slope2, valid, mean2, rstd2)
         d_y = _rows(torch.cat([d_residual.to(u.dtype), d_total.to(u.dtype)], dim=2))
-        weight, bias = _output(w)
-        v, n2 = shape.passes.convolve_again(hidden, taps, w.slope2, valid, mean2, rstd2)
-        d_folded = product_over_rows(d_y, _rows(n2)).to(weight.dtype)
-        d_bias = d_y.sum(0, dtype=weight.dtype)
-        d_weight = torch.addr(d_folded * w.gain2, d_bias, w.shift2)
-        d_gain2 = (d_folded * weight).sum(0)
-        d_shift2 = d_bias @ weight
-        dn2 = product(d_y, (weight * w.gain2).T.to(u.dtype).contiguous()).view_as(u)
-        sums = shape.passes.row_sums(dn2, n2, mean2)
-        alpha, gamma = spread_backward(shape.norm, *sums, row_mean2, mean2, rstd2, valid, size)
-        zero = torch.zeros_like(w.taps_bias)
-        dv, d_taps_bias, d_slope2 = shape.passes.activation_backward(dn2, v, zero, w.slope2, rstd2, alpha, gamma, valid)
-        dn1, total, prod, d_taps, d_gain1, d_shift1 = shape.passes.convolve_backward(dv, hidden, taps, valid)
-        alpha, gamma = spread_backward(shape.norm, total, prod, row_mean1, mean1, rstd1, valid, size)
-        du, d_expand_bias, d_slope1 = shape.passes.activation_backward(
+        dn2, d_gain2, d_shift2, *d_output = _output_backward(d_y, n2, w)
+        sums = passes.row_sums(dn2, n2, mean2)
+        alpha, gamma = spread_backward(shape.norm, *sums, row_mean2, mean2, rstd2, valid, u.shape[2])
+        zero = torch.zeros_like(w.taps_bias)  # it is in v already
+        dv, d_taps_bias, d_slope2 = passes.activation_backward(dn2, v, zero, w.slope2, rstd2, alpha, gamma, valid)
+
+        dn1, total, product1, d_taps, d_gain1, d_shift1 = passes.convolve_backward(dv, hidden, taps, valid)
+        alpha, gamma = spread_backward(
+            shape.norm, total, product1, row_mean1, mean1, rstd1, valid, u.shape[2]
+        )  # fmt: skip
+        du, d_expand_bias, d_slope1 = passes.activation_backward(
             dn1, u, w.expand_bias, w.slope1, rstd1, alpha, gamma, valid
         )
         du = _rows(du)
-        d_expand = product_over_rows(du, rows).to(weight.dtype)
+        d_expand = product_over_rows(du, rows).to(w.expand_weight.dtype)
         dx = product(du, w.expand_weight.T.to(u.dtype).contiguous()).to(d_total.dtype).view(*u.shape[:2], -1)
-        channels = 0
-        d_residual_weight = d_residual_bias = None
         if w.residual_weight is not None:
             dx += d_residual
-            channels = len(w.residual_weight)
-            d_residual_weight, d_residual_bias = d_weight[:channels], d_bias[:channels]
-        d_skip_weight = d_skip_bias = None
-        if w.skip_weight is not None:
-            d_skip_weight, d_skip_bias = d_weight[channels:], d_bias[channels:]
         grads = BlockWeights(
             d_expand, d_expand_bias, d_slope1, d_gain1, d_shift1, d_taps, d_taps_bias, d_slope2, d_gain2, d_shift2,
-            d_residual_weight, d_residual_bias, d_skip_weight, d_skip_bias,
+            *d_output,
         )  # fmt: skip
         return dx, d_total, None, None, *grads
+
+
+def _output_backward(d_y: Tensor, n: Tensor, w: BlockWeights) -> tuple[Tensor | None, ...]:
+    """Go back through second gain and shift and the two products behind them.
+
+    Returns the derivative by the normalised activation ``n``, then those by gain, shift, and weight and bias of
+    either path. Sums of products stand where passes over memory would have stood: what the shift added to a
+    product is a sum of its weight, and the gain's derivative a sum of the weight's own.
+    """
+    weight, _ = _output(w)
+    by_normalised = product_over_rows(d_y, _rows(n)).to(weight.dtype)
+    d_bias = d_y.sum(0, dtype=weight.dtype)
+    d_weight = torch.addr(by_normalised * w.gain2, d_bias, w.shift2)
+    d_n = product(d_y, (weight * w.gain2).T.to(n.dtype).contiguous()).view_as(n)
+    channels = 0 if w.residual_weight is None else len(w.residual_weight)
+    residual = (None, None) if w.residual_weight is None else (d_weight[:channels], d_bias[:channels])
+    skip = (None, None) if w.skip_weight is None else (d_weight[channels:], d_bias[channels:])
+    return d_n, (by_normalised * weight).sum(0), d_bias @ weight, *residual, *skip
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -32,24 +32,18 @@ def _locate(first, valid, frames, rows, R: tl.constexpr):
 
 
 @triton.jit
-def _meet(row, frame, end, first, step, P: tl.constexpr, K: tl.constexpr):
-    """Tell which rows the taps meet, [taps, rows], and whether there is anything."""
-    k = tl.arange(0, K)[:, None]
-    t = frame + first + k * step
-    return row + (t - frame), (t >= 0) & (t < end) & (frame < end) & (k < P)
-
-
-@triton.jit
 def _channels(x, channels, C: tl.constexpr):
     c = tl.arange(0, C)
     return tl.load(x + c, mask=c < channels, other=0)
 
 
 @triton.jit
-def _taps(weight, channels, P: tl.constexpr, K: tl.constexpr, C: tl.constexpr):
-    """Load taps as [taps, 1, channels]: a third axis before rows and channels, for they need a sum each."""
-    k, c = tl.arange(0, K)[:, None], tl.arange(0, C)
-    return tl.load(weight + c * P + k, mask=(k < P) & (c < channels), other=0)[:, None, :]
+def _taps(weight, channels, P: tl.constexpr, C: tl.constexpr):
+    c = tl.arange(0, C)
+    w = ()
+    for k in tl.static_range(P):
+        w += (tl.load(weight + c * P + k, mask=c < channels, other=0),)
+    return w
 
 
 @triton.jit
@@ -95,26 +89,32 @@ def _statistics(x, bias, slope, valid, frames, mean, variance, rows, channels, R
 
 
 @triton.jit
-def _convolved(x, b, slope, mean, rstd, g, s, w, v, row, met, channels, C: tl.constexpr):
-    """Convolve, by taps that meet the rows ``row``, what the first half of a block makes of ``x``."""
-    a = _prelu(_load(x, row, met, b.dtype, channels, C) + b, slope)
-    r = _of_rows(rstd, row, met)
-    n = (a * r - _of_rows(mean, row, met) * r) * g + s
-    return tl.sum(tl.where(met[:, :, None], n, 0) * w, axis=0) + v
+def _convolved(
+    x, b, slope, mean, rstd, g, s, w, v, left, step, row, frame, end, channels, P: tl.constexpr, C: tl.constexpr
+):  # fmt: skip
+    """Convolve what the first half of a block makes of ``x``, for the rows of a tile."""
+    y = v
+    for k in tl.static_range(P):
+        t = frame - left + k * step
+        source, met = row + (t - frame), (t >= 0) & (t < end) & (frame < end)
+        a = _prelu(_load(x, source, met, b.dtype, channels, C) + b, slope)
+        r = _of_rows(rstd, source, met)
+        n = (a * r - _of_rows(mean, source, met) * r) * g + s
+        y += tl.where(met[:, None], n, 0) * w[k]
+    return y
 
 
 @_loop
 def _convolve(
     x, bias, slope, mean1, rstd1, gain, shift, weight, taps_bias, slope2, left, step, valid, frames, out, mean2,
-    variance2, rows, channels, P: tl.constexpr, K: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    variance2, rows, channels, P: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     b, g, s = _channels(bias, channels, C), _channels(gain, channels, C), _channels(shift, channels, C)
-    w, v = _taps(weight, channels, P, K, C), _channels(taps_bias, channels, C)
+    w, v = _taps(weight, channels, P, C), _channels(taps_bias, channels, C)
     slope, slope2 = tl.load(slope), tl.load(slope2)
     for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
         row, exists, frame, end = _locate(first, valid, frames, rows, R)
-        source, met = _meet(row, frame, end, -left, step, P, K)
-        y = _convolved(x, b, slope, mean1, rstd1, g, s, w, v, source, met, channels, C)
+        y = _convolved(x, b, slope, mean1, rstd1, g, s, w, v, left, step, row, frame, end, channels, P, C)
         a = tl.where((frame < end)[:, None], _prelu(y, slope2), 0)
         _store(out, row, exists, a, channels, C)
         _store_moments(a, mean2, variance2, row, exists, channels, C)
@@ -123,15 +123,14 @@ def _convolve(
 @_loop
 def _convolve_again(
     x, bias, slope, mean1, rstd1, gain, shift, weight, taps_bias, slope2, left, step, valid, frames, mean2, rstd2,
-    v_out, n_out, rows, channels, P: tl.constexpr, K: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    v_out, n_out, rows, channels, P: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     b, g, s = _channels(bias, channels, C), _channels(gain, channels, C), _channels(shift, channels, C)
-    w, v = _taps(weight, channels, P, K, C), _channels(taps_bias, channels, C)
+    w, v = _taps(weight, channels, P, C), _channels(taps_bias, channels, C)
     slope, slope2 = tl.load(slope), tl.load(slope2)
     for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
         row, exists, frame, end = _locate(first, valid, frames, rows, R)
-        source, met = _meet(row, frame, end, -left, step, P, K)
-        y = _convolved(x, b, slope, mean1, rstd1, g, s, w, v, source, met, channels, C)
+        y = _convolved(x, b, slope, mean1, rstd1, g, s, w, v, left, step, row, frame, end, channels, P, C)
         alive = frame < end
         n = (_prelu(y, slope2) - _of_rows(mean2, row, alive)) * _of_rows(rstd2, row, alive)
         _store(v_out, row, exists, tl.where(alive[:, None], y, 0), channels, C)
@@ -190,30 +189,38 @@ def _activation_backward(
 @_loop
 def _convolve_backward(
     dv, x, bias, slope, mean, rstd, gain, shift, weight, left, step, valid, frames, dn, total, product, sums, rows,
-    channels, P: tl.constexpr, K: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    channels, P: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     b, g, s = _channels(bias, channels, C), _channels(gain, channels, C), _channels(shift, channels, C)
-    w, slope = _taps(weight, channels, P, K, C), tl.load(slope)
-    d_weight = tl.zeros([K, R, C], b.dtype)
+    w, slope = _taps(weight, channels, P, C), tl.load(slope)
+    d_weight = ()
+    for _ in tl.static_range(P):
+        d_weight += (tl.zeros([R, C], b.dtype),)
     d_gain, d_shift = tl.zeros([R, C], b.dtype), tl.zeros([R, C], b.dtype)
     for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
         row, exists, frame, end = _locate(first, valid, frames, rows, R)
         alive = frame < end
         a = _prelu(_load(x, row, alive, b.dtype, channels, C) + b, slope)
         n = (a - _of_rows(mean, row, alive)) * _of_rows(rstd, row, alive)
-        source, met = _meet(row, frame, end, left, -step, P, K)
-        d = _load(dv, source, met, b.dtype, channels, C)
-        d_weight += d * (n * g + s)
-        d = tl.sum(d * w, axis=0)
+        y = n * g + s
+        d = tl.zeros([R, C], b.dtype)
+        d_weight_so_far = d_weight
+        d_weight = ()
+        for k in tl.static_range(P):
+            t = frame + left - k * step
+            d_tap = _load(dv, row + (t - frame), (t >= 0) & (t < end) & alive, b.dtype, channels, C)
+            d += d_tap * w[k]
+            d_weight += (d_weight_so_far[k] + d_tap * y,)
         d_gain += d * n
         d_shift += d
         d *= g
         _store(dn, row, exists, d, channels, C)
         tl.store(total + row, tl.sum(d, axis=1), mask=exists)
         tl.store(product + row, tl.sum(d * n, axis=1), mask=exists)
-    k, c = tl.arange(0, K)[:, None], tl.arange(0, C)
+    c = tl.arange(0, C)
     sums += tl.program_id(0) * (P + 2) * channels
-    tl.store(sums + k * channels + c, tl.sum(d_weight, axis=1), mask=(k < P) & (c < channels))
+    for k in tl.static_range(P):
+        tl.store(sums + k * channels + c, tl.sum(d_weight[k], axis=0), mask=c < channels)
     tl.store(sums + P * channels + c, tl.sum(d_gain, axis=0), mask=c < channels)
     tl.store(sums + (P + 1) * channels + c, tl.sum(d_shift, axis=0), mask=c < channels)
 
@@ -234,21 +241,9 @@ def _run(kernel, x: Tensor, *arguments, **constants) -> None:
         return
     R, C = _tile(x)
     arguments = (a.contiguous() if isinstance(a, Tensor) else a for a in arguments)
+    rows, warps = x.shape[0] * x.shape[1], min(max(C // 128, 4), 16)
     with torch.cuda.device_of(x):
-        kernel[(_chunks(x),)](
-            *arguments,
-            x.shape[0] * x.shape[1],
-            x.shape[2],
-            **constants,
-            R=R,
-            C=C,
-            num_warps=min(max(C // 128, 4), 16),
-        )
-
-
-def _counts(taps: Taps) -> dict[str, int]:
-    P = taps.weight.shape[2]
-    return {"P": P, "K": triton.next_power_of_2(P)}
+        kernel[(_chunks(x),)](*arguments, rows, x.shape[2], **constants, R=R, C=C, num_warps=warps)
 
 
 def _rows(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -268,7 +263,7 @@ def convolve(a: Activation, taps: Taps, slope: Tensor, valid: Tensor) -> tuple[T
     out = a.x.new_empty(a.x.shape)
     mean, variance = _rows(out, a.bias)
     place = slope, taps.left, taps.dilation, valid, a.x.shape[1]
-    _run(_convolve, out, *a, *taps[:2], *place, out, mean, variance, **_counts(taps))
+    _run(_convolve, out, *a, *taps[:2], *place, out, mean, variance, P=taps.weight.shape[2])
     return out, mean, variance
 
 
@@ -278,7 +273,7 @@ def convolve_again(
     """Convolve; returns the result before its PReLU and after PReLU and normalisation."""
     v, n = a.x.new_empty(a.x.shape), a.x.new_empty(a.x.shape)
     place = slope, taps.left, taps.dilation, valid, a.x.shape[1]
-    _run(_convolve_again, v, *a, *taps[:2], *place, mean, rstd, v, n, **_counts(taps))
+    _run(_convolve_again, v, *a, *taps[:2], *place, mean, rstd, v, n, P=taps.weight.shape[2])
     return v, n
 
 
@@ -324,6 +319,6 @@ def convolve_backward(dv: Tensor, a: Activation, taps: Taps, valid: Tensor) -> t
     total, product = _rows(dn, a.bias)
     sums = a.bias.new_empty(_chunks(a.x), P + 2, channels)
     place = taps.left, taps.dilation, valid, a.x.shape[1]
-    _run(_convolve_backward, dn, dv, *a, taps.weight, *place, dn, total, product, sums, **_counts(taps))
+    _run(_convolve_backward, dn, dv, *a, taps.weight, *place, dn, total, product, sums, P=P)
     d_weight, d_gain, d_shift = sums.sum(0).split([P, 1, 1])
     return dn, total, product, d_weight.T.unsqueeze(1), d_gain.squeeze(0), d_shift.squeeze(0)

@@ -300,7 +300,9 @@ def conv_block(
         hidden = hidden.masked_fill(padding, 0)
     hidden = prelu(depthwise(hidden, w.taps, w.taps_bias, dilation, causal), w.slope2)
     hidden = normalise(norm, hidden, w.gain2, w.shift2, padding)
-    residual = x[..., :0] if w.residual_weight is None else x + F.linear(hidden, w.residual_weight, w.residual_bias)
+    residual = (
+        x[..., :0] if w.residual_weight is None else x + F.linear(hidden, w.residual_weight, w.residual_bias)
+    )
     return residual, skip if w.skip_weight is None else skip + F.linear(hidden, w.skip_weight, w.skip_bias)
 
 

@@ -81,7 +81,14 @@ def spread(norm: str, mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Te
 
 
 def spread_backward(
-    norm: str, total: Tensor, product: Tensor, row_mean: Tensor, mean: Tensor, rstd: Tensor, valid: Tensor, size: int
+    norm: str,
+    total: Tensor,
+    product: Tensor,
+    row_mean: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    valid: Tensor,
+    size: int,
 ) -> tuple[Tensor, Tensor]:
     """Take the derivative of a norm to what it adds to each row.
 

@@ -1,0 +1,70 @@
+"""How `loops` and `loops_backward` are compiled, and bfloat16, which Numba does not know."""
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+# Sums over rows are taken in this many pieces, so that they do not depend on the number of threads.
+CHUNKS = 32
+# Sums may be reordered and products fused into them; NaN and infinity stay what they are.
+FASTMATH = {"reassoc", "contract", "nsz"}
+
+
+def _compiled(**options):
+    """Compile a function at its first call, and keep the machine code on disk where that is possible."""
+
+    def decorate(function):
+        try:
+            return njit(function, fastmath=FASTMATH, cache=True, **options)
+        except RuntimeError:  # neither the package's folder nor the user's cache can be written
+            return njit(function, fastmath=FASTMATH, **options)
+
+    return decorate
+
+
+loop = _compiled(parallel=True)
+inline = _compiled(forceinline=True)
+
+
+@intrinsic
+def _float_of_bits(typing_context, bits):
+    return types.float32(types.uint32), lambda context, builder, signature, arguments: builder.bitcast(
+        arguments[0], context.get_value_type(types.float32)
+    )
+
+
+@intrinsic
+def _bits_of_float(typing_context, value):
+    return types.uint32(types.float32), lambda context, builder, signature, arguments: builder.bitcast(
+        arguments[0], context.get_value_type(types.uint32)
+    )
+
+
+def wide(x):
+    """Give an element as the number it is computed with."""
+
+
+def narrow(x, like):
+    """Give a number as an element of the kind of ``like``."""
+
+
+@overload(wide, inline="always")
+def _(x):
+    if isinstance(x, types.Integer):
+        return lambda x: _float_of_bits(np.uint32(np.uint16(x)) << np.uint32(16))
+    return lambda x: x
+
+
+@overload(narrow, inline="always")
+def _(x, like):
+    if isinstance(like, types.Integer):
+
+        def to_bfloat16(x, like):
+            bits = _bits_of_float(np.float32(x))
+            if x != x:
+                return np.int16(0x7FC0)
+            # To the nearest, and of two equally near to the even one.
+            return np.int16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+
+        return to_bfloat16
+    return lambda x, like: x
