@@ -1,9 +1,10 @@
-# make demo: the main job on the embedded corpus.  make test: the tests.  Both install what they need.
+# make demo: the main job on the embedded corpus.  make test: the tests.  make bench: speed and memory beside other
+# toolkits.  Each installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_FOUND = $$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long bench lint clean
 
 demo: .venv/ready
 	$(BIN)/tasnet demo
@@ -14,18 +15,26 @@ test: .venv/ready
 test-long: .venv/ready
 	$(BIN)/python -m pytest -q -m long
 
+# Its options go into BENCH: make bench BENCH=--quick
+bench: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks $(BENCH)
+
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-bench build dist *.egg-info
+
+.venv/ready: EXTRAS := demo,test
+# An environment of its own: Asteroid wants an old torchmetrics.
+.venv-bench/ready: EXTRAS := bench
 
 # uv resolves and installs the whole environment in seconds where pip takes minutes.
-.venv/ready: setup.py
+.venv/ready .venv-bench/ready: setup.py
 	@case "$(PYTHON_FOUND)" in 3.10|3.11|3.12) ;; \
 	  *) echo "Python 3.10 to 3.12 is needed, $(PYTHON) is $(PYTHON_FOUND): try make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1;; esac
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[demo,test]'
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --editable '.[$(EXTRAS)]'
 	touch $@

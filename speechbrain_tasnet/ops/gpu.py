@@ -156,7 +156,7 @@ def _finish(
 @_loop
 def _row_sums(dn, n, total, product, rows, channels, R: tl.constexpr, C: tl.constexpr):
     for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
-        row = first.to(tl.int64) + tl.arange(0, R)
+        row = (first + tl.arange(0, R)).to(tl.int64)
         exists = row < rows
         d = _load(dn, row, exists, total.dtype.element_ty, channels, C)
         tl.store(total + row, tl.sum(d, axis=1), mask=exists)

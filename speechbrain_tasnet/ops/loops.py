@@ -188,9 +188,8 @@ def finish(y, first, mean, rstd, gain_sum, constant, valid, x, out):
             item, frame = row // frames, row % frames
             kept = constant.dtype.type(frame < valid[item])
             scale = rstd[item, frame] * kept
-            _finish_row(
-                y, np.uint64(first), item, frame, scale, scale * mean[item, frame], kept, gain_sum, constant, x, out
-            )  # fmt: skip
+            offset = scale * mean[item, frame]
+            _finish_row(y, np.uint64(first), item, frame, scale, offset, kept, gain_sum, constant, x, out)
 
 
 @inline

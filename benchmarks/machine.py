@@ -1,0 +1,52 @@
+"""What the figures were measured on."""
+
+import os
+import platform
+import re
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+PACKAGES = (
+    "speechbrain-tasnet",
+    "torch",
+    "numba",
+    "triton",
+    "speechbrain",
+    "asteroid",
+    "torchaudio",
+    "onnxruntime",
+    "openvino",
+)
+
+
+def describe(device: str) -> dict[str, str]:
+    """Describe machine, versions and command."""
+    facts = {"processor": f"{_processor()}, cores: {os.cpu_count()}, threads: {torch.get_num_threads()}"}
+    if device == "cuda":
+        facts["accelerator"] = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return facts | {
+        "memory": f"{memory:.0f} GB",
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "versions": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        "load before": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+    }
+
+
+def _processor() -> str:
+    file = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.+)$", file.read_text(), re.MULTILINE) if file.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"

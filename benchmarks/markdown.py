@@ -1,0 +1,93 @@
+"""Results as tables to read."""
+
+from itertools import groupby
+from pathlib import Path
+
+from benchmarks.results import OURS, Cell, Memory, Results, Row, three_digits
+from benchmarks.sizes import SAMPLE_RATE, SIZES
+
+INTRODUCTION = (Path(__file__).parent / "introduction.md").read_text(encoding="utf-8")
+
+TIMES_HEAD = """\
+| | precision | median s | quartiles apart s | runs | audio/s | roof | time by ours | Δ |
+|---|---|--:|--:|--:|--:|--:|--:|--:|
+"""
+
+MEMORY_HEAD = """\
+## Memory
+
+What one run adds to the peak of a process in which everything was built and ran on 0.2 s before.
+
+| | precision | {heads} |
+|---|---|{rules}|
+"""
+
+
+def render(results: Results, picture: str) -> str:
+    """Write the whole page.
+
+    Parameters
+    ----------
+    results : Results
+        What was measured.
+    picture : str
+        File name of the plot.
+    """
+    facts = "".join(f"| {name} | {fact} |\n" for name, fact in results.machine.items())
+    parts = [
+        INTRODUCTION,
+        f"![Speed]({picture})\n",
+        f"## Machine\n\n| | |\n|---|---|\n{facts}",
+        memory_table(results.memory),
+    ]
+    for sizes, rows in groupby(sorted(results.rows, key=_sizes_first), key=lambda row: row.cell.sizes):
+        parts.append(f"## {SIZES[sizes]}, {SAMPLE_RATE} Hz\n")
+        parts.extend(times_table(cell, list(alike)) for cell, alike in groupby(rows, key=lambda row: row.cell))
+    return "\n".join(parts)
+
+
+def _sizes_first(row: Row) -> tuple:
+    return list(SIZES).index(row.cell.sizes), row.cell.kind
+
+
+def times_table(cell: Cell, rows: list[Row]) -> str:
+    """Write the table of one cell."""
+    ours = next((row.median for row in rows if (row.name, row.precision) == (OURS, "float32") and row.times), None)
+    rate = next((f"Roof at {row.rate / 1e9:,.0f} GFLOP/s.\n\n" for row in rows if row.rate), "")
+    return f"### {str(cell).capitalize()}\n\n{rate}{TIMES_HEAD}" + "".join(_times_line(row, ours) for row in rows)
+
+
+def _times_line(row: Row, ours: float | None) -> str:
+    if row.why:
+        return _line(row.name, row.precision, row.why, *[""] * 6)
+    low, high = row.quartiles
+    return _line(
+        row.name,
+        row.precision,
+        three_digits(row.median),
+        f"{high - low:.2g}" if len(row.times) > 1 else "",
+        f"{len(row.times)}",
+        three_digits(row.cell.audio / row.median),
+        f"{row.share:.0%}".replace("%", " %"),
+        f"{row.median / ours:.2f}" if ours else "",
+        "" if row.delta is None else f"{row.delta:.1e}",
+    )
+
+
+def memory_table(memory: list[Memory]) -> str:
+    """Write the table of peaks, a column for each cell."""
+    cells = list(dict.fromkeys(row.cell for row in memory))
+    peaks = {(row.name, row.precision, row.cell): row for row in memory}
+    names = dict.fromkeys((row.name, row.precision) for row in memory)
+    head = MEMORY_HEAD.format(heads=" | ".join(map(str, cells)), rules="|".join("--:" for _ in cells))
+    return head + "".join(_line(*name, *(_peak(peaks.get((*name, cell))) for cell in cells)) for name in names)
+
+
+def _peak(row: Memory | None) -> str:
+    if row is None:
+        return ""
+    return row.why or f"{row.rise / 1e6:,.0f} MB"
+
+
+def _line(*fields: str) -> str:
+    return f"| {' | '.join(field.replace('|', '/') for field in fields)} |\n"

@@ -1,0 +1,73 @@
+"""Which cells are measured, how often, and which must be left out."""
+
+from collections.abc import Iterable
+from itertools import product
+
+from benchmarks.results import INFERENCE, TRAINING, Cell, Memory, Row
+from benchmarks.rounds import Rounds
+
+KINDS = (INFERENCE, TRAINING)
+
+# Batch and seconds. The first is measured best, and the others are estimated from it.
+SHAPES = {
+    "cpu": [(2, 4), *(shape for shape in product((1, 2, 8), (1, 4, 60)) if shape != (2, 4))],
+    "cuda": [(8, 4), (32, 4)],
+}
+
+# Of the whole time: what the first cell of each kind may take, and any other.
+FIRST_SHARE = {INFERENCE: 1 / 12, TRAINING: 1 / 7}
+SHARE = 1 / 60
+
+# Of the whole time, too: where a round takes longer, there is only one and no warm-up, or none at all.
+SINGLE_ROUND = 1 / 40
+NO_ROUND = 1 / 4
+
+LEAST, MOST = 3, 25
+USABLE_MEMORY = 0.8  # of what is available: the allocators have their own losses
+
+
+def plan_cells(device: str, quick: bool) -> list[Cell]:
+    """Give the cells in the order in which they are measured."""
+    first, *others = SHAPES[device]
+    cells = [Cell("best", kind, *first) for kind in KINDS] + [Cell("small", kind, 2, 1.5) for kind in KINDS]
+    return cells if quick else cells + [Cell("best", kind, *shape) for kind in KINDS for shape in others]
+
+
+def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
+    """Decide how often everybody has a turn in ``cell``.
+
+    Parameters
+    ----------
+    cell : Cell
+        What is to be measured.
+    whole : float
+        Seconds that the whole benchmark may take, about.
+    rows : iterable of Row
+        What those who are to run did so far, the first cell of this kind first.
+
+    Returns
+    -------
+    Rounds or str
+        Or why there can be none.
+    """
+    alike = [row for row in rows if (row.cell.sizes, row.cell.kind) == (cell.sizes, cell.kind) and row.times]
+    if not alike:
+        share = FIRST_SHARE[cell.kind] if cell.sizes == "best" else SHARE
+        return Rounds(LEAST, MOST, whole * share, warm_up=True)
+    first = [row for row in alike if row.cell == alike[0].cell]
+    expected = sum(row.median for row in first) * cell.audio / first[0].cell.audio
+    if expected > whole * NO_ROUND:
+        return f"too long: about {expected / 60:.0f} minutes for a run of each"
+    if expected > whole * SINGLE_ROUND:
+        return Rounds(1, 1, 0, warm_up=False)
+    return Rounds(LEAST, MOST, whole * SHARE, warm_up=True)
+
+
+def shortage(cell: Cell, measured: Memory | None, available: int) -> str | None:
+    """Tell that ``cell`` would not fit into ``available`` bytes, going by what was ``measured`` in another."""
+    if measured is None or measured.why:
+        return measured and measured.why
+    needed = measured.rise * cell.audio / measured.cell.audio
+    if needed < USABLE_MEMORY * available:
+        return None
+    return f"does not fit: needs about {needed / 1e9:.0f} GB, {available / 1e9:.0f} GB are free"

@@ -1,0 +1,318 @@
+"""The Triton passes equal their twins: on a graphics card, or without one in Triton's interpreter."""
+
+import importlib
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from speechbrain_tasnet.ops import cpu, fused, naive
+from speechbrain_tasnet.ops.naive import BlockWeights
+from speechbrain_tasnet.ops.passes import Activation, Taps
+
+# Kernels are compiled or interpreted for good once Triton is imported.
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
+runs_kernels = pytest.mark.skipif(
+    DEVICE == "cpu" and not INTERPRETED, reason="no graphics card: test_in_the_interpreter runs this"
+)
+KINDS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int64: "*i64"}
+
+
+@pytest.fixture(scope="module", autouse=INTERPRETED)
+def _repaired_interpreter():
+    """NumPy from 2.4 on makes no number of an array that holds one, as Triton up to 3.6 would have it."""
+    interpreter = pytest.importorskip("triton.runtime.interpreter")
+    patch = interpreter._patch_lang_tensor
+
+    def patch_and_repair(tensor, *scope):
+        patch(tensor, *scope)
+        tensor.__index__ = lambda self: self.handle.data.item()
+
+    interpreter._patch_lang_tensor = patch_and_repair
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """The module, told to work in so few chunks and so small tiles that each program has several."""
+    pytest.importorskip("triton")
+    module = importlib.import_module("speechbrain_tasnet.ops.gpu")
+    monkeypatch.setattr(module, "CHUNKS", 2)
+    monkeypatch.setattr(module, "TILE", 256)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _poisoned_memory():
+    """All that is allocated holds NaN until something else is written to it."""
+    torch.manual_seed(0)
+    torch.set_deterministic_debug_mode("warn")
+    yield
+    torch.set_deterministic_debug_mode("default")
+
+
+def draw_valid(batch, frames):
+    """Let the first item be the longest one."""
+    return torch.randint(1, frames + 1, (batch,)).index_fill(0, torch.tensor([0]), frames)
+
+
+def draw_inputs(dtype, batch, frames, hidden, taps, dilation, causal):
+    """Draw what the passes may be given, with NaN behind the items' ends where they must not look."""
+    valid = draw_valid(batch, frames)
+    ended = (torch.arange(frames) >= valid[:, None]).unsqueeze(2)
+    rows = [torch.randn(batch, frames, hidden) for _ in range(3)]
+    x, dn, dv = (r.masked_fill(ended, float("nan")).to(dtype) for r in rows)
+    mean, alpha, gamma = torch.randn(3, batch, frames)
+    bias, gain, shift, constant = torch.randn(4, hidden)
+    left = (taps - 1) * dilation // (1 if causal else 2)
+    rstd, slope = torch.rand(batch, frames) + 0.5, torch.tensor([0.25])
+    residual, skip = torch.randn(batch, frames, 2), torch.randn(batch, frames, hidden - 2)
+    y, n = rows[1].to(dtype), rows[2].to(dtype)
+    activation = Activation(x, bias, slope, mean, rstd, gain, shift)
+    taps = Taps(torch.randn(hidden, 1, taps), constant, dilation, left)
+    return SimpleNamespace(
+        activation=activation, taps=taps, slope=torch.tensor([-0.3]), valid=valid, dn=dn, dv=dv, y=y, n=n,
+        residual=residual, skip=skip, nothing=residual[..., :0], alpha=alpha, gamma=gamma,
+    )  # fmt: skip
+
+
+def on_device(inputs):
+    def move(value):
+        if isinstance(value, tuple):
+            return type(value)(*map(move, value))
+        return value.to(DEVICE) if isinstance(value, torch.Tensor) else value
+
+    return SimpleNamespace(**{name: move(value) for name, value in vars(inputs).items()})
+
+
+def run_passes(passes, i):
+    """Run each pass once and give all that it returns, by its name."""
+    a = i.activation
+    rest = a.mean, a.rstd, a.gain, a.shift, i.valid
+    dn = i.dn.clone()
+    results = {
+        "statistics": passes.statistics(*a[:3], i.valid),
+        "convolve": passes.convolve(a, i.taps, i.slope, i.valid),
+        "convolve_again": passes.convolve_again(a, i.taps, i.slope, i.valid, i.gamma, a.rstd),
+        "finish": (passes.finish(i.y, 0, *rest, i.residual), passes.finish(i.y, 2, *rest, i.skip)),
+        "finish nothing": (passes.finish(i.y, 0, *rest, i.nothing),),
+        "row_sums": passes.row_sums(i.y, i.n, a.mean),
+        "activation_backward": passes.activation_backward(dn, *a[:3], a.rstd, i.alpha, i.gamma, i.valid),
+        "convolve_backward": passes.convolve_backward(i.dv, a, i.taps, i.valid),
+    }
+    assert results["activation_backward"][0].data_ptr() == dn.data_ptr()
+    return results
+
+
+def largest(x):
+    return x.abs().max().item() if x.numel() else 0.0
+
+
+@runs_kernels
+@pytest.mark.parametrize(
+    ("dtype", "batch", "frames", "hidden", "taps", "dilation", "causal"),
+    [
+        (torch.float32, 1, 1, 6, 3, 1, False),
+        (torch.float32, 3, 2, 3, 2, 4, True),
+        (torch.float32, 3, 63, 16, 3, 4, False),
+        (torch.float32, 1, 63, 6, 5, 128, False),
+        (torch.bfloat16, 3, 7, 16, 5, 1, True),
+        (torch.bfloat16, 1, 63, 6, 2, 1, False),
+    ],
+)
+def test_passes(gpu, dtype, batch, frames, hidden, taps, dilation, causal):
+    inputs = draw_inputs(dtype, batch, frames, hidden, taps, dilation, causal)
+    expected = run_passes(cpu, inputs)
+    for name, results in run_passes(gpu, on_device(inputs)).items():
+        for k, (mine, twin) in enumerate(zip(results, expected[name], strict=True)):
+            assert mine.shape == twin.shape
+            assert mine.dtype == twin.dtype
+            # Two results that differ hardly may still be rounded to neighbours.
+            tolerance = 2**-7 if mine.dtype == torch.bfloat16 else 1e-5
+            error = largest(mine.cpu().double() - twin.double())
+            assert error <= tolerance * max(1, largest(twin)), (name, k)
+
+
+def draw_weights(channels, hidden, skip, taps, residual):
+    def normal(*shape, mean=0.0, std=1.0):
+        return mean + std * torch.randn(*shape, dtype=torch.float64)
+
+    return BlockWeights(
+        expand_weight=normal(hidden, channels, std=channels**-0.5),
+        expand_bias=normal(hidden, std=0.3),
+        slope1=normal(1, std=0.3),
+        gain1=normal(hidden, mean=1, std=0.3),
+        shift1=normal(hidden, std=0.3),
+        taps=normal(hidden, 1, taps),
+        taps_bias=normal(hidden, std=0.3),
+        slope2=normal(1, std=0.3),
+        gain2=normal(hidden, mean=1, std=0.3),
+        shift2=normal(hidden, std=0.3),
+        residual_weight=normal(channels, hidden, std=hidden**-0.5) if residual else None,
+        residual_bias=normal(channels) if residual else None,
+        skip_weight=normal(skip, hidden, std=hidden**-0.5) if skip else None,
+        skip_bias=normal(skip) if skip else None,
+    )
+
+
+def run_block(block, x, skip, weights, dilation, causal, norm, valid, dtype, device):
+    """Give a block's outputs on valid frames and the gradients of a fixed mixture of these."""
+    inputs = [None if t is None else t.detach().to(device, dtype).requires_grad_() for t in (x, skip, *weights)]
+    counts = torch.full((len(x),), x.shape[1]) if valid is None else valid
+    keep = (torch.arange(x.shape[1]) < counts[:, None]).to(device)
+    valid = None if valid is None else valid.to(device)
+    results = block(*inputs[:2], BlockWeights(*inputs[2:]), dilation, causal, norm, valid)
+    generator = torch.Generator().manual_seed(1)
+    kept = [r[keep] for r in results]
+    grads = [torch.randn(r.shape, generator=generator, dtype=torch.float64).to(r) for r in kept]
+    torch.autograd.backward(kept, grads)
+    return kept + [t.grad for t in inputs if t is not None]
+
+
+def draw_block(batch, frames, taps, dilation, causal, norm, padded, channels=5, hidden=6, skip=4, residual=True):
+    """Draw what a block is given."""
+    return (
+        torch.randn(batch, frames, channels),
+        torch.randn(batch, frames, skip),
+        draw_weights(channels, hidden, skip, taps, residual),
+        dilation,
+        causal,
+        norm,
+        draw_valid(batch, frames) if padded else None,
+    )
+
+
+def assert_twins(gpu, arguments, dtype, tolerance):
+    """Compare with the truth in float64, outputs and gradients, each at its own scale.
+
+    A single number may be the small sum of large ones: the scale of all is its own.
+    """
+
+    def fast(*arguments):
+        return fused.conv_block(gpu, *arguments)
+
+    expected = run_block(naive.conv_block, *arguments, torch.float64, "cpu")
+    scale = max(largest(truth) for truth in expected if truth is not None)
+    for k, (mine, truth) in enumerate(zip(run_block(fast, *arguments, dtype, DEVICE), expected, strict=True)):
+        if truth is None:  # a path without channels carries nothing back
+            assert mine is None or not mine.any()
+            continue
+        own_scale = max(1, largest(truth) if truth.numel() > 1 else scale)
+        assert largest(mine.cpu().double() - truth) <= tolerance * own_scale, k
+
+
+@runs_kernels
+@pytest.mark.parametrize(
+    ("batch", "frames", "taps", "dilation", "causal", "norm", "padded"),
+    [
+        (1, 1, 3, 1, False, "global", False),
+        (3, 1, 2, 128, True, "cumulative", True),
+        (3, 2, 5, 4, False, "channelwise", False),
+        (1, 7, 3, 4, True, "cumulative", False),
+        (3, 7, 2, 1, True, "global", True),
+        (3, 63, 3, 4, False, "cumulative", True),
+        (1, 63, 5, 1, True, "channelwise", False),
+        (3, 63, 2, 4, False, "global", True),
+        (1, 63, 3, 128, False, "global", False),
+        (3, 63, 5, 4, True, "channelwise", True),
+    ],
+)
+def test_block(gpu, batch, frames, taps, dilation, causal, norm, padded):
+    arguments = draw_block(batch, frames, taps, dilation, causal, norm, padded)
+    assert_twins(gpu, arguments, torch.float32, 1e-5)
+
+
+@runs_kernels
+@pytest.mark.parametrize(("skip", "residual"), [(0, True), (4, False), (1, True)])
+def test_block_without_a_path(gpu, skip, residual):
+    arguments = draw_block(2, 7, 3, 2, False, "global", True, skip=skip, residual=residual)
+    assert_twins(gpu, arguments, torch.float32, 1e-5)
+
+
+@runs_kernels
+@pytest.mark.parametrize("hidden", [1, 33, 600])
+def test_block_of_any_width(gpu, monkeypatch, hidden):
+    monkeypatch.undo()  # tiles and chunks as they are
+    arguments = draw_block(2, 4, 3, 1, False, "global", True, hidden=hidden)
+    assert_twins(gpu, arguments, torch.float32, 1e-5)
+
+
+@runs_kernels
+def test_block_in_double_precision(gpu):
+    assert_twins(gpu, draw_block(2, 15, 3, 2, True, "cumulative", True), torch.float64, 1e-12)
+
+
+@runs_kernels
+@pytest.mark.parametrize(
+    ("dtype", "norm"),
+    [(torch.bfloat16, "global"), (torch.bfloat16, "cumulative"), (torch.float16, "channelwise")],
+)
+def test_block_in_half_precision(gpu, dtype, norm):
+    """Slopes of one have no kink, at which a rounded value may fall on the other side."""
+    arguments = list(draw_block(2, 15, 3, 4, False, norm, True, hidden=16))
+    one = torch.ones(1, dtype=torch.float64)
+    arguments[2] = arguments[2]._replace(slope1=one, slope2=one)
+    with torch.autocast(DEVICE, dtype):
+        assert_twins(gpu, arguments, torch.float32, 2e-2)
+
+
+@runs_kernels
+def test_a_large_mean_costs_no_precision(gpu):
+    """A row's variance is taken about its mean: sums of squares would have lost it."""
+    x = (300 + torch.randn(1, 7, 16)).to(DEVICE)
+    zeros, valid = torch.zeros(16, device=DEVICE), torch.tensor([7], device=DEVICE)
+    mean, variance = gpu.statistics(x, zeros, zeros[:1], valid)
+    truth = torch.var_mean(x.double(), dim=2, unbiased=False)
+    torch.testing.assert_close((variance.double(), mean.double()), truth, rtol=1e-5, atol=0)
+
+
+@runs_kernels
+def test_inputs_in_any_order_of_memory(gpu):
+    """The first block is given what came out of a transposition."""
+    arguments = list(draw_block(2, 7, 3, 2, False, "global", True))
+    arguments[0], arguments[1] = (t.transpose(1, 2).contiguous().transpose(1, 2) for t in arguments[:2])
+    assert_twins(gpu, arguments, torch.float32, 1e-5)
+
+
+@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the kernels run right here")
+def test_in_the_interpreter():
+    pytest.importorskip("triton")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--noconftest", __file__]
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
+class Compiler:
+    """In a kernel's place: compiles it for a card instead of running it."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+
+    def __getitem__(self, grid):
+        return self.compile
+
+    def compile(self, *arguments, num_warps, **constants):
+        from triton.backends.compiler import GPUTarget
+        from triton.compiler import ASTSource, compile
+
+        kinds = [KINDS[a.dtype] if isinstance(a, torch.Tensor) else "i32" for a in arguments]
+        names = self.kernel.arg_names
+        signature = {**dict.fromkeys(names, "constexpr"), **dict(zip(names, kinds, strict=False))}
+        source = ASTSource(self.kernel, signature, constants)
+        assert compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps}).asm["cubin"]
+
+
+@pytest.mark.skipif(INTERPRETED, reason="here the kernels are no code to compile")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_kernels_compile(gpu, monkeypatch, tmp_path, dtype):
+    """The interpreter takes what the compiler does not."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    kernels = ["statistics", "convolve", "convolve_again", "finish", "row_sums"]
+    for name in [*kernels, "activation_backward", "convolve_backward"]:
+        monkeypatch.setattr(gpu, f"_{name}", Compiler(getattr(gpu, f"_{name}")))
+    monkeypatch.setattr(gpu, "TILE", 512)
+    run_passes(gpu, draw_inputs(dtype, batch=2, frames=7, hidden=192, taps=3, dilation=2, causal=False))
