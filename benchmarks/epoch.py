@@ -1,0 +1,106 @@
+"""``python -m benchmarks.epoch``: where the wall clock of a training epoch goes, at the demo's settings."""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from speechbrain_tasnet import experiment
+from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet.data.mixing import make_mixtures
+from speechbrain_tasnet.data.synthetic import synthesize_speech
+
+WARM_UP = 30  # steps: compilers and allocators settle
+FORWARD, BACKWARD, OPTIMIZER, LOADING = "forward and loss", "backward", "clipping and optimizer", "data"
+
+
+class Stopwatch:
+    """Seconds by what they were spent on, from the end of the warm-up to the end of the epoch."""
+
+    def __init__(self):
+        self.spent = Counter()
+        self.steps = 0
+        self.start = self.stop = None
+        self.done = None
+
+    def timed(self, name: str, function: Callable) -> Callable:
+        """Wrap a function so that its time counts for ``name``."""
+
+        @wraps(function)
+        def wrapper(*args, **kwargs):
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            self.spent[name] += time.perf_counter() - start
+            return result
+
+        return wrapper
+
+    def step(self) -> None:
+        """Count a step."""
+        self.steps += 1
+        self.stop = time.perf_counter()
+        if self.steps == WARM_UP:
+            self.spent.clear()
+            self.start = self.stop
+
+    def table(self) -> str:
+        """Tell milliseconds a step and shares of the whole."""
+        steps, whole = self.steps - WARM_UP, self.stop - self.start
+        rows = {**self.spent, "the rest": whole - sum(self.spent.values()), "all": whole}
+        return "\n".join(f"{name:25}{1e3 * s / steps:7.1f} ms {s / whole:7.1%}" for name, s in rows.items())
+
+
+def main() -> None:
+    """Train one epoch on a small synthetic corpus and print the table."""
+    watch = Stopwatch()
+
+    class TimedBrain(SeparationBrain):
+        """A Brain that looks at the clock."""
+
+        def on_fit_start(self):
+            super().on_fit_start()
+            for name in ("compute_forward", "compute_objectives"):
+                setattr(self, name, watch.timed(FORWARD, getattr(self, name)))
+            self.optimizers_step = watch.timed(OPTIMIZER, self.optimizers_step)
+
+        def on_fit_batch_end(self, *args):
+            super().on_fit_batch_end(*args)
+            watch.step()
+
+        def on_stage_end(self, *args):
+            if watch.stop is not None and not watch.done:
+                watch.done = watch.table()
+            super().on_stage_end(*args)
+
+    torch.Tensor.backward = watch.timed(BACKWARD, torch.Tensor.backward)
+    DataLoader.__iter__ = _timed_loading(watch, DataLoader.__iter__)
+    experiment.SeparationBrain = TimedBrain
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        synthesize_speech(folder / "speech", num_speakers=(16, 2, 2))
+        make_mixtures(folder / "speech", folder / "corpus", hours=0.7, valid_hours=0.01, test_hours=0.01)
+        arguments = ["--data_folder", str(folder / "corpus"), "--output_folder", str(folder / "run")]
+        experiment.run(["demo", *arguments, "--number_of_epochs", "1", "--noprogressbar"])
+    print(watch.done)
+
+
+def _timed_loading(watch: Stopwatch, iterate: Callable) -> Callable:
+    """Wrap the loader's iteration so that each wait for a batch counts."""
+
+    @wraps(iterate)
+    def wrapper(self):
+        batches = iter(iterate(self))
+        take = watch.timed(LOADING, lambda: next(batches, None))
+        while (batch := take()) is not None:
+            yield batch
+
+    return wrapper
+
+
+if __name__ == "__main__":
+    main()
