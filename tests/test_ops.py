@@ -310,3 +310,18 @@ def test_one_thread_stays_one_thread():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "1"
+
+
+def test_linear_algebra_stays_right():
+    """Who tells torch its number of threads breaks, on some processors, the solver on which SDR relies."""
+    code = (
+        "import torch\n"
+        "from speechbrain_tasnet.ops import cpu\n"
+        "cpu.row_sums(torch.ones(1, 2, 3), torch.ones(1, 2, 3), torch.ones(1))\n"
+        "torch.manual_seed(0)\n"
+        "a, b = torch.randn(2, 512, 512, dtype=torch.float64), torch.randn(2, 512, dtype=torch.float64)\n"
+        "print(((a @ torch.linalg.solve(a, b)[..., None])[..., 0] - b).abs().max().item() < 1e-8)\n"
+    )
+    environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("OMP_")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -1,5 +1,6 @@
 """The passes of `fused` over a processor's memory: tensors in, tensors out, `loops` between them."""
 
+import ctypes
 import threading
 
 import numba
@@ -14,10 +15,21 @@ from speechbrain_tasnet.ops.passes import Activation, Taps
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
 _lock = threading.Lock()
 
-# Numba's pool, once it starts, tells OpenMP to use all cores, and torch may sit on the same OpenMP.
-_threads = torch.get_num_threads()
-numba.set_num_threads(1)
-torch.set_num_threads(_threads)
+
+def _start_threads() -> None:
+    """Start Numba's threads, and see to it that torch keeps to as many as it was given.
+
+    Both may sit on one OpenMP, which Numba tells to use all cores. OpenMP is told otherwise directly, since after
+    `torch.set_num_threads` torch 2.11 solves linear systems wrongly on some processors.
+    """
+    threads = torch.get_num_threads()
+    numba.set_num_threads(1)
+    openmp = ctypes.CDLL(None)
+    if hasattr(openmp, "omp_set_num_threads"):
+        openmp.omp_set_num_threads(threads)
+
+
+_start_threads()
 
 
 def _run(loop, *arguments) -> None:
