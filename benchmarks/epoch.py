@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from speechbrain_tasnet import experiment
 from speechbrain_tasnet.brain import SeparationBrain
@@ -78,7 +78,7 @@ def main() -> None:
             super().on_stage_end(*args)
 
     torch.Tensor.backward = watch.timed(BACKWARD, torch.Tensor.backward)
-    DataLoader.__iter__ = _timed_loading(watch, DataLoader.__iter__)
+    _BaseDataLoaderIter.__next__ = watch.timed(LOADING, _BaseDataLoaderIter.__next__)
     experiment.SeparationBrain = TimedBrain
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -87,19 +87,6 @@ def main() -> None:
         arguments = ["--data_folder", str(folder / "corpus"), "--output_folder", str(folder / "run")]
         experiment.run(["demo", *arguments, "--number_of_epochs", "1", "--noprogressbar"])
     print(watch.done)
-
-
-def _timed_loading(watch: Stopwatch, iterate: Callable) -> Callable:
-    """Wrap the loader's iteration so that each wait for a batch counts."""
-
-    @wraps(iterate)
-    def wrapper(self):
-        batches = iter(iterate(self))
-        take = watch.timed(LOADING, lambda: next(batches, None))
-        while (batch := take()) is not None:
-            yield batch
-
-    return wrapper
 
 
 if __name__ == "__main__":

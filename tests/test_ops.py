@@ -323,5 +323,7 @@ def test_linear_algebra_stays_right():
         "print(((a @ torch.linalg.solve(a, b)[..., None])[..., 0] - b).abs().max().item() < 1e-8)\n"
     )
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("OMP_")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "True"
