@@ -12,7 +12,8 @@ BENCH = ["asteroid>=0.7", "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", 
 DEMO = ["espeakng-loader>=0.2.4"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19", "safetensors>=0.4"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
-TEST = [*DEMO, *QUALITY, "build>=1.2", "mir_eval>=0.8,<0.9", "pytest>=8", "ruff>=0.12", "setuptools>=77"]
+ROOMS = ["pyroomacoustics>=0.8"]
+TEST = [*DEMO, *QUALITY, *ROOMS, "build>=1.2", "mir_eval>=0.8,<0.9", "pytest>=8", "ruff>=0.12", "setuptools>=77"]
 
 setup(
     name="speechbrain-tasnet",
@@ -24,7 +25,9 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=[
         "speechbrain_tasnet",
+        "speechbrain_tasnet.commands",
         "speechbrain_tasnet.data",
+        "speechbrain_tasnet.generate",
         "speechbrain_tasnet.hparams",
         "speechbrain_tasnet.ops",
     ],
@@ -53,7 +56,7 @@ setup(
         "torchmetrics>=0.11.4",
         "tqdm>=4.42",
     ],
-    extras_require={"bench": BENCH, "demo": DEMO, "export": EXPORT, "quality": QUALITY, "test": TEST},
+    extras_require={"bench": BENCH, "demo": DEMO, "export": EXPORT, "quality": QUALITY, "rooms": ROOMS, "test": TEST},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

@@ -2,21 +2,24 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from statistics import median
 
-import torch
-from torch import Tensor
+import numpy as np
 from tqdm import tqdm
 
 from benchmarks import machine, memory
-from benchmarks.contestants import CONTESTANTS, Contestant, Model, allow_tf32, draw
-from benchmarks.plan import plan_cells, plan_rounds, shortage
+from benchmarks.contestants import CONTESTANTS, Contestant
+from benchmarks.plan import USABLE_MEMORY, needed, plan_cells, plan_rounds, shortage
+from benchmarks.players import Player, Referee
+from benchmarks.remote import Answer, Remote
 from benchmarks.results import Cell, Memory, Results, Row
-from benchmarks.rounds import Outcome, alternate, attempt
+from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES
 
 PRODUCT = 2048  # rows and columns of the matrices whose product sets the roof
+HELD = 1.5e9  # bytes: who holds more after a cell starts anew
 
 
 def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
@@ -24,12 +27,12 @@ def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
     cells = plan_cells(device, quick)
     results = Results(machine.describe(device), [], [])
     runs = [(cell, c) for cell in cells[:2] for c in CONTESTANTS[device] if cell.kind in c.kinds]
-    with tqdm(total=len(runs) + len(cells), file=sys.stderr) as progress:
+    progress = tqdm(total=len(runs) + len(cells), file=sys.stderr)
+    with closing(Arena(CONTESTANTS[device], device)) as arena, progress:
         for cell, contestant in runs:
             progress.set_description(f"memory, {cell}, {contestant.label}")
-            results.memory.append(memory.measure(contestant, cell, device))
+            results.memory.append(arena.peak(cell, contestant))
             progress.update()
-        arena = Arena(CONTESTANTS[device], device)
         for cell in cells:
             progress.set_description(f"{cell.sizes}, {cell}")
             results.rows.extend(arena.measure(cell, minutes * 60, results))
@@ -38,7 +41,7 @@ def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
 
 
 class Arena:
-    """Where contestants meet: all of them with weights, and the truth about what they should give.
+    """Where contestants meet: each in a process of its own, one of which computes at any time.
 
     Parameters
     ----------
@@ -49,11 +52,24 @@ class Arena:
     """
 
     def __init__(self, contestants: list[Contestant], device: str):
-        self.contestants = contestants
         self.device = device
-        self.matrices = torch.randn(2, PRODUCT, PRODUCT, device=device)
-        self._models: dict[tuple, tuple[Model | None, str | None]] = {}
-        self._truths: dict[tuple, Tensor | None] = {}
+        self.referee = Remote(Referee, device)
+        self.players = {c: Remote(Player, c, device) for c in contestants}
+        self._truths: dict[tuple, np.ndarray | None] = {}
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._processes():
+            process.stop()
+
+    def peak(self, cell: Cell, contestant: Contestant) -> Memory:
+        """Let ``contestant`` run once in ``cell`` and see how much memory that adds."""
+        rise = None
+        _, why = self._prepare(cell, contestant)
+        if not why:
+            rise, why = self.players[contestant].ask("rise")
+        _release(self.players[contestant])
+        return Memory(cell, contestant.name, contestant.precision, rise, why)
 
     def measure(self, cell: Cell, whole: float, results: Results) -> list[Row]:
         """Let everybody take turns in ``cell``; who cannot gets a row that says why.
@@ -67,56 +83,72 @@ class Arena:
         results : Results
             What is known so far.
         """
-        contestants = [c for c in self.contestants if cell.kind in c.kinds]
-        models = {c: self._model(c, cell.sizes) for c in contestants}
-        memory.give_back()
+        contestants = [c for c in self.players if cell.kind in c.kinds]
+        peaks = {c: _peak(results, c, cell.kind) for c in contestants}
         free = memory.available(self.device)
-        whys = {c: models[c][1] or shortage(cell, _peak(results, c, cell.kind), free) for c in contestants}
-        able = [c for c in contestants if not whys[c]]
-        rounds = plan_rounds(cell, whole, [row for c in able for row in results.rows if row.label == c.label])
+        whys = {c: shortage(cell, peaks[c], free) for c in contestants}
+        needs = {c: needed(cell, peaks[c]) for c in contestants if not whys[c]}
+        rounds = plan_rounds(cell, whole, [row for c in needs for row in results.rows if row.label == c.label])
         if isinstance(rounds, str):
-            return [Row(cell, c.name, c.precision, why=whys[c] or rounds) for c in contestants]
-        mixture, sources = draw(cell.batch, cell.seconds, SIZES[cell.sizes].C, self.device)
-        runs = {c: partial(getattr(models[c][0], cell.kind), mixture, sources) for c in able}
-        outcomes = alternate({**runs, "product": self._product}, rounds, self._synchronize)
-        rate = 2 * PRODUCT**3 / median(outcomes.pop("product").times)
-        outcomes |= {c: Outcome(why=why) for c, why in whys.items() if why}
-        return [self._row(cell, c, models[c][0], outcomes[c], rate, mixture[:1]) for c in contestants]
+            whys = {c: whys[c] or rounds for c in contestants}
+            rows = {}
+        else:
+            rows = self._play(cell, needs, rounds)
+        return [rows.get(c) or Row(cell, c.name, c.precision, why=whys[c]) for c in contestants]
 
-    def _model(self, contestant: Contestant, sizes: str) -> tuple[Model | None, str | None]:
-        key = contestant, sizes
-        if key not in self._models:
-            self._models[key] = attempt(lambda: Model(contestant, SIZES[sizes], self.device))
-        return self._models[key]
+    def _play(self, cell: Cell, needs: dict[Contestant, float], rounds: Rounds) -> dict[Contestant, Row]:
+        self.referee.start()
+        ready = {c: self._prepare(cell, c) for c in needs}
+        turns = {c: partial(self._turn, c, needs[c]) for c, (_, why) in ready.items() if not why}
+        turns["product"] = partial(self.referee.ask, "product", PRODUCT)
+        outcomes = alternate(turns, rounds)
+        product = outcomes["product"]
+        rows = {}
+        for contestant, (parameters, why) in ready.items():
+            row = Row(cell, contestant.name, contestant.precision)
+            why = why or outcomes[contestant].why or product.why
+            rows[contestant] = row._replace(why=why) if why else row._replace(
+                times=tuple(outcomes[contestant].times),
+                rate=2 * PRODUCT**3 / median(product.times),
+                parameters=parameters,
+                delta=self._deviation(cell, contestant),
+            )
+        for process in self._processes():
+            _release(process)
+        return rows
 
-    def _row(
-        self, cell: Cell, contestant: Contestant, model: Model, outcome: Outcome, rate: float, mixture: Tensor
-    ) -> Row:
-        row = Row(cell, contestant.name, contestant.precision, why=outcome.why)
-        if outcome.why:
-            return row
-        truth = self._truth(cell, contestant, model, mixture)
-        delta = None if truth is None else deviation(outcome.result[:1], truth)
-        return row._replace(times=tuple(outcome.times), rate=rate, parameters=model.parameters, delta=delta)
+    def _prepare(self, cell: Cell, contestant: Contestant) -> Answer:
+        self.players[contestant].start()
+        return self.players[contestant].ask("prepare", SIZES[cell.sizes], cell.kind, cell.batch, cell.seconds)
 
-    def _truth(self, cell: Cell, contestant: Contestant, model: Model, mixture: Tensor) -> Tensor | None:
+    def _turn(self, contestant: Contestant, need: float) -> Answer:
+        if need > USABLE_MEMORY * memory.available(self.device):
+            for process in self._processes():
+                process.ask("give_back")
+        return self.players[contestant].ask("turn")
+
+    def _deviation(self, cell: Cell, contestant: Contestant) -> float | None:
         key = contestant.network, cell.sizes, cell.seconds
         if key not in self._truths:
-            self._truths[key], _ = attempt(lambda: model.truth(mixture))
-        return self._truths[key]
+            self._truths[key], _ = self.referee.ask("truth", contestant, SIZES[cell.sizes], cell.seconds)
+        output, _ = self.players[contestant].ask("output")
+        truth = self._truths[key]
+        return None if output is None or truth is None else deviation(output, truth)
 
-    def _product(self) -> None:
-        allow_tf32(False)
-        self.matrices[0] @ self.matrices[1]
-
-    def _synchronize(self) -> None:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+    def _processes(self) -> list[Remote]:
+        return [process for process in (self.referee, *self.players.values()) if process.alive]
 
 
-def deviation(output: Tensor, truth: Tensor) -> float:
+def deviation(output: np.ndarray, truth: np.ndarray) -> float:
     """Give the largest difference by the largest value."""
-    return ((output.double() - truth).abs().max() / truth.abs().max()).item()
+    return float(np.abs(output - truth).max() / np.abs(truth).max())
+
+
+def _release(process: Remote) -> None:
+    """Let a process that rests give back its memory; engines hold on to theirs, and lose it with the process."""
+    held, _ = process.ask("give_back")
+    if held and held > HELD:
+        process.stop()
 
 
 def _peak(results: Results, contestant: Contestant, kind: str) -> Memory | None:

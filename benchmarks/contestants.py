@@ -56,7 +56,7 @@ CONTESTANTS = {
 
 
 class Model:
-    """A contestant with weights, ready to run.
+    """A contestant with weights, the same in every process, ready to run.
 
     Parameters
     ----------
@@ -74,17 +74,16 @@ class Model:
         self.parameters = sum(p.numel() for p in self.module.parameters())
         self.precision = contestant.precision
         self.device = device
+        allow_tf32(self.precision == "tf32")  # in the whole process
         self.run = contestant.engine(self.module, self.precision) if contestant.engine else self._forward
 
     def inference(self, mixture: Tensor, sources: Tensor) -> Tensor:
         """Separate ``mixture`` [batch, time]; ``sources`` are not looked at."""
-        allow_tf32(self.precision == "tf32")
         with torch.inference_mode():
             return self.run(mixture)
 
     def training(self, mixture: Tensor, sources: Tensor) -> Tensor:
         """Separate, compare with ``sources`` [batch, time, C] and go back; gradients are left in the module."""
-        allow_tf32(self.precision == "tf32")
         self.module.zero_grad(set_to_none=True)
         estimates = self._forward(mixture)
         pit_si_snr_loss(sources, estimates).mean().backward()

@@ -63,11 +63,14 @@ def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
     return Rounds(LEAST, MOST, whole * SHARE, warm_up=True)
 
 
+def needed(cell: Cell, measured: Memory | None) -> float:
+    """Give the bytes that a run of ``cell`` needs, going by what was ``measured`` in another; 0 if nothing was."""
+    return measured.rise * cell.audio / measured.cell.audio if measured and not measured.why else 0
+
+
 def shortage(cell: Cell, measured: Memory | None, available: int) -> str | None:
     """Tell that ``cell`` would not fit into ``available`` bytes, going by what was ``measured`` in another."""
-    if measured is None or measured.why:
+    need = needed(cell, measured)
+    if need < USABLE_MEMORY * available:
         return measured and measured.why
-    needed = measured.rise * cell.audio / measured.cell.audio
-    if needed < USABLE_MEMORY * available:
-        return None
-    return f"does not fit: needs about {needed / 1e9:.0f} GB, {available / 1e9:.0f} GB are free"
+    return f"does not fit: needs about {need / 1e9:.0f} GB, {available / 1e9:.0f} GB are free"

@@ -10,6 +10,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.files import new_file
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 FULL_SCALE = 2**15
@@ -124,7 +125,7 @@ def resample(samples: np.ndarray, old_rate: int, new_rate: int) -> np.ndarray:
 
 
 def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
-    """Write one channel as 16-bit PCM.
+    """Write one channel as 16-bit PCM; the file appears whole or not at all.
 
     Parameters
     ----------
@@ -138,22 +139,19 @@ def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
     Raises
     ------
     InputError
-        A sample lies beyond full scale, or is NaN, or the file cannot be written.
+        A sample lies beyond full scale, or is NaN, or the file cannot be written (`DiskError`).
     """
     peak = float(np.max(np.abs(samples), initial=0.0))
     if not peak <= 1:
         raise InputError(f"{path}: peak {peak:.4g} lies beyond full scale (1); scale the samples down first")
     # 1.0 itself has no 16-bit value.
     pcm = np.minimum(np.round(np.asarray(samples, np.float64) * FULL_SCALE), FULL_SCALE - 1).astype("<i2")
-    try:
-        # Not soundfile, which waits for the disk after every file.
-        with open(path, "wb") as stream, wave.open(stream, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(rate)
-            file.writeframes(pcm.tobytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
+    # Not soundfile, which waits for the disk after every file.
+    with new_file(path) as partial, partial.open("wb") as stream, wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm.tobytes())
 
 
 def _open(path: Path | str) -> soundfile.SoundFile:

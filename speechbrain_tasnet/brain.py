@@ -30,6 +30,7 @@ class SeparationBrain(sb.Brain):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.num_batches = {}
+        self.datasets = {}
 
     def compute_forward(self, batch, stage: sb.Stage) -> Tensor:
         """Separate a batch: returns the estimates, [batch, time, C]."""
@@ -72,6 +73,7 @@ class SeparationBrain(sb.Brain):
         """Make the toolkit's loader, and note its length for the progress bar."""
         loader = super().make_dataloader(dataset, stage, **kwargs)
         self.num_batches[stage] = len(loader)
+        self.datasets[stage] = dataset
         return loader
 
     def on_fit_start(self) -> None:
@@ -89,6 +91,9 @@ class SeparationBrain(sb.Brain):
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin the averages and the progress bar of a stage."""
         self.losses, self.improvements, self.silent_targets = [], [], 0
+        if hasattr(self.datasets.get(stage), "set_epoch"):
+            # Before the loader's processes copy the dataset.
+            self.datasets[stage].set_epoch(epoch)
         if stage == sb.Stage.TEST:
             self.evaluator = Evaluator(self.hparams.sample_rate, self.hparams.metrics)
         self.bar = tqdm(

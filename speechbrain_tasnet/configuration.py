@@ -9,6 +9,7 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 import speechbrain_tasnet.hparams
+from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import METRICS
 
@@ -27,6 +28,18 @@ CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "speeds": (lambda v: min(v) > 0, "a list of factors above 0, such as [0.95, 1.0, 1.05]"),
     "metrics": (lambda v: set(v) <= set(METRICS), f"a list of any of {', '.join(METRICS)}"),
     "loss_threshold": (lambda v: v is None or v < 0, "dB below 0, or null"),
+    "speech_folder": (lambda v: v is None or Path(v).is_dir(), "an existing folder, or null"),
+    "noise_folder": (lambda v: v is None or Path(v).is_dir(), "an existing folder, or null"),
+    "rooms": (lambda v: v is None or Path(v).is_file(), "an existing file, or null"),
+    "epoch_items": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
+}
+
+# The same for what only some recipes have.
+CHECKS_WHERE_PRESENT: dict[str, tuple[Callable[[object], bool], str]] = {
+    "mode": (lambda v: v in ("min", "max"), "min or max"),
+    "task": (lambda v: v in REVERBERANT, f"one of {', '.join(REVERBERANT)}"),
+    "target": (lambda v: v in TARGETS, " or ".join(TARGETS)),
+    "train_splits": (lambda v: isinstance(v, list) and v, "a list, such as [train-360]"),
 }
 
 
@@ -86,9 +99,12 @@ def _check(recipe: object) -> None:
     """Compare the plain values of a recipe with what is possible."""
     if not isinstance(recipe, dict):
         raise InputError("expected a mapping of names to values")
-    for name, (possible, expected) in CHECKS.items():
+    for name, (_, expected) in CHECKS.items():
         if name not in recipe:
             raise InputError(f"{name} is missing: expected {expected}")
+    for name, (possible, expected) in (CHECKS | CHECKS_WHERE_PRESENT).items():
+        if name not in recipe:
+            continue
         try:
             valid = possible(recipe[name])
         except (TypeError, ValueError):

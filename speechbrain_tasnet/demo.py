@@ -4,8 +4,8 @@ import json
 import time
 from pathlib import Path
 
-from speechbrain_tasnet.data.mixing import make_mixtures
-from speechbrain_tasnet.data.synthetic import synthesize_speech
+from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.synthetic import synthesize_speech
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.pretrained import load_separator, write_sources
 
@@ -27,7 +27,7 @@ def run_demo(out: Path, seed: int = 0) -> None:
     if not speech.exists():
         synthesize_speech(speech, seed=seed)
     if not corpus.exists():
-        make_mixtures(speech, corpus, hours=4.2, valid_hours=0.03, test_hours=0.15, seed=seed)
+        make_mixtures(speech, corpus, hours=3.6, valid_hours=0.03, test_hours=0.15, seed=seed)
     folder = run(["demo", "--data_folder", str(corpus), "--output_folder", str(out / "run")])
 
     mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))

@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class DiskError(InputError):
+    """A file cannot be written, for want of space or of permission; what is already there is sound."""
+
+
 @contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
     """Turn an `InputError` into one line on standard error and exit status 2.

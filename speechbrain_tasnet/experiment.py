@@ -1,23 +1,31 @@
 """A whole experiment: prepare the corpus, train, evaluate, report. What the recipes call."""
 
+import json
+import logging
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import speechbrain as sb
 import torch
+from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 
 from speechbrain_tasnet import configuration
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.convtasnet import receptive_field
+from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.pretrained import PRETRAINED, save_pretrained
 from speechbrain_tasnet.report import write_report
+
+logger = logging.getLogger(__name__)
 
 
 def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
@@ -55,17 +63,19 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
         if hparams[scheduler] is not None:
             hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
     brain = SeparationBrain(hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"])
+    test = _dataset(hparams, "test_data")
     if not evaluate_only:
+        run_on_main(_log_input_si_snr, kwargs={"test": test})
+        training, loader_options = _training_set(hparams)
         # The Brain shows a progress bar of its own, with the SI-SNR improvement on it.
         brain.fit(
             hparams["epoch_counter"],
-            _dataset(hparams, "train_data", segment=hparams["segment"], speeds=hparams["speeds"]),
+            training,
             _dataset(hparams, "valid_data"),
             progressbar=False,
-            train_loader_kwargs=hparams["dataloader_opts"],
+            train_loader_kwargs=hparams["dataloader_opts"] | loader_options,
             valid_loader_kwargs=hparams["valid_dataloader_opts"],
         )
-    test = _dataset(hparams, "test_data")
     brain.evaluate(test, min_key="si-snr", progressbar=False, test_loader_kwargs=hparams["valid_dataloader_opts"])
     if if_main_process():
         command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
@@ -78,6 +88,45 @@ def _dataset(hparams: dict, manifest: str, **cut) -> DynamicItemDataset:
     return make_dataset(
         hparams[manifest], hparams["data_folder"], hparams["num_spks"], hparams["sample_rate"], **cut
     )
+
+
+def _training_set(hparams: dict) -> tuple[torch.utils.data.Dataset, dict]:
+    """Make the training set, from disk or mixed anew, and say what its loader needs besides."""
+    cut = {"segment": hparams["segment"], "speeds": hparams["speeds"]}
+    if hparams["speech_folder"] is None:
+        return _dataset(hparams, "train_data", **cut), {}
+    dataset = DynamicMixing(
+        hparams["speech_folder"],
+        hparams["num_spks"],
+        hparams["sample_rate"],
+        length=hparams["epoch_items"],
+        seed=hparams["seed"],
+        exclude=_held_out(Path(hparams["data_folder"])),
+        noise=hparams["noise_folder"],
+        rooms=hparams["rooms"],
+        target=hparams.get("target", "anechoic"),
+        **cut,
+    )
+    # Every item is drawn anew, so their order need not be.
+    return dataset, {"shuffle": False, "collate_fn": PaddedBatch}
+
+
+def _held_out(corpus: Path) -> list[str]:
+    """Name the speakers of validation and test, where `tasnet mix` has made the corpus and noted them."""
+    note = corpus / "mix.json"
+    if not note.exists():
+        return []
+    splits = json.loads(note.read_text(encoding="utf-8"))["splits"]
+    return [speaker for split in ("cv", "tt") for speaker in splits[split]["speakers"]]
+
+
+def _log_input_si_snr(test: DynamicItemDataset) -> None:
+    """Say how good the mixtures of the test set are as estimates: a wrong pairing shows here at once."""
+    values = []
+    for item in test:
+        sources = item["sources"].unsqueeze(0)
+        values.append(-pit_si_snr_loss(sources, item["mixture"].view(1, -1, 1).expand_as(sources)).item())
+    logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
 
 
 def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDataset, command: str) -> None:

@@ -1,5 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
+import fcntl
+import json
 import os
 import shutil
 import signal
@@ -9,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import DiskError, InputError
+
+PARTIAL = ".partial"
 
 
 @contextmanager
@@ -25,15 +29,23 @@ def new_file(path: Path | str) -> Iterator[Path]:
     ------
     pathlib.Path
         Temporary file beside `path` that becomes `path` at the end; any exception removes it.
+
+    Raises
+    ------
+    DiskError
+        The file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial = path.with_name(f".{path.name}{PARTIAL}-{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -73,16 +85,13 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
         `out` already holds something, or cannot be made.
     """
     out = Path(out).resolve()
-    if not replace and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"{out}: already holds something; choose another --out or delete it")
-    partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    if not replace:
+        check_free(out)
+    partial = out.with_name(f".{out.name}{PARTIAL}-{os.getpid()}")
     missing_parents = [parent for parent in partial.parents if not parent.exists()]
     # In a container a killed run may have had our process number.
     shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+    _make_folder(partial, out)
     try:
         with _termination_as_exit():
             yield partial
@@ -90,10 +99,110 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(out, ignore_errors=True)
         partial.replace(out)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        for parent in missing_parents:
-            with suppress(OSError):
-                parent.rmdir()
+        _remove(partial, missing_parents)
+
+
+@contextmanager
+def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
+    """Write a folder over as many runs as it takes.
+
+    The work goes on in ``.OUT.partial`` beside `out`, which becomes `out` at the end. A run that was killed or
+    interrupted, or met a full disk, leaves it for the next one, which finds what is done and does the rest:
+    write each file with `new_file`. Wrong input removes it, unless an earlier run had begun it.
+
+    Parameters
+    ----------
+    out : path-like
+        Folder to make; it must not exist yet, or be empty.
+    options : dict
+        What decides the content, as JSON takes it: only a run with the same options goes on.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder to work in.
+
+    Raises
+    ------
+    InputError
+        `out` already holds something or cannot be made, another run is at work on it, or an unfinished run
+        had other options.
+    """
+    out = Path(out).resolve()
+    check_free(out)
+    partial = out.with_name(f".{out.name}{PARTIAL}")
+    resumed = partial.exists()
+    missing_parents = [parent for parent in partial.parents if not parent.exists()]
+    if not resumed:
+        _make_folder(partial, out)
+    note, lock = partial / ".options.json", partial / ".lock"
+    with _exclusive(lock, out), _termination_as_exit():
+        text = json.dumps(options, indent=1, sort_keys=True, default=str)
+        if not note.exists():
+            write_text(note, text)
+        elif note.read_text(encoding="utf-8") != text:
+            raise InputError(
+                f"{partial}: an unfinished run with other options; repeat those of its {note.name}, or delete it"
+            )
+        try:
+            yield partial
+        except DiskError:
+            raise
+        except InputError:
+            if not resumed:
+                _remove(partial, missing_parents)
+            raise
+        # What a killed run was writing when it died.
+        for leftover in partial.rglob(f".*{PARTIAL}-*"):
+            leftover.unlink()
+        note.unlink()
+        lock.unlink()
+        partial.replace(out)
+
+
+def check_free(out: Path | str) -> None:
+    """Refuse a folder that holds something.
+
+    Parameters
+    ----------
+    out : path-like
+        Folder that is to be made.
+
+    Raises
+    ------
+    InputError
+        There is something in it, or it is a file.
+    """
+    out = Path(out)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out}: already holds something; choose another --out or delete it")
+
+
+def _make_folder(partial: Path, out: Path) -> None:
+    """Make the folder that will become `out`."""
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise DiskError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+
+
+def _remove(partial: Path, parents: list[Path]) -> None:
+    """Remove an unfinished folder and the parents that were made for it."""
+    shutil.rmtree(partial, ignore_errors=True)
+    for parent in parents:
+        with suppress(OSError):
+            parent.rmdir()
+
+
+@contextmanager
+def _exclusive(lock: Path, out: Path) -> Iterator[None]:
+    """Hold a lock that the system takes back when the process dies."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{out}: another run is at work on it; wait for it or choose another --out") from None
+        yield
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from speechbrain_tasnet.audio import audio_length, read_audio, write_wav
-from speechbrain_tasnet.data.parallel import in_parallel
+from speechbrain_tasnet.generate.parallel import in_parallel
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_folder
 
@@ -157,7 +157,7 @@ def test_stopped_process_ends_its_workers_and_leaves_nothing(tmp_path, stop, gro
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from speechbrain_tasnet.data.parallel import in_parallel\n"
+        "from speechbrain_tasnet.generate.parallel import in_parallel\n"
         "from speechbrain_tasnet.files import new_folder\n"
         "def nap(seconds):\n"
         "    Path(sys.argv[2], str(seconds)).touch()\n"
@@ -224,7 +224,7 @@ def test_killed_worker_is_told(tmp_path):
 
 def test_corpus_modules_load_without_torch():
     program = (
-        "import sys, speechbrain_tasnet.data.mixing, speechbrain_tasnet.data.synthetic\n"
+        "import sys, speechbrain_tasnet.generate.mixing, speechbrain_tasnet.generate.synthetic\n"
         "print([name for name in ('torch', 'speechbrain') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -45,7 +45,7 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
     [
         ("wsj0mix", "data_folder.*PLACEHOLDER"),
         ("wsj0mix --data_folder nowhere", "data_folder='nowhere': expected an existing folder"),
-        ("wsj1mix --data_folder .", "no such YAML file.*packaged recipes are: demo, wsj0mix"),
+        ("wsj1mix --data_folder .", "no such YAML file.*packaged recipes are: custom, demo, librimix"),
         ("wsj0mix --data_folder . --leraning_rate 1", "leraning_rate"),
         ("wsj0mix --data_folder . --batch_size 0", "batch_size=0: expected a whole number of at least 1"),
         ("wsj0mix --data_folder . --batch_size two", "batch_size='two'"),

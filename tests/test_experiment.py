@@ -116,7 +116,7 @@ run({arguments!r})
 
 @pytest.mark.parametrize("num_speakers", [3])
 def test_any_number_of_speakers_without_a_branch(speech_folder, tmp_path, num_speakers, tiny):
-    from speechbrain_tasnet.data.mixing import make_mixtures
+    from speechbrain_tasnet.generate.mixing import make_mixtures
 
     second = 1 / 3600
     make_mixtures(

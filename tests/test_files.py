@@ -2,7 +2,8 @@
 
 import pytest
 
-from speechbrain_tasnet.files import new_file, new_folder
+from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.files import new_file, new_folder, resumable_folder, write_text
 
 
 def test_a_file_is_replaced_only_when_complete(tmp_path):
@@ -27,3 +28,51 @@ def test_a_folder_takes_the_place_of_another_only_when_complete(tmp_path):
         raise RuntimeError
     assert [path.name for path in out.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def fill(out, names, stop_with=None, options=None):
+    """Write a file a name; `stop_with` is raised after the first new one."""
+    written = []
+    with resumable_folder(out, options or {"seed": 0}) as folder:
+        for name in names:
+            if not (folder / name).exists():
+                write_text(folder / name, name)
+                written.append(name)
+                if stop_with is not None:
+                    raise stop_with
+    return written
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143), DiskError("full"), RuntimeError()])
+def test_an_interrupted_folder_is_continued(tmp_path, stop):
+    out = tmp_path / "corpus"
+    with pytest.raises(type(stop)):
+        fill(out, "abc", stop)
+    assert not out.exists()
+    (tmp_path / ".corpus.partial/.d.partial-77").write_text("half of a file")
+    with pytest.raises(InputError, match="other options"):
+        fill(out, "abc", options={"seed": 1})
+    with pytest.raises(InputError, match="bad wav"):  # what an earlier run did is not thrown away
+        fill(out, "abc", InputError("bad wav"))
+    assert fill(out, "abc") == ["c"]
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b", "c"]
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+    with pytest.raises(InputError, match="already holds"):
+        fill(out, "abc")
+
+
+def test_wrong_input_leaves_no_folder(tmp_path):
+    with pytest.raises(InputError, match="bad wav"):
+        fill(tmp_path / "a/b/corpus", "abc", InputError("bad wav"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_do_not_work_on_one_folder(tmp_path):
+    with resumable_folder(tmp_path / "corpus", {}), pytest.raises(InputError, match="another run"):
+        fill(tmp_path / "corpus", "abc", options={})
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DiskError, match="file/below: cannot be written"):
+        write_text(tmp_path / "file/below", "text")

@@ -9,7 +9,8 @@ from scipy.signal import correlate
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio import read_audio
-from speechbrain_tasnet.data.mixing import active_level, make_mixtures
+from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.errors import InputError
 
 SECOND = 1 / 3600
@@ -330,7 +331,7 @@ def test_interrupt_leaves_nothing(tmp_path, speech_folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speechbrain_tasnet.data.mixing._render", interrupt)
+    monkeypatch.setattr("speechbrain_tasnet.generate.mixing._render", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make_mixtures(speech_folder, tmp_path / "out", workers=1, **SHORT)
     assert list(tmp_path.iterdir()) == []

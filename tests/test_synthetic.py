@@ -11,7 +11,7 @@ import soundfile
 
 from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.data.speech_folder import split_speakers
-from speechbrain_tasnet.data.synthetic import LANGUAGES, VARIANTS, Espeak, Speaker, _record, synthesize_speech
+from speechbrain_tasnet.generate.synthetic import LANGUAGES, VARIANTS, Espeak, Speaker, _record, synthesize_speech
 from speechbrain_tasnet.errors import InputError
 
 
@@ -148,7 +148,7 @@ def test_options_out_of_range_are_refused(tmp_path, options):
 
 
 def test_unknown_voice_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("speechbrain_tasnet.data.synthetic.LANGUAGES", "zz")
+    monkeypatch.setattr("speechbrain_tasnet.generate.synthetic.LANGUAGES", "zz")
     with pytest.raises(InputError, match=r"voice zz\+"):
         synthesize_speech(tmp_path / "out", num_speakers=(1, 1, 1), workers=1)
     assert list(tmp_path.iterdir()) == []

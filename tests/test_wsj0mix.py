@@ -35,7 +35,7 @@ def test_rows_are_sorted_and_durations_true(corpus, manifests):
     for split in ("tr", "cv", "tt"):
         with open(manifests / f"{split}.csv", newline="") as file:
             rows = list(csv.DictReader(file))
-        assert list(rows[0]) == ["ID", "duration", "mix_wav", "s1_wav", "s2_wav"]
+        assert list(rows[0]) == ["ID", "duration", "sample_rate", "mix_wav", "s1_wav", "s2_wav"]
         names = [row["ID"] for row in rows]
         assert names == sorted(path.stem for path in (corpus / "wav8k/min" / split / "mix").iterdir())
         for row in rows:
@@ -149,6 +149,7 @@ def test_a_spoiled_corpus_is_refused_by_name_and_leaves_no_manifest(own_corpus, 
     ("options", "message"),
     [
         ({"num_spks": 3}, "s3: no such folder"),
+        ({"num_spks": 1}, "more speakers"),
         ({"mode": "mean"}, "mode='mean'"),
         ({"mode": "max"}, "no such folder"),
         ({"sample_rate": 16000}, "wav16k"),

@@ -1,1 +1,1 @@
-"""Corpora: from a folder of speech to batches for training."""
+"""Reading corpora: which signals there are, what is input and what is target, batches for training."""

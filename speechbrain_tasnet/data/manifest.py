@@ -1,66 +1,111 @@
 """Manifests: one row a mixture, any number of sources, in the CSV form that SpeechBrain's loaders read."""
 
 import csv
+import hashlib
+import json
+import logging
 from pathlib import Path
 
-import soundfile
+from tqdm import tqdm
 
+from speechbrain_tasnet import __version__
+from speechbrain_tasnet.data.check import evenly_spread, length, wrong_sum
+from speechbrain_tasnet.data.corpus import Corpus, Row
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.files import new_file, write_text
+
+logger = logging.getLogger(__name__)
+
+PREPARED = "prepared.json"
+PROBLEMS = "problems.txt"
 
 
-def write_manifest(path: Path | str, data_folder: Path | str, signals: dict[str, str], sample_rate: int) -> None:
-    """Describe a corpus that keeps each signal in a folder of its own, under the same file names.
+def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
+    """Check a corpus and describe it in ``tr.csv``, ``cv.csv`` and ``tt.csv``.
 
-    The columns are ``ID``, ``duration`` in seconds, and one ``NAME_wav`` a signal, its path with ``$data_root``
-    standing for the data folder. Rows are sorted by ID. The file appears complete or not at all.
+    The columns are ``ID``, ``duration`` in seconds, ``sample_rate`` in Hz, ``mix_wav`` and ``s1_wav`` ... for
+    what goes in and what should come out, then one ``NAME_wav`` for each further signal of the corpus; where the
+    task has taken its name, ``corpus_NAME_wav``. In paths, ``$data_root`` stands for the data folder. Rows are
+    sorted by ID. Manifests that are there are kept if neither the files of the corpus (names, sizes, times of
+    change) nor the options have changed since.
 
     Parameters
     ----------
-    path : path-like
-        CSV file to write.
-    data_folder : path-like
-        Root of the corpus.
-    signals : dict
-        Name of each signal (``mix``, ``s1``, ``s2``, ...) and its folder below `data_folder`, the mixture first.
-    sample_rate : int
-        Rate in Hz that every file must have.
+    corpus : Corpus
+        What is where.
+    save_folder : path-like
+        Where the manifests go.
 
     Raises
     ------
     InputError
-        A folder or a file is missing, unreadable or empty, or has another rate or length than the others.
+        A folder or a file is missing, unreadable or empty, has another rate or length than the others, or a
+        mixture is not the sum of its parts. With several, the first is named, all are in ``problems.txt``.
     """
-    data_folder, path = Path(data_folder), Path(path)
-    for folder in signals.values():
-        if not (data_folder / folder).is_dir():
-            raise InputError(f"{data_folder / folder}: no such folder; is {data_folder} the root of the corpus?")
-    first = next(iter(signals.values()))
-    names = sorted(file.name for file in (data_folder / first).glob("*.wav"))
-    if not names:
-        raise InputError(f"{data_folder / first}: holds no .wav files; is the corpus complete?")
+    save_folder = Path(save_folder)
+    splits = {split: list(corpus.rows(split)) for split in corpus.splits}
+    state = {"version": __version__, **_options(corpus), "files": _fingerprint(corpus, splits)}
+    note = save_folder / PREPARED
+    if note.exists() and all((save_folder / f"{split}.csv").exists() for split in splits):
+        if note.read_text(encoding="utf-8") == json.dumps(state, indent=1):
+            logger.info("The corpus has not changed: its manifests are kept")
+            return
+        note.unlink()
+    (save_folder / PROBLEMS).unlink(missing_ok=True)
+    lengths = {split: _check(corpus, rows, split, save_folder) for split, rows in splits.items()}
+    for split, rows in splits.items():
+        _write(save_folder / f"{split}.csv", corpus, rows, lengths[split])
+    write_text(note, json.dumps(state, indent=1))
+
+
+def _options(corpus: Corpus) -> dict:
+    return {"root": str(corpus.root.resolve()), "pairing": list(corpus.pairing), "sample_rate": corpus.sample_rate}
+
+
+def _fingerprint(corpus: Corpus, splits: dict[str, list[Row]]) -> str:
+    """Sum up names, sizes and times of all files."""
+    digest = hashlib.sha1()
+    for rows in splits.values():
+        for row in rows:
+            for name in row.files.values():
+                try:
+                    state = (corpus.root / name).stat()
+                except OSError:
+                    continue  # the check will name it
+                digest.update(f"{name} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _check(corpus: Corpus, rows: list[Row], split: str, save_folder: Path) -> list[int]:
+    """Return the samples of each row, or raise with what is wrong."""
+    found = [length(corpus, row) for row in tqdm(rows, desc=f"checking {split}", disable=None)]
+    problems = [problem for problem in found if isinstance(problem, str)]
+    if not problems:
+        problems = [problem for row in evenly_spread(rows) if (problem := wrong_sum(corpus, row))]
+    if not problems:
+        return found
+    if len(problems) == 1:
+        raise InputError(problems[0])
+    write_text(save_folder / PROBLEMS, "\n".join(problems) + "\n")
+    raise InputError(f"{problems[0]} ({len(problems)} such problems, listed in {save_folder / PROBLEMS})")
+
+
+def _write(path: Path, corpus: Corpus, rows: list[Row], lengths: list[int]) -> None:
+    """Write the manifest of one split."""
+    columns = _columns(corpus, list(rows[0].files))
     with new_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["ID", "duration", *(f"{signal}_wav" for signal in signals)])
-        for name in names:
-            duration = _duration([data_folder / folder / name for folder in signals.values()], sample_rate)
-            files = [f"$data_root/{folder}/{name}" for folder in signals.values()]
-            writer.writerow([Path(name).stem, f"{duration:.6f}", *files])
+        writer.writerow(["ID", "duration", "sample_rate", *(f"{column}_wav" for column in columns)])
+        for row, samples in zip(rows, lengths, strict=True):
+            files = [f"$data_root/{row.files[signal]}" for signal in columns.values()]
+            writer.writerow([row.name, f"{samples / corpus.sample_rate:.6f}", corpus.sample_rate, *files])
 
 
-def _duration(files: list[Path], sample_rate: int) -> float:
-    """Read the headers of one row's files, which must agree, and return their length in seconds."""
-    lengths = []
-    for file in files:
-        try:
-            header = soundfile.info(file)
-        except soundfile.LibsndfileError as error:
-            reason = error.error_string.strip(" .") if file.exists() else "no such file"
-            raise InputError(f"{file}: cannot be read as audio ({reason}); restore it") from None
-        if header.samplerate != sample_rate:
-            raise InputError(f"{file}: {header.samplerate} Hz, expected sample_rate={sample_rate}")
-        lengths.append(header.frames)
-    if min(lengths) == 0 or min(lengths) != max(lengths):
-        folders = [file.parent.name for file in files]
-        raise InputError(f"{files[0].name}: {lengths} samples in {folders}, expected one length above 0")
-    return lengths[0] / sample_rate
+def _columns(corpus: Corpus, signals: list[str]) -> dict[str, str]:
+    """Name the columns, each with the signal it holds: those of the task first."""
+    mixture, sources = corpus.pairing
+    columns = {"mix": mixture} | {f"s{i}": source for i, source in enumerate(sources, start=1)}
+    for signal in signals:
+        if signal not in columns.values():
+            columns[f"corpus_{signal}" if signal in columns else signal] = signal
+    return columns

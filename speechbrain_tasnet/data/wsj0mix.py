@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from speechbrain_tasnet.data.manifest import write_manifest
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.data.corpus import Corpus, layout, refuse_more_speakers
+from speechbrain_tasnet.data.manifest import write_manifests
+from speechbrain_tasnet.data.tasks import Pairing
 
 SPLITS = ("tr", "cv", "tt")
 
@@ -16,7 +17,7 @@ def prepare_wsj0mix(
     mode: str = "min",
     skip_prep: bool = False,
 ) -> None:
-    """Write the manifests ``tr.csv``, ``cv.csv`` and ``tt.csv`` of a wsj0-mix corpus.
+    """Write the manifests of a wsj0-mix corpus, see `manifest.write_manifests`.
 
     Parameters
     ----------
@@ -40,15 +41,14 @@ def prepare_wsj0mix(
     """
     if skip_prep:
         return
-    if mode not in ("min", "max"):
-        raise InputError(f"mode={mode!r}: expected 'min' or 'max'")
-    root = Path(data_folder)
-    if not root.is_dir():
-        raise InputError(f"data_folder={root}: no such folder; expected the root of a corpus in wsj0-mix layout")
-    layout = f"wav{sample_rate // 1000}k/{mode}"
-    if (root / layout / "tr" / f"s{num_spks + 1}").is_dir():
-        raise InputError(f"num_spks={num_spks}: {root / layout} holds mixtures of more speakers")
-    for split in SPLITS:
-        names = ["mix", *(f"s{i}" for i in range(1, num_spks + 1))]
-        signals = {name: f"{layout}/{split}/{name}" for name in names}
-        write_manifest(Path(save_folder) / f"{split}.csv", root, signals, sample_rate)
+    sources = tuple(f"s{i}" for i in range(1, num_spks + 1))
+    folder = layout(sample_rate, mode)
+    corpus = Corpus(
+        root=Path(data_folder),
+        splits={split: (f"{folder}/{split}",) for split in SPLITS},
+        pairing=Pairing("mix", sources),
+        sample_rate=sample_rate,
+        sums={"mix": sources},
+    )
+    refuse_more_speakers(corpus)
+    write_manifests(corpus, save_folder)

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from speechbrain_tasnet.audio import write_wav
-from speechbrain_tasnet.data.parallel import in_parallel
+from speechbrain_tasnet.generate.parallel import in_parallel
 from speechbrain_tasnet.data.speech_folder import SPEAKERS_CSV
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_folder

@@ -1,0 +1,24 @@
+"""``tasnet generate``: the public corpora from their lists, and rooms."""
+
+import argparse
+
+from speechbrain_tasnet.commands import generate_librimix, generate_rooms, generate_wsj0mix
+
+KINDS = {
+    "wsj0-mix": (generate_wsj0mix, "wsj0-2mix, wsj0-3mix, ... from WSJ0 and MERL's lists"),
+    "librimix": (generate_librimix, "Libri2Mix, Libri3Mix from LibriSpeech, WHAM! noise and the public metadata"),
+    "rooms": (generate_rooms, "a bank of simulated rooms for dynamic mixing"),
+}
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.description = "Make a public corpus from its parts. A run that was killed is continued by the next one."
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, (module, purpose) in KINDS.items():
+        module.describe(kinds.add_parser(name, help=purpose))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    KINDS[options.kind][0].run(options)

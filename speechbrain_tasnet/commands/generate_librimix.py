@@ -1,0 +1,65 @@
+"""``tasnet generate librimix``: LibriMix from LibriSpeech and WHAM!'s noise."""
+
+import argparse
+from pathlib import Path
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.description = (
+        "Make LibriMix from its public metadata: OUT/Libri2Mix/wav8k/min/SPLIT/{s1,s2,mix_clean,...}/ID.wav and "
+        "tables with relative paths; Libri3Mix where the metadata has three speakers. Repeated after an "
+        "interruption, the command goes on where it stopped."
+    )
+    parser.epilog = (
+        "example: git clone https://github.com/JorisCos/LibriMix, then tasnet generate librimix --librispeech "
+        "data/LibriSpeech --noise data/wham_noise --metadata LibriMix/metadata/Libri2Mix --out data"
+    )
+    parser.add_argument(
+        "--librispeech",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="LibriSpeech, the folder that holds dev-clean; `tasnet download` fetches its parts",
+    )
+    parser.add_argument(
+        "--noise",
+        type=Path,
+        metavar="DIR",
+        help="WHAM!'s wham_noise, the folder that holds tr, cv and tt; mix_clean alone needs none",
+    )
+    parser.add_argument(
+        "--metadata", type=Path, required=True, metavar="DIR", help="metadata/Libri2Mix or Libri3Mix of LibriMix"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder in which Libri2Mix appears")
+    parser.add_argument(
+        "--rate", type=int, nargs="+", default=[8000], metavar="HZ", help="8000, 16000 or both (8000)"
+    )
+    parser.add_argument("--mode", nargs="+", default=["min"], metavar="MODE", help="min, max or both (min)")
+    parser.add_argument(
+        "--types",
+        nargs="+",
+        default=["mix_clean", "mix_both", "mix_single"],
+        metavar="TYPE",
+        help="of mix_clean, mix_both and mix_single (all)",
+    )
+    parser.add_argument(
+        "--splits", nargs="+", metavar="SPLIT", help="of train-100, train-360, dev and test (all in the metadata)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    from speechbrain_tasnet.generate.librimix import generate_librimix
+
+    corpus = generate_librimix(
+        options.librispeech,
+        options.noise,
+        options.metadata,
+        options.out,
+        rates=options.rate,
+        modes=options.mode,
+        types=options.types,
+        splits=options.splits,
+    )
+    print(f"{corpus}: train on it with `tasnet train librimix --data_folder {corpus}`")

@@ -1,0 +1,95 @@
+"""A corpus is checked before training: every header, and a sample of the sums."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from speechbrain_tasnet.data.corpus import Corpus, Row
+
+# Mixtures of each split whose samples are read, evenly spread: enough for whatever went wrong in the making.
+SUMS_CHECKED = 50
+LSB = 2.0**-15
+
+
+def length(corpus: Corpus, row: Row) -> int | str:
+    """Read the headers of a row's files, which must agree.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The row's corpus.
+    row : Row
+        One mixture.
+
+    Returns
+    -------
+    int or str
+        Samples of each of the files, or what is wrong with them.
+    """
+    frames = {}
+    for signal, name in row.files.items():
+        file = corpus.root / name
+        try:
+            header = soundfile.info(file)
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.strip(" .") if file.exists() else "no such file"
+            return f"{file}: cannot be read as audio ({reason}); restore it"
+        if header.samplerate != corpus.sample_rate:
+            return f"{file}: {header.samplerate} Hz, expected sample_rate={corpus.sample_rate}"
+        if header.channels != 1:
+            return f"{file}: {header.channels} channels, expected one"
+        frames[signal] = header.frames
+    shortest, longest = min(frames.values()), max(frames.values())
+    if shortest != longest or longest == 0:
+        return f"{row.name}: samples in its files {frames}, expected one length above 0"
+    return longest
+
+
+def wrong_sum(corpus: Corpus, row: Row) -> str | None:
+    """Compare each signal of a row that should be a sum with that sum, to the rounding of 16-bit files.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The row's corpus, which tells the sums.
+    row : Row
+        One mixture with sound headers.
+
+    Returns
+    -------
+    str or None
+        What is wrong.
+    """
+    for total, terms in corpus.sums.items():
+        if not {total, *terms} <= set(row.files):
+            continue
+        whole, *parts = (_read(corpus.root / row.files[signal]) for signal in (total, *terms))
+        error = float(np.abs(whole - np.sum(parts, axis=0)).max())
+        if not error <= (len(parts) + 1) * LSB:
+            return (
+                f"{corpus.root / row.files[total]}: not the sum of {' + '.join(terms)}, off by {error:.4f} of full "
+                "scale; were signals of another version put beside each other?"
+            )
+    return None
+
+
+def evenly_spread(rows: list[Row]) -> list[Row]:
+    """Choose the rows whose sums are checked.
+
+    Parameters
+    ----------
+    rows : list of Row
+        All of a split.
+
+    Returns
+    -------
+    list of Row
+        At most `SUMS_CHECKED` of them, the first and the last among them.
+    """
+    chosen = np.unique(np.linspace(0, len(rows) - 1, SUMS_CHECKED).round().astype(int))
+    return [rows[i] for i in chosen]
+
+
+def _read(file: Path) -> np.ndarray:
+    return soundfile.read(file, dtype="float64")[0]

@@ -1,0 +1,213 @@
+"""Dynamic mixing: every item of every epoch is a new mixture."""
+
+from collections.abc import Iterable
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.data.noise import Noise
+from speechbrain_tasnet.data.recordings import Recordings
+from speechbrain_tasnet.data.rooms import RoomBank
+from speechbrain_tasnet.data.speech_folder import SPEAKERS_CSV, SPLITS, Speakers, find_speakers, split_speakers
+from speechbrain_tasnet.errors import InputError, whole_number
+
+MIN_SECONDS = 1.0  # of an utterance, as in a corpus that is mixed once
+MAX_GAIN_DB = 2.5  # MERL's lists: the two speakers lie 0 to 5 dB apart
+PEAK = 0.9
+TARGETS = ("anechoic", "reverb")
+
+
+class DynamicMixing(Dataset):
+    """Mixtures of a folder of speech, drawn anew for every item.
+
+    An item is `num_spks` different speakers, drawn uniformly, an utterance of each, and a stretch of it that is
+    not silent. An utterance that is shorter lies at a random place in the segment. Each is scaled by its active
+    level, measured on the whole utterance, then by a gain: g dB for the first, -g dB for the last, evenly spaced
+    between, g uniform in [0, 2.5]. In a room, positions of which are drawn too, the direct sound has the energy
+    that the dry utterance had, as in WHAMR!. Noise is added as `Noise.draw` says. At last mixture and sources
+    are scaled together so that the largest peak of any of them is 0.9.
+
+    An item depends on the seed, the epoch and its index alone, not on which process makes it, nor on what was
+    made before: workers, an interrupted epoch that goes on and processes that share an epoch all see the same
+    stream. The epoch lies in shared memory, so that workers which outlive an epoch learn of the next.
+
+    Parameters
+    ----------
+    speech : path-like
+        Speech folder, see `speech_folder.find_speakers`. Where it has a `speakers.csv`, its training speakers
+        alone are used. Utterances under one second are left out.
+    num_spks : int
+        Speakers in a mixture, C.
+    sample_rate : int
+        In Hz; files of another rate are resampled as they are read.
+    segment : float
+        Seconds of an item.
+    length : int
+        Items of an epoch.
+    seed : int
+        Seed of every draw.
+    exclude : iterable of str
+        Speakers to leave out, such as those of validation and test; they need not be in the folder.
+    speeds : iterable of float
+        Each source is played at a speed drawn from these, which moves its pitch.
+    noise : path-like, optional
+        Folder of noise.
+    rooms : RoomBank or path-like, optional
+        Impulse responses at `sample_rate`; the mixture is then what is heard in the room.
+    target : str
+        What the sources are in a room: ``anechoic`` (the direct sound, in step with the mixture) or ``reverb``.
+
+    Raises
+    ------
+    InputError
+        A folder, a file or a value is not as it should be.
+    """
+
+    def __init__(
+        self,
+        speech: Path | str,
+        num_spks: int,
+        sample_rate: int,
+        segment: float,
+        length: int,
+        seed: int = 0,
+        exclude: Iterable[str] = (),
+        speeds: Iterable[float] = (1.0,),
+        noise: Path | str | None = None,
+        rooms: RoomBank | Path | str | None = None,
+        target: str = "anechoic",
+    ):
+        self.num_spks = whole_number("num_spks", num_spks)
+        self.length = whole_number("length", length)
+        self.seed = whole_number("seed", seed, minimum=0)
+        rate = whole_number("sample_rate", sample_rate, minimum=1000)
+        if not 0 < segment < float("inf"):
+            raise InputError(f"segment={segment}: expected seconds above 0")
+        self.size = max(1, round(segment * rate))
+        self.speeds = tuple(speeds)
+        if not self.speeds or not all(0 < speed < float("inf") for speed in self.speeds):
+            raise InputError(f"speeds={list(self.speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
+        if target not in TARGETS:
+            raise InputError(f"target={target!r}: expected {' or '.join(map(repr, TARGETS))}")
+        self.target = target
+        self._rooms = None if rooms is None else _check_rooms(rooms, num_spks, rate)
+        self._noise = None if noise is None else Noise(noise, rate)
+        self._find_speech(Path(speech), frozenset(exclude), rate)
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
+        """List the utterances of each speaker; `_speakers` has their numbers, `_names` how to call them."""
+        found = _training_speakers(speech)
+        members = {name: files for name, files in found.items() if name not in exclude}
+        self._speech = Recordings([path for files in members.values() for path in files], rate, active_level)
+        self._names = [path.relative_to(speech).with_suffix("").as_posix() for path in self._speech.paths]
+        numbers = iter(range(len(self._names)))
+        speakers = [
+            [number for number, _ in zip(numbers, files) if self._speech.seconds(number) >= MIN_SECONDS]
+            for files in members.values()
+        ]
+        self._speakers = [utterances for utterances in speakers if utterances]
+        if len(self._speakers) < self.num_spks:
+            raise InputError(
+                f"{speech}: {len(self._speakers)} speakers with an utterance of {MIN_SECONDS:g} s or more "
+                f"({len(found)} found, {len(found) - len(members)} of them excluded), num_spks={self.num_spks} "
+                "needed; add speakers or longer utterances"
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the items from now on are of.
+
+        Parameters
+        ----------
+        epoch : int
+            0 or more. To be called before the epoch's iterator is made.
+
+        Raises
+        ------
+        InputError
+            It is below 0 or no whole number.
+        """
+        self._epoch.fill_(whole_number("epoch", epoch, minimum=0))
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, str | Tensor]:
+        """Make an item: ``id``, ``mixture`` [time] and ``sources`` [time, C]."""
+        if not 0 <= index < self.length:
+            raise IndexError(f"item {index} of {self.length}")
+        epoch = int(self._epoch)
+        rng = np.random.default_rng([self.seed, epoch, index])
+        chosen = rng.choice(len(self._speakers), self.num_spks, replace=False)
+        utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
+        top = rng.uniform(0, MAX_GAIN_DB)
+        signals = np.empty((1 + self.num_spks, self.size), np.float32)
+        mixture, sources = signals[0], signals[1:]
+        for source, number, gain in zip(sources, utterances, np.linspace(top, -top, self.num_spks), strict=True):
+            self._fill(source, number, 10 ** (gain / 20), rng)
+        if self._rooms is None:
+            np.sum(sources, axis=0, out=mixture)
+        else:
+            heard, direct = _in_room(sources, *self._draw_positions(rng))
+            np.sum(heard, axis=0, out=mixture)
+            sources[:] = direct if self.target == "anechoic" else heard
+        if self._noise is not None:
+            mixture += self._noise.draw(self.size, 10 ** (top / 10), rng)
+        signals *= PEAK / max(float(signals.max()), -float(signals.min()))
+        name = f"epoch {epoch} item {index}: {' + '.join(self._names[number] for number in utterances)}"
+        return {"id": name, "mixture": torch.from_numpy(mixture), "sources": torch.from_numpy(sources).T}
+
+    def _fill(self, source: np.ndarray, number: int, amplitude: float, rng: np.random.Generator) -> None:
+        """Fill a source with a stretch of an utterance of a certain level."""
+        speed = self.speeds[rng.integers(len(self.speeds))]
+        samples = self._speech.cut(number, self.size, rng, speed)
+        amplitude /= sqrt(self._speech.level(number))
+        if len(samples) < self.size:
+            source[:] = 0
+            start = rng.integers(self.size - len(samples) + 1)
+            source = source[start : start + len(samples)]
+        np.multiply(samples, amplitude, out=source)
+
+    def _draw_positions(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a room and a position in it for each speaker: reverberant and direct responses [C, taps]."""
+        room = rng.integers(len(self._rooms))
+        positions = rng.choice(self._rooms.reverb.shape[1], self.num_spks, replace=False)
+        return self._rooms.reverb[room, positions], self._rooms.direct[room, positions]
+
+
+def _training_speakers(speech: Path) -> Speakers:
+    """Find the speakers to train on: all there are, or those that `speakers.csv` has for it."""
+    if (speech / SPEAKERS_CSV).is_file():
+        return split_speakers(speech, num_speakers=0, seed=0)[SPLITS["train"]]
+    return find_speakers(speech)
+
+
+def _check_rooms(rooms: RoomBank | Path | str, num_spks: int, rate: int) -> RoomBank:
+    """Load a bank and see that it fits."""
+    where = "" if isinstance(rooms, RoomBank) else f"{rooms}: "
+    bank = rooms if isinstance(rooms, RoomBank) else RoomBank.load(rooms)
+    if bank.rate != rate:
+        raise InputError(f"{where}rooms at {bank.rate} Hz, expected sample_rate={rate}; make others")
+    if bank.reverb.shape[1] < num_spks:
+        raise InputError(f"{where}rooms with {bank.reverb.shape[1]} positions, num_spks={num_spks} needed; make others")
+    return bank
+
+
+def _in_room(sources: np.ndarray, reverb: np.ndarray, direct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Let sources [C, time] sound in a room; returns all that is heard of each, and its direct sound."""
+    time = sources.shape[1]
+    size = next_fast_len(time + reverb.shape[1] - 1, real=True)
+    dry = torch.from_numpy(sources)
+    spectra = torch.fft.rfft(dry, size)
+    heard, straight = (
+        torch.fft.irfft(spectra * torch.fft.rfft(torch.from_numpy(responses), size), size)[:, :time]
+        for responses in (reverb, direct)
+    )
+    gains = dry.norm(dim=1, keepdim=True) / straight.norm(dim=1, keepdim=True)
+    return (gains * heard).numpy(), (gains * straight).numpy()

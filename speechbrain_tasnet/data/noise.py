@@ -1,0 +1,75 @@
+"""Noise to lie under mixtures, as loud as in WHAM!."""
+
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+
+from speechbrain_tasnet.audio import AUDIO_SUFFIXES
+from speechbrain_tasnet.data.recordings import Recordings
+from speechbrain_tasnet.errors import InputError
+
+# The first speaker's level above the noise, as the scripts of WHAM! draw it, though they measure in LUFS.
+SNR_DB = (-3.0, 6.0)
+
+
+class Noise:
+    """The recordings of noise in a folder, however deep; hidden files are passed over.
+
+    Parameters
+    ----------
+    folder : path-like
+        Audio files of any rate and number of channels.
+    rate : int
+        Sampling rate in Hz of what is drawn.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds no audio, or a file in it cannot be used.
+    """
+
+    def __init__(self, folder: Path | str, rate: int):
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(f"noise={folder}: no such folder; expected a folder of audio files, or null for none")
+        files = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+        if not files:
+            raise InputError(f"noise={folder}: no audio found; expected {', '.join(AUDIO_SUFFIXES)} files")
+        self._recordings = Recordings(files, rate, _mean_power)
+
+    def draw(self, size: int, speech_power: float, rng: np.random.Generator) -> np.ndarray:
+        """Draw a stretch of noise, and how far it lies below the speech: uniform in `SNR_DB`.
+
+        Parameters
+        ----------
+        size : int
+            Samples wanted; a recording that is shorter begins again.
+        speech_power : float
+            Active level of the first speaker; the noise's is the mean power of the stretch.
+        rng : numpy.random.Generator
+            Draws.
+
+        Returns
+        -------
+        numpy.ndarray
+            Noise `[size]`, float32.
+
+        Raises
+        ------
+        InputError
+            The file drawn is silent, or can no longer be read.
+        """
+        noise = self._recordings.cut(int(rng.integers(len(self._recordings.paths))), size, rng)
+        noise = np.resize(noise, size)
+        below = 10 ** (-rng.uniform(*SNR_DB) / 10)
+        return noise * sqrt(speech_power * below / _mean_power(noise))
+
+
+def _mean_power(samples: np.ndarray, rate: int | None = None) -> float:
+    """Measure the mean power of samples; how fast they come does not matter."""
+    return float(np.mean(np.square(samples, dtype=np.float64)))

@@ -1,0 +1,160 @@
+"""Recordings known by their headers, of which a stretch is read at a time, wherever there is something to hear."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+from speechbrain_tasnet.audio import FULL_SCALE, WAY_OUT, read_audio
+from speechbrain_tasnet.errors import InputError
+
+THREADS = 16  # what a slow disk needs to be kept busy; a fast one does not mind
+QUIET = 0.1  # of a recording's level: the mean power that a stretch must have
+TRIES = 8
+# 44100 Hz at speed 0.95 is 8379 : 1600 of 8 kHz; the filters of such a ratio fill megabytes.
+LARGEST_DENOMINATOR = 500
+FILTER_WIDTH = 16  # zero crossings; torchaudio's 6 let a good deal of the band above pass
+
+
+class Recordings:
+    """Audio files, heard at one sampling rate.
+
+    Levels are measured when they are first needed. They lie in shared memory, so that the processes of a
+    loader, which may live for one epoch only, measure each file once.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Audio files of any rate and number of channels; channels are averaged.
+    rate : int
+        Sampling rate in Hz of what is read.
+    measure : callable
+        From samples [time] and rate to the power of a whole file, 0 if it is silent.
+
+    Raises
+    ------
+    InputError
+        A file is missing, is no audio or holds no samples.
+    """
+
+    def __init__(self, paths: Sequence[Path], rate: int, measure: Callable[[np.ndarray, int], float]):
+        self.paths, self.rate, self._measure = list(paths), rate, measure
+        with ThreadPoolExecutor(THREADS) as pool:
+            headers = list(pool.map(_header, self.paths))
+        self._rates, self._frames, self._types = zip(*headers, strict=True) if headers else ((), (), ())
+        self._levels = torch.full((len(self.paths),), torch.nan, dtype=torch.float64).share_memory_()
+
+    def seconds(self, number: int) -> float:
+        """Tell how long a recording is."""
+        return self._frames[number] / self._rates[number]
+
+    def level(self, number: int) -> float:
+        """Tell the power of a recording.
+
+        Raises
+        ------
+        InputError
+            It is silent, or cannot be read as a whole.
+        """
+        level = float(self._levels[number])
+        if level != level:
+            level = self._measure(read_audio(self.paths[number], self.rate), self.rate)
+            if not level > 0:
+                raise InputError(f"{self.paths[number]}: silent; delete the file")
+            self._levels[number] = level
+        return level
+
+    def cut(self, number: int, size: int, rng: np.random.Generator, speed: float = 1.0) -> np.ndarray:
+        """Read a stretch at a random place, though not in a long pause.
+
+        Parameters
+        ----------
+        number : int
+            Which recording.
+        size : int
+            Samples wanted.
+        rng : numpy.random.Generator
+            Draws the place.
+        speed : float
+            How fast it is played: pitch and tempo rise with it.
+
+        Returns
+        -------
+        numpy.ndarray
+            Samples `[size]`, float32, full scale at 1; all there is where the recording is shorter.
+
+        Raises
+        ------
+        InputError
+            The file is silent, or can no longer be read.
+        """
+        floor = QUIET * self.level(number)
+        old, new = _ratio(self._rates[number], self.rate, speed)
+        frames, wanted = self._frames[number], ceil(size * old / new)
+        if frames <= wanted:
+            samples = self._read(number, 0, frames)
+        else:
+            for _ in range(TRIES):
+                samples = self._read(number, int(rng.integers(frames - wanted + 1)), wanted)
+                if np.dot(samples, samples) >= floor * wanted:
+                    break
+            else:
+                samples = _audible(self._read(number, 0, frames), wanted, rng)
+        if old != new:
+            samples = _resampler(old, new)(torch.from_numpy(samples)).numpy()
+        return samples[:size]
+
+    def _read(self, number: int, start: int, count: int) -> np.ndarray:
+        """Read samples at the file's own rate."""
+        path, kind = self.paths[number], self._types[number]
+        try:
+            samples, _ = soundfile.read(path, count, start, dtype=kind, always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise InputError(f"{path}: {_reason(path, error)}; {WAY_OUT}") from None
+        if len(samples) != count:
+            raise InputError(f"{path}: cut short, no samples after {start + len(samples)}; {WAY_OUT}")
+        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        return np.multiply(mono, 1 / FULL_SCALE if kind == "int16" else 1, dtype=np.float32)
+
+
+def _header(path: Path) -> tuple[int, int, str]:
+    """Read rate and length of a file, and in which type its samples are read fastest."""
+    try:
+        header = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path}: {_reason(path, error)}; {WAY_OUT}") from None
+    if header.frames == 0:
+        raise InputError(f"{path}: holds no samples; {WAY_OUT}")
+    return header.samplerate, header.frames, "int16" if header.subtype == "PCM_16" else "float32"
+
+
+def _reason(path: Path, error: soundfile.LibsndfileError) -> str:
+    """Say what is wrong with a file."""
+    return f"cannot be read ({error.error_string.strip(' .')})" if path.exists() else "no such file"
+
+
+def _audible(samples: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut out one of the stretches that hold a tenth or more of the energy of the one that holds most."""
+    energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+    energy = energy[size:] - energy[:-size]
+    start = rng.choice(np.flatnonzero(energy >= QUIET * energy.max()))
+    return samples[start : start + size]
+
+
+@lru_cache
+def _ratio(old_rate: int, new_rate: int, speed: float) -> tuple[int, int]:
+    """Tell how many samples of a file become how many of what is heard."""
+    return Fraction(old_rate * speed / new_rate).limit_denominator(LARGEST_DENOMINATOR).as_integer_ratio()
+
+
+@lru_cache
+def _resampler(old: int, new: int) -> torchaudio.transforms.Resample:
+    """Make a resampler; its filter is computed once."""
+    return torchaudio.transforms.Resample(old, new, lowpass_filter_width=FILTER_WIDTH)

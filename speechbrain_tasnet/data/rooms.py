@@ -1,0 +1,100 @@
+"""A bank of simulated rooms, to place speakers in while training."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.files import new_file
+
+
+@dataclass
+class RoomBank:
+    """Impulse responses from speakers' places to the one microphone of each of many rooms.
+
+    Attributes
+    ----------
+    rate : int
+        Sampling rate in Hz.
+    reverb : numpy.ndarray
+        Impulse responses `[rooms, positions, taps]`, float32. The direct path's gain is one over the distance in
+        metres. Every response is late by the same 40 taps, the half of an interpolation filter.
+    direct : numpy.ndarray
+        The direct path alone, as loud and as late as in `reverb`, in the same shape.
+    t60 : numpy.ndarray
+        Reverberation time of each room in seconds, `[rooms]`.
+
+    Examples
+    --------
+    >>> silent = np.zeros((5, 2, 100), np.float32)
+    >>> len(RoomBank(8000, silent, silent, np.ones(5, np.float32)))
+    5
+    """
+
+    rate: int
+    reverb: np.ndarray
+    direct: np.ndarray
+    t60: np.ndarray
+
+    @classmethod
+    def load(cls, path: Path | str) -> "RoomBank":
+        """Read a bank.
+
+        Parameters
+        ----------
+        path : path-like
+            File that `save` wrote.
+
+        Raises
+        ------
+        InputError
+            The file is missing, is no bank or holds NaN or infinite values.
+        """
+        way_out = "make one with `tasnet generate rooms`"
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such file; expected a bank of rooms, {way_out}")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                bank = cls(
+                    int(file["rate"]), *(file[name].astype(np.float32) for name in ("reverb", "direct", "t60"))
+                )
+        except (
+            OSError,
+            EOFError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ):
+            raise InputError(f"{path}: not a bank of rooms, or damaged; {way_out}") from None
+        shape = bank.reverb.shape
+        if len(shape) != 3 or 0 in shape or bank.direct.shape != shape or bank.t60.shape != shape[:1]:
+            raise InputError(f"{path}: not a bank of rooms [rooms, positions, taps]; {way_out}")
+        if not all(np.isfinite(values).all() for values in (bank.reverb, bank.direct, bank.t60)):
+            raise InputError(f"{path}: holds NaN or infinite values; {way_out}")
+        return bank
+
+    def save(self, path: Path | str) -> None:
+        """Write the bank, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write, `.npz` by custom.
+
+        Raises
+        ------
+        DiskError
+            The file cannot be written.
+        """
+        with new_file(path) as partial, partial.open("wb") as stream:
+            np.savez_compressed(stream, rate=self.rate, reverb=self.reverb, direct=self.direct, t60=self.t60)
+
+    def __len__(self) -> int:
+        """Count the rooms."""
+        return len(self.reverb)

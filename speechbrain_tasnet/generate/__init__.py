@@ -1,0 +1,1 @@
+"""Making corpora: mixtures of any speech folder, the public corpora from their lists, synthetic voices."""

@@ -1,0 +1,194 @@
+"""Download an archive of speech or noise, go on where an earlier run stopped, check and unpack it."""
+
+import json
+import re
+import shutil
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from speechbrain_tasnet import __version__
+from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.files import resumable_folder, write_text
+from speechbrain_tasnet.generate.archive import unpack, verify
+from speechbrain_tasnet.generate.sources import find_source
+
+BLOCK = 2**18
+TIMEOUT = 60  # seconds without a byte
+RANGE_NOT_SATISFIABLE = 416
+PARTIAL_CONTENT = 206
+
+
+class UnfinishedError(DiskError):
+    """The connection was lost midway; what was downloaded is sound, and the next run goes on from there."""
+
+
+def download(name: str, out: Path | str, mirror: str | None = None, keep: bool = False) -> Path:
+    """Download an archive and unpack it.
+
+    A run that was killed, or lost its connection, is continued by the next one.
+
+    Parameters
+    ----------
+    name : str
+        One of `sources.SOURCES`.
+    out : path-like
+        Folder to unpack in. What the archive unpacks to appears there when it is complete.
+    mirror : str, optional
+        Address of a folder that holds the archive, instead of the publisher's.
+    keep : bool
+        Keep the archive, in `out`.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder that it unpacked to.
+
+    Raises
+    ------
+    InputError
+        There is no such name, `out` already holds it, the server cannot be reached or has no such file, the
+        checksum is wrong, the file is no archive, or the disk is full.
+    """
+    source = find_source(name)
+    address = source.address(mirror)
+    target = Path(out) / source.folder
+    with resumable_folder(target, {"name": name}) as folder:
+        archive = folder / f".{source.archive}"
+        fetch(address, archive)
+        try:
+            if source.checksum:
+                verify(archive, source.checksum)
+            unpack(archive, source.folder, folder)
+        except DiskError:
+            raise
+        except InputError as error:
+            archive.unlink()
+            raise InputError(f"{address}: {error}; the file was removed, try again or another --mirror") from None
+        if keep:
+            archive.replace(Path(out) / source.archive)
+        archive.unlink(missing_ok=True)
+        _note(archive).unlink()
+    return target
+
+
+def fetch(address: str, path: Path) -> None:
+    """Download a file, or the rest of it.
+
+    What the server told of the file is kept beside it: the server sends the rest only of the same file
+    (If-Range, RFC 9110), and where it sends another all the same, the download starts again.
+
+    Parameters
+    ----------
+    address : str
+        Web address of the file.
+    path : pathlib.Path
+        Where it goes; ``PATH.json`` beside it holds what the server told.
+
+    Raises
+    ------
+    InputError
+        The server cannot be reached or does not have the file, or the disk has no room for it. What was
+        downloaded by then stays (`UnfinishedError`, `DiskError`).
+    """
+    have, known = 0, {}
+    if path.exists() and _note(path).exists():
+        have, known = path.stat().st_size, json.loads(_note(path).read_text(encoding="utf-8"))
+    if have and have == known["size"]:
+        return
+    response = _ask(address, have, known)
+    if response.status == PARTIAL_CONTENT and (_identity(response) != known or _start(response) != have):
+        response.close()
+        response = _ask(address, 0, {})
+    with response:
+        told = _identity(response)
+        if response.status != PARTIAL_CONTENT:
+            have = 0
+            path.unlink(missing_ok=True)
+            write_text(_note(path), json.dumps(told))
+        _check_room(path, (told["size"] or 0) - have)
+        _copy(response, address, path, have, told["size"])
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _ask(address: str, have: int, known: dict) -> HTTPResponse:
+    """Ask for a file, or for what follows the bytes that we have if it is still the same."""
+    headers = {"User-Agent": f"speechbrain-tasnet/{__version__}"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        # A weak tag does not vouch for bytes.
+        strong = known["etag"] if not (known["etag"] or "W/").startswith("W/") else None
+        if strong or known["modified"]:
+            headers["If-Range"] = strong or known["modified"]
+    try:
+        return urlopen(Request(address, headers=headers), timeout=TIMEOUT)
+    except HTTPError as error:
+        if error.code == RANGE_NOT_SATISFIABLE and have:
+            return _ask(address, 0, {})
+        raise InputError(f"{address}: the server answers {error.code} {error.reason}; try --mirror") from None
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(f"{address}: cannot be reached ({reason}); see to the network or try --mirror") from None
+
+
+def _identity(response: HTTPResponse) -> dict:
+    """Tell what says whether it is the same file: tag, date and size of the whole; None where not told."""
+    headers = response.headers
+    if response.status == PARTIAL_CONTENT:
+        size = headers.get("Content-Range", "").rpartition("/")[2]
+    else:
+        size = headers.get("Content-Length", "")
+    return {
+        "etag": headers.get("ETag"),
+        "modified": headers.get("Last-Modified"),
+        "size": int(size) if size.isdecimal() else None,
+    }
+
+
+def _start(response: HTTPResponse) -> int | None:
+    """Tell which byte of the file a partial answer begins with."""
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
+
+
+def _check_room(path: Path, needed: int) -> None:
+    """Refuse a file that the disk has no room for."""
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise InputError(
+            f"{path.parent}: {needed / 1e9:.2f} GB to download, {free / 1e9:.2f} GB free; make room or choose "
+            "another --out"
+        )
+
+
+def _copy(response: HTTPResponse, address: str, path: Path, have: int, size: int | None) -> None:
+    """Append an answer to a file."""
+    bar = tqdm(total=size, initial=have, desc="downloading", unit="B", unit_scale=True, disable=None)
+    try:
+        with path.open("ab") as file, bar:
+            while block := _read(response, address):
+                file.write(block)
+                have += len(block)
+                bar.update(len(block))
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
+    if size is not None and have != size:
+        raise UnfinishedError(
+            f"{address}: the connection ended after {have} of {size} bytes; repeat to go on from there"
+        )
+
+
+def _read(response: HTTPResponse, address: str) -> bytes:
+    """Read a part of an answer."""
+    try:
+        return response.read(BLOCK)
+    except (OSError, HTTPException) as error:
+        raise UnfinishedError(
+            f"{address}: the connection was lost ({error}); repeat to go on from there"
+        ) from None

@@ -1,0 +1,115 @@
+"""Find the noise in a folder and split it into training, validation and test."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from speechbrain_tasnet.audio import AUDIO_SUFFIXES, audio_length
+from speechbrain_tasnet.data.speech_folder import SPLITS
+from speechbrain_tasnet.errors import InputError
+
+NOISE_CSV = "noise.csv"
+MIN_SECONDS = 1.0  # shorter noise would be a rhythm
+
+
+def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path]]:
+    """Split the files of a noise folder so that no file is in two splits.
+
+    `noise.csv` (columns `file,split`; split is train, valid or test; file is a path inside the folder) decides
+    where the folder has one, else its subfolders `tr`, `cv` and `tt`, as WHAM! has them. Without either a tenth
+    of the files, drawn at random, goes to validation and to test each, though never fewer than one; files that
+    were cut from one recording may then be in two splits.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder with audio files, however deep; hidden ones are passed over.
+    rate : int
+        Sampling rate in Hz that the noise will be read at.
+    seed : int
+        Seed of the random split.
+
+    Returns
+    -------
+    dict
+        Splits `tr`, `cv`, `tt`; each a sorted list of files of a second or more.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds too little, a file is no audio, or `noise.csv` is wrong.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a folder of noise")
+    if (folder / NOISE_CSV).is_file():
+        splits = _splits_of_csv(folder)
+    elif any((folder / split).is_dir() for split in SPLITS.values()):
+        splits = {split: _audio_files(folder / split) for split in SPLITS.values()}
+    else:
+        splits = _random_splits(folder, seed)
+    for split, files in splits.items():
+        # Every header is read before any work starts.
+        splits[split] = [path for path in files if audio_length(path, rate) >= MIN_SECONDS * rate]
+        if not splits[split]:
+            raise InputError(
+                f"{folder}: no noise of {MIN_SECONDS:g} s or more for {split}, {len(files)} shorter files; add longer ones"
+            )
+    return splits
+
+
+def _random_splits(folder: Path, seed: int) -> dict[str, list[Path]]:
+    """Draw which file goes where."""
+    files = _audio_files(folder)
+    if len(files) < len(SPLITS):
+        raise InputError(
+            f"{folder}: {len(files)} noise files ({', '.join(AUDIO_SUFFIXES)}) found, at least {len(SPLITS)} needed, "
+            "one for each split; add noise"
+        )
+    order = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
+    held_out = max(1, round(len(files) / 10))
+    parts = {"tr": order[2 * held_out :], "cv": order[:held_out], "tt": order[held_out : 2 * held_out]}
+    return {split: sorted(part) for split, part in parts.items()}
+
+
+def _splits_of_csv(folder: Path) -> dict[str, list[Path]]:
+    """Read files and splits from `noise.csv`."""
+    table = folder / NOISE_CSV
+    # A name in another encoding then turns up below as a file that does not exist.
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        reader = csv.DictReader(stream)
+        missing = {"file", "split"} - set(reader.fieldnames or ())
+        rows = list(reader)
+    if missing:
+        raise InputError(f"{table}: no column {' and '.join(sorted(missing))}; expected file,split")
+    splits: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
+    seen = set()
+    for line, row in enumerate(rows, start=2):
+        file, split = row["file"], row["split"]
+        where = f"{table} line {line}"
+        if split not in SPLITS:
+            raise InputError(f"{where}: split {split!r}; expected {', '.join(SPLITS)}")
+        if not (file and (folder / file).is_file()):
+            raise InputError(f"{where}: no file {file!r} in {folder}; mend or delete the line")
+        if (folder / file).resolve() in seen:
+            raise InputError(f"{where}: {file!r} is there twice; keep one of the lines")
+        seen.add((folder / file).resolve())
+        splits[SPLITS[split]].append(folder / file)
+    for name, split in SPLITS.items():
+        if not splits[split]:
+            raise InputError(
+                f"{table}: no noise with split {name}; add lines, or delete the file for a random split"
+            )
+    return {split: sorted(files) for split, files in splits.items()}
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    """List the audio in a folder, however deep, without what is hidden."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )

@@ -1,0 +1,267 @@
+"""Scenes: what surrounds the speakers of a mixture, a room or noise or both, and the signals that come of it."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, pi
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import oaconvolve
+
+from speechbrain_tasnet.audio import read_audio
+from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.generate.rooms import LEAD, SPEED_OF_SOUND, Room, draw_room, simulate
+
+PEAK = 0.9
+FADE_SECONDS = 0.05  # from one lap of short noise to the next
+# WHAM! (Wichern et al. 2019): the first speaker, who is the louder one, against the noise.
+SNR_DB = (-6.0, 3.0)
+# What is drawn from a mixture's seed; each has a stream of its own, so that one more does not change the others.
+CUT, NOISE, NOISE_CUT, ROOM, TAIL = range(1, 6)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One file of a speaker: its place, its part of a mixture's name, its samples at the corpus rate."""
+
+    path: Path
+    key: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A file of noise and how many dB the first speaker lies above it."""
+
+    path: Path
+    snr: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One line of the plan: what a worker needs to render one mixture."""
+
+    name: str
+    utterances: tuple[Utterance, ...]
+    gains: tuple[float, ...]
+    seed: tuple[int, ...]
+    noise: Noise | None = None
+    room: Room | None = None
+
+    @property
+    def length(self) -> int:
+        """Samples of the shortest utterance, hence of the mixture."""
+        return min(utterance.length for utterance in self.utterances)
+
+    def chance(self, what: int) -> np.random.Generator:
+        """Give the stream of random numbers for one of the things that are drawn."""
+        return np.random.default_rng([*self.seed, what])
+
+
+def furnish(mixture: Mixture, noise: list[Path] | None, reverb: bool) -> Mixture:
+    """Draw the noise and the room of a mixture.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Speakers alone.
+    noise : list of pathlib.Path, optional
+        Files to draw from.
+    reverb : bool
+        Whether there is a room.
+
+    Returns
+    -------
+    Mixture
+        The same speakers with what surrounds them.
+    """
+    if noise:
+        chance = mixture.chance(NOISE)
+        drawn = Noise(noise[chance.integers(len(noise))], round(chance.uniform(*SNR_DB), 3))
+        mixture = replace(mixture, noise=drawn)
+    if reverb:
+        mixture = replace(mixture, room=draw_room(mixture.chance(ROOM), len(mixture.utterances)))
+    return mixture
+
+
+def compose(sources: dict[str, np.ndarray], noise: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Add up the signals of a scene under the names of wsj0-mix, WHAM! or WHAMR!.
+
+    Parameters
+    ----------
+    sources : dict
+        Sources `[speakers, time]` as they sound in each kind of room: without one under the empty name, else
+        under `_anechoic` and `_reverb`.
+    noise : numpy.ndarray, optional
+        Noise `[time]`.
+
+    Returns
+    -------
+    dict
+        Signals `[time]` by the name of their folder.
+
+    Examples
+    --------
+    >>> list(compose({"": np.zeros((2, 8000))}, noise=None))
+    ['mix', 's1', 's2']
+    >>> list(compose({"": np.zeros((2, 8000))}, noise=np.zeros(8000)))
+    ['mix_clean', 'mix_both', 'mix_single', 's1', 's2', 'noise']
+    >>> list(compose({"_reverb": np.zeros((2, 8000))}, noise=None))
+    ['mix_clean_reverb', 's1_reverb', 's2_reverb']
+    """
+    signals = {}
+    for room, speakers in sources.items():
+        clean = np.sum(speakers, axis=0)
+        signals["mix" if not room and noise is None else f"mix_clean{room}"] = clean
+        if noise is not None:
+            signals[f"mix_both{room}"] = clean + noise
+            signals[f"mix_single{room}"] = speakers[0] + noise
+        signals |= {f"s{number}{room}": speaker for number, speaker in enumerate(speakers, start=1)}
+    return signals if noise is None else signals | {"noise": noise}
+
+
+def render(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
+    """Render a mixture: all its signals, scaled together so that the largest peak of any of them is 0.9.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        What to render.
+    rate : int
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    dict
+        Signals `[time]` by the name of their folder, see `compose`.
+
+    Raises
+    ------
+    InputError
+        An utterance or the noise is silent or damaged.
+    """
+    signals = compose(_sources(mixture, rate), _noise(mixture, rate) if mixture.noise else None)
+    scale = PEAK / max(np.abs(signal).max() for signal in signals.values())
+    return {name: signal * scale for name, signal in signals.items()}
+
+
+def write_scenes(path: Path, plan: list[Mixture], noise_folder: Path | None) -> None:
+    """Write what surrounds the speakers of each mixture as CSV.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write.
+    plan : list of Mixture
+        All with a room or all without, and so with noise. Noise is told by its path inside `noise_folder` and its
+        SNR in dB; a room by its T60 in seconds, places in metres, and each speaker's direct path: distance in
+        metres, delay in seconds, gain.
+    noise_folder : pathlib.Path, optional
+        Where the noise is.
+    """
+    rows = [dict(_row(mixture, noise_folder)) for mixture in plan]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _sources(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
+    """Render the sources `[speakers, time]` of a mixture, for each kind of room under its suffix.
+
+    As in WHAMR! the direct sound keeps the level of the dry utterance, however far the speaker is.
+    """
+    chance = mixture.chance(CUT)
+    responses: dict[str, np.ndarray | None] = {"": None}
+    if mixture.room:
+        distances = np.array(mixture.room.distances)[:, np.newaxis]
+        reverb, direct = simulate(mixture.room, rate, mixture.chance(TAIL))
+        responses = {"_anechoic": distances * direct, "_reverb": distances * reverb}
+    sources: dict[str, list[np.ndarray]] = {room: [] for room in responses}
+    for number, (utterance, gain) in enumerate(zip(mixture.utterances, mixture.gains, strict=True)):
+        samples = read_audio(utterance.path, rate)
+        level = active_level(samples, rate)
+        if not level > 0:
+            raise InputError(f"{utterance.path}: silent; delete the file")
+        place = _place(samples, mixture.length, chance)
+        samples = samples.astype(np.float64)
+        for room, response in responses.items():
+            # The whole utterance, so that a cut begins with the echoes of what was said before it.
+            heard = samples if response is None else oaconvolve(samples, response[number])[LEAD:]
+            sources[room].append(heard[place] * (10 ** (gain / 20) / np.sqrt(level)))
+    return {room: np.stack(speakers) for room, speakers in sources.items()}
+
+
+def _noise(mixture: Mixture, rate: int) -> np.ndarray:
+    """Cut the noise `[time]` of a mixture; its mean power lies `snr` below the first speaker's active level."""
+    noise = _looped(read_audio(mixture.noise.path, rate), mixture.length, rate).astype(np.float64)
+    noise = noise[_place(noise, mixture.length, mixture.chance(NOISE_CUT))]
+    power = np.mean(noise**2)
+    if not power > 0:
+        raise InputError(f"{mixture.noise.path}: silent; delete the file")
+    return noise * (10 ** ((mixture.gains[0] - mixture.noise.snr) / 20) / np.sqrt(power))
+
+
+def _looped(noise: np.ndarray, length: int, rate: int) -> np.ndarray:
+    """Repeat noise until it is long enough, the end of one lap fading over into the next.
+
+    Parameters
+    ----------
+    noise : numpy.ndarray
+        Samples `[time]`, at least a second.
+    length : int
+        Samples needed.
+    rate : int
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+        The noise itself where it is long enough; otherwise so much more than `length` that a cut may begin
+        anywhere in a lap.
+
+    Examples
+    --------
+    >>> _looped(np.ones(8000), length=20000, rate=8000).shape
+    (30400,)
+    """
+    if len(noise) >= length:
+        return noise
+    fade = round(FADE_SECONDS * rate)
+    # Sine and cosine keep the power of what is not correlated.
+    rise = np.sin(np.linspace(0, pi / 2, fade))
+    joint = noise[:fade] * rise + noise[-fade:] * rise[::-1]
+    lap = np.concatenate([joint, noise[fade:-fade]])
+    return np.tile(lap, ceil(length / len(lap)) + 1)
+
+
+def _place(samples: np.ndarray, length: int, chance: np.random.Generator) -> slice:
+    """Choose a random place to cut, though not in a long pause: a silent source could not be scored."""
+    energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+    energy = energy[length:] - energy[:-length]
+    start = chance.choice(np.flatnonzero(energy >= 0.1 * energy.max()))
+    return slice(start, start + length)
+
+
+def _row(mixture: Mixture, noise_folder: Path | None) -> Iterator[tuple[str, object]]:
+    """List the columns of one mixture and what stands in them."""
+    yield "mixture", mixture.name
+    if mixture.noise:
+        yield "noise", mixture.noise.path.relative_to(noise_folder).as_posix()
+        yield "snr", mixture.noise.snr
+    if mixture.room:
+        room = mixture.room
+        yield "t60", room.t60
+        places = {"room": room.size, "microphone": room.microphone}
+        places |= {f"s{number}": place for number, place in enumerate(room.speakers, start=1)}
+        for name, place in places.items():
+            yield from zip((f"{name}_{axis}" for axis in "xyz"), place, strict=True)
+        for number, distance in enumerate(room.distances, start=1):
+            yield f"s{number}_distance", round(distance, 6)
+            yield f"s{number}_delay", round(distance / SPEED_OF_SOUND, 9)
+            yield f"s{number}_gain", round(1 / distance, 6)

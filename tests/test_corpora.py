@@ -1,0 +1,267 @@
+"""Every recipe on a corpus of its layout: manifests, checks, some steps of training, an evaluation."""
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from corpora import write_custom, write_librimix, write_wham, write_whamr, write_wsj0mix
+from speechbrain.dataio.dataio import load_data_csv
+
+from speechbrain_tasnet.data.custom import prepare_custom
+from speechbrain_tasnet.data.librimix import prepare_librimix
+from speechbrain_tasnet.data.tasks import DRY, REVERBERANT
+from speechbrain_tasnet.data.wham import prepare_wham
+from speechbrain_tasnet.data.whamr import prepare_whamr
+from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment import run
+
+
+@pytest.fixture(scope="session")
+def wham(corpus, tmp_path_factory):
+    return write_wham(tmp_path_factory.mktemp("wham"), corpus)
+
+
+@pytest.fixture(scope="session")
+def whamr(corpus, tmp_path_factory):
+    return write_whamr(tmp_path_factory.mktemp("whamr"), corpus)
+
+
+def rows(manifest):
+    with open(manifest, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def read(row, column, root):
+    return soundfile.read(row[f"{column}_wav"].replace("$data_root", str(root)))[0]
+
+
+# ------------------------------------------------------------------------------------------------ recipes
+
+RECIPES = {
+    "wsj0mix": (write_wsj0mix, {}, []),
+    "wsj0mix 3 speakers": (write_wsj0mix, {"count": 3}, ["--num_spks", "3"]),
+    "wsj0mix 16k max": (write_wsj0mix, {"layout": "wav16k/max"}, ["--sample_rate", "16000", "--mode", "max"]),
+    "wham": (write_wham, {}, []),
+    "wham enh_both": (write_wham, {}, ["--task", "enh_both", "--num_spks", "1"]),
+    "whamr": (write_whamr, {}, []),
+    "whamr sep_reverb reverb": (write_whamr, {}, ["--task", "sep_reverb", "--target", "reverb"]),
+    "librimix": (write_librimix, {}, ["--train_splits", "[train-100]"]),
+    "librimix 3 speakers": (
+        write_librimix,
+        {"count": 3},
+        ["--train_splits", "[train-100]", "--num_spks", "3", "--task", "sep_noisy"],
+    ),
+    "custom": (write_custom, {}, []),
+}
+
+
+@pytest.mark.parametrize("case", RECIPES)
+def test_recipe_trains_and_evaluates(case, corpus, tiny, tmp_path):
+    write, options, words = RECIPES[case]
+    root = write(tmp_path / "corpus", corpus, **options)
+    recipe = case.split()[0]
+    folder = run(
+        [recipe, "--data_folder", str(root), "--output_folder", str(tmp_path / "run"), "--number_of_epochs", "1"]
+        + tiny
+        + words
+    )
+    summary = json.loads((folder / "test_results.json").read_text())
+    assert summary["utterances"] == 2
+    assert np.isfinite(summary["metrics"]["si-snr"]["mean"])
+    logged = re.search(r"Input SI-SNR of the test set: (\S+) dB", (folder / "log.txt").read_text())
+    expected = summary["metrics"]["si-snr"]["mean"] - summary["metrics"]["si-snr_i"]["mean"]
+    assert float(logged[1]) == pytest.approx(expected, abs=0.06)
+
+
+def test_recipes_differ_in_their_corpus_only():
+    from speechbrain_tasnet.configuration import PACKAGED
+
+    tails = {
+        re.sub(r"voices of .*", "", path.read_text().split("\n# Dynamic mixing")[1])
+        for path in PACKAGED.glob("*.yaml")
+        if path.stem != "demo"
+    }
+    assert len(tails) == 1
+
+
+# -------------------------------------------------------------------------------------------------- tasks
+
+
+@pytest.mark.parametrize("task", REVERBERANT)
+@pytest.mark.parametrize("target", ["anechoic", "reverb"])
+def test_what_goes_in_and_what_should_come_out(task, target, whamr, tmp_path):
+    """The names say it: compare with what each task should do, worked out from its name alone."""
+    num_spks = 2 if task.startswith("sep") else 1
+    options = {"task": task, "target": target, "num_spks": num_spks}
+    if target == "reverb" and not ("reverb" in task and not task.startswith("dereverb")):
+        with pytest.raises(InputError, match="anechoic targets by definition"):
+            prepare_whamr(whamr, tmp_path, **options)
+        return
+    prepare_whamr(whamr, tmp_path, **options)
+    row = rows(tmp_path / "tt.csv")[0]
+    path = {name: row[f"{name}_wav"].split("/")[-2] for name in ("mix", *(f"s{i}" for i in range(1, num_spks + 1)))}
+    assert path["mix"].endswith("_reverb") == ("reverb" in task)
+    assert ("noise" in task or task.startswith("enh") or task == "sep_noisy" or task.endswith("noisy")) == (
+        "both" in path["mix"] or "single" in path["mix"]
+    )
+    assert all(path[f"s{i}"].endswith(f"_{target}") for i in range(1, num_spks + 1))
+    assert path["s1"].startswith("mix_clean" if task.split("_")[1] == "both" else "s1")
+
+
+@pytest.mark.parametrize("task", DRY)
+def test_the_rest_of_a_mixture_is_what_the_task_should_remove(task, wham, tmp_path):
+    num_spks = 2 if task.startswith("sep") else 1
+    prepare_wham(wham, tmp_path, task=task, num_spks=num_spks)
+    for row in rows(tmp_path / "tr.csv"):
+        rest = read(row, "mix", wham) - sum(read(row, f"s{i}", wham) for i in range(1, num_spks + 1))
+        expected = 0 if task == "sep_clean" else read(row, "noise", wham)
+        np.testing.assert_allclose(rest, expected, atol=3 / 2**15)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "sep"}, "task='sep': expected one of sep_clean"),
+        ({"task": "enh_both"}, "num_spks=2: task='enh_both' has one source; set num_spks to 1"),
+        ({"task": "sep_noisy", "target": "wet"}, "target='wet': expected anechoic or reverb"),
+        ({"task": "sep_noisy", "num_spks": 3}, "s3_anechoic: no such folder, but the task needs it"),
+        ({"task": "sep_noisy", "num_spks": 1}, "holds mixtures of more speakers"),
+    ],
+)
+def test_tasks_that_cannot_be(options, message, whamr, tmp_path):
+    with pytest.raises(InputError, match=message):
+        prepare_whamr(whamr, tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------- manifests
+
+
+def test_a_manifest_holds_every_signal_and_the_toolkit_reads_it(wham, tmp_path):
+    prepare_wham(wham, tmp_path, task="sep_noisy")
+    found = load_data_csv(tmp_path / "tt.csv", replacements={"data_root": str(wham)})
+    row = next(iter(found.values()))
+    assert set(row) == {"duration", "sample_rate"} | {
+        f"{name}_wav" for name in ("mix", "s1", "s2", "mix_clean", "mix_single", "noise")
+    }
+    assert row["sample_rate"] == "8000"
+    for name, value in row.items():
+        if name.endswith("_wav"):
+            assert soundfile.info(value).duration == pytest.approx(row["duration"], abs=1e-6)
+    assert list(found) == sorted(found)
+
+
+def test_a_name_that_the_task_has_taken(wham, tmp_path):
+    prepare_wham(wham, tmp_path, task="enh_both", num_spks=1)
+    row = rows(tmp_path / "tt.csv")[0]
+    assert "/mix_clean/" in row["s1_wav"]
+    assert "/s1/" in row["corpus_s1_wav"]
+    assert "/s2/" in row["s2_wav"]
+
+
+def test_training_sets_can_be_joined(corpus, tmp_path):
+    root = write_librimix(tmp_path / "corpus", corpus)
+    more = root / "wav8k/min/train-360"
+    shutil.copytree(root / "wav8k/min/train-100", more)
+    for path in more.glob("*/*.wav"):
+        path.rename(path.with_name(f"more-{path.name}"))
+    prepare_librimix(root, tmp_path / "save", task="sep_clean", train_splits=["train-100", "train-360"])
+    found = rows(tmp_path / "save/tr.csv")
+    assert [row["mix_wav"].split("/")[3] for row in found] == ["train-360"] * 2 + ["train-100"] * 2
+    with pytest.raises(InputError, match="in two folders of one split"):
+        prepare_librimix(root, tmp_path / "save", task="sep_clean", train_splits=["train-100", "train-100"])
+
+
+def test_manifests_are_kept_until_something_changes(corpus, tmp_path):
+    root, save = write_wham(tmp_path / "corpus", corpus), tmp_path / "save"
+    prepare_wham(root, save, task="sep_noisy")
+
+    def touched(**options):
+        before = (save / "tr.csv").stat().st_mtime_ns
+        prepare_wham(root, save, **{"task": "sep_noisy", **options})
+        return (save / "tr.csv").stat().st_mtime_ns != before
+
+    assert not touched()
+    assert touched(task="sep_clean")
+    assert touched()
+    file = min((root / "wav8k/min/cv/s1").iterdir())
+    file.write_bytes(file.read_bytes())
+    assert touched()
+    (save / "tt.csv").unlink()
+    assert touched()
+    assert not touched()
+
+
+# ------------------------------------------------------------------------------------------------- checks
+
+
+def swap(folder, one, other):
+    (folder / one).rename(folder / "aside")
+    (folder / other).rename(folder / one)
+    (folder / "aside").rename(folder / other)
+
+
+def test_a_mix_up_of_targets_is_caught(corpus, tmp_path):
+    root = write_whamr(tmp_path / "corpus", corpus)
+    swap(root / "wav8k/min/tt", "s1_anechoic", "s1_reverb")
+    with pytest.raises(InputError, match=r"tt/mix_\w+_(anechoic|reverb)/.*not the sum of s1_") as caught:
+        prepare_whamr(root, tmp_path / "save", task="sep_reverb_noisy")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "save/tr.csv").exists()
+
+
+def test_sources_of_another_mixture_are_caught(corpus, tmp_path):
+    root = write_custom(tmp_path / "corpus", corpus)
+    folder = root / "train/source2"
+    one, other = sorted(folder.iterdir())
+    length = min(soundfile.info(one).frames, soundfile.info(other).frames)
+    for signal in ("mixture", "source1", "source2"):
+        for name in (one.name, other.name):
+            samples, rate = soundfile.read(root / "train" / signal / name)
+            soundfile.write(root / "train" / signal / name, samples[:length], rate)
+    swap(folder, one.name, other.name)
+    with pytest.raises(InputError, match=r"not the sum of source1 \+ source2"):
+        prepare_custom(root, tmp_path / "save", mixture="mixture", sources=["source1", "source2"])
+    prepare_custom(root, tmp_path / "save", mixture="mixture", sources=["source1", "source2"], additive=False)
+
+
+def test_all_problems_are_listed(corpus, tmp_path):
+    root, save = write_wham(tmp_path / "corpus", corpus), tmp_path / "save"
+    files = sorted((root / "wav8k/min/tr/noise").iterdir())
+    files[0].unlink()
+    files[1].write_text("no audio")
+    with pytest.raises(InputError, match=r"no such file.*2 such problems, listed in .*problems\.txt"):
+        prepare_wham(root, save, task="sep_noisy")
+    assert [str(file) in line for file, line in zip(files, (save / "problems.txt").open(), strict=True)] == [True] * 2
+    shutil.rmtree(root)
+    write_wham(root, corpus)
+    prepare_wham(root, save, task="sep_noisy")
+    assert not (save / "problems.txt").exists()
+
+
+def test_a_stereo_file_is_refused(corpus, tmp_path):
+    root = write_wsj0mix(tmp_path / "corpus", corpus)
+    file = min((root / "wav8k/min/tr/s1").iterdir())
+    samples, rate = soundfile.read(file)
+    soundfile.write(file, np.stack([samples, samples], 1), rate)
+    with pytest.raises(InputError, match="2 channels, expected one"):
+        prepare_wsj0mix(root, tmp_path / "save")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sources": ["source1"]}, r"sources=\['source1'\]: expected num_spks=2 folders"),
+        ({"splits": ["train", "test"]}, "expected three folders"),
+        ({"mixture": "mix"}, "mix: no such folder, but the task needs it; there are mixture, source1, source2"),
+    ],
+)
+def test_custom_options_that_do_not_fit(options, message, corpus, tmp_path):
+    root = write_custom(tmp_path / "corpus", corpus)
+    with pytest.raises(InputError, match=message):
+        prepare_custom(root, tmp_path / "save", **{"mixture": "mixture", "sources": ["source1", "source2"], **options})
