@@ -6,11 +6,14 @@
 from torch import Tensor
 
 from speechbrain_tasnet.ops import fused, naive
+from speechbrain_tasnet.ops.moments import Moments, no_moments
 from speechbrain_tasnet.ops.naive import (
     BlockWeights,
     channelwise_norm,
     cumulative_norm,
+    cumulative_norm_from,
     depthwise,
+    depthwise_from,
     encode,
     global_norm,
     prelu,
@@ -20,15 +23,19 @@ from speechbrain_tasnet.ops.products import apply_masks, linear
 
 __all__ = [
     "BlockWeights",
+    "Moments",
     "apply_masks",
     "channelwise_norm",
     "conv_block",
     "cumulative_norm",
+    "cumulative_norm_from",
     "decode",
     "depthwise",
+    "depthwise_from",
     "encode",
     "global_norm",
     "linear",
+    "no_moments",
     "prelu",
 ]
 
