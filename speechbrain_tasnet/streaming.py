@@ -8,6 +8,7 @@ from torch import Tensor
 from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.states import map_tensors, named_tensors
+from speechbrain_tasnet.tcn import BlockState
 
 # Far beyond any recording, whose full scale is 1; squares of still larger samples would overflow in a norm.
 LOUDEST = 1e6
@@ -57,6 +58,7 @@ class StreamingSeparator:
         if encoder.edge_padding != decoder.edge_padding:
             raise InputError("edge_padding: expected the same of encoder and decoder")
         self.encoder, self.masknet, self.decoder = encoder, masknet, decoder
+        self._blocks = masknet.tcn.pack()
         self._state: StreamState | None = None
 
     @torch.no_grad()
@@ -120,7 +122,7 @@ class StreamingSeparator:
 
     def reset(self, batch: int | None = None) -> None:
         """Forget the streams; ``batch`` new ones may be begun at once, or else with the next chunk."""
-        self._state = None if batch is None else self._initial_state(batch)
+        self._state = None if batch is None else self._packed(self._initial_state(batch))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copy the state into a flat dictionary of tensors, as `torch.save` and safetensors take it.
@@ -132,7 +134,7 @@ class StreamingSeparator:
         """
         if self._state is None:
             return {}
-        return {name: tensor.clone() for name, tensor in named_tensors(self._state)}
+        return {name: tensor.clone() for name, tensor in named_tensors(self._unpacked(self._state))}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """Go on with streams whose state another separator with the same weights has saved, on any device.
@@ -151,7 +153,7 @@ class StreamingSeparator:
         names = {name for name, _ in named_tensors(fresh)}
         if names != set(tensors):
             raise InputError(f"{min(names ^ set(tensors))}: expected the state of a model of the same configuration")
-        self._state = map_tensors(lambda name, like: _as(like, name, tensors[name]), fresh)
+        self._state = self._packed(map_tensors(lambda name, like: _as(like, name, tensors[name]), fresh))
 
     def _initial_state(self, batch: int) -> StreamState:
         count = torch.zeros(batch, dtype=torch.int64)
@@ -162,6 +164,17 @@ class StreamingSeparator:
             count,
             count,
         )
+
+    def _packed(self, state: StreamState) -> StreamState:
+        if self._blocks is None:
+            return state
+        return state._replace(masknet=state.masknet._replace(tcn=self._blocks.begin(state.masknet.tcn)))
+
+    def _unpacked(self, state: StreamState) -> StreamState:
+        if self._blocks is None:
+            return state
+        blocks = tuple(BlockState(*layers) for layers in state.masknet.tcn.unpack())
+        return state._replace(masknet=state.masknet._replace(tcn=blocks))
 
     def _run(self, chunk: Tensor) -> Tensor:
         """Take samples through the network: [batch, n] to [batch, m, C]."""

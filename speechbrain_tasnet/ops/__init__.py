@@ -3,6 +3,10 @@
 `naive` is the truth, written to be read. Where a faster path stands beside it, the functions here choose.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
 from torch import Tensor
 
 from speechbrain_tasnet.ops import fused, naive
@@ -18,8 +22,11 @@ from speechbrain_tasnet.ops.naive import (
     global_norm,
     prelu,
 )
-from speechbrain_tasnet.ops.passes import find_passes
+from speechbrain_tasnet.ops.passes import find_packing, find_passes
 from speechbrain_tasnet.ops.products import apply_masks, linear
+
+if TYPE_CHECKING:
+    from speechbrain_tasnet.ops.packed import PackedBlocks
 
 __all__ = [
     "BlockWeights",
@@ -36,6 +43,7 @@ __all__ = [
     "global_norm",
     "linear",
     "no_moments",
+    "pack_blocks",
     "prelu",
 ]
 
@@ -62,3 +70,12 @@ def decode(frames: Tensor, weight: Tensor) -> Tensor:
     products = frames.permute(*order, -1) @ weight.squeeze(1)
     back = [order.index(axis) for axis in range(len(order))]
     return naive.overlap_add(products.permute(*back, -1))
+
+
+def pack_blocks(blocks: Sequence[BlockWeights], dilations: Sequence[int], norm: str) -> "PackedBlocks | None":
+    """Pack the weights of causal blocks for streams, where there is something that runs them; else None."""
+    packing = find_packing(blocks[0].expand_weight)
+    if packing is None:
+        return None
+    with torch.no_grad():
+        return packing.PackedBlocks(blocks, dilations, norm)
