@@ -5,7 +5,7 @@ IEEE/ACM TASLP 2019, arXiv 1809.07454. The letters N, L, B, H, Sc, P, X, R are t
 """
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -16,6 +16,9 @@ from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.lengths import padding_mask, valid_samples
 from speechbrain_tasnet.norms import find_norm
 from speechbrain_tasnet.tcn import Linear, PReLU, TemporalConvNet
+
+if TYPE_CHECKING:
+    from speechbrain_tasnet.ops.packed import PackedNet
 
 MASK_ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
@@ -259,25 +262,42 @@ class MaskNet(nn.Module):
         x = mixture_w.transpose(1, 2)  # [batch, frames, N]
         padding = None if num_frames is None else padding_mask(num_frames, x.shape[1])
         x = self.bottleneck(self.norm(x, padding))  # [batch, frames, B]
-        masks = self._masks(self.tcn(x, num_frames))
-        if padding is not None:
-            masks = masks.masked_fill(padding.unsqueeze(3), 0)
-        return masks.permute(2, 0, 3, 1)
+        x = self.tcn(x, num_frames)  # [batch, frames, Sc, or B without a skip path]
+        masks = self._masks(self.mask(self.prelu(x)))
+        return masks if padding is None else masks.masked_fill(padding.transpose(1, 2), 0)
 
     def _masks(self, x: Tensor) -> Tensor:
-        """Turn the output of the blocks, [batch, frames, Sc or B], into masks, [batch, frames, C, N]."""
-        x = self.mask(self.prelu(x)).unflatten(2, (self.num_sources, -1))
-        return MASK_ACTIVATIONS[self.mask_activation](x)
+        """Turn scores [batch, frames, C * N] into masks [C, batch, N, frames]."""
+        x = x.unflatten(2, (self.num_sources, -1))
+        return MASK_ACTIVATIONS[self.mask_activation](x).permute(2, 0, 3, 1)
 
     def initial_state(self, batch: int) -> MaskState:
         """Give the state before the first frame of ``batch`` streams."""
         return MaskState(self.norm.initial_state(batch), self.tcn.initial_state(batch))
 
     def step(self, mixture_w: Tensor, state: MaskState) -> tuple[Tensor, MaskState]:
-        """Estimate the masks of the next frames of a stream, as `forward` would; returns them and the new state."""
-        x, norm = self.norm.step(mixture_w.transpose(1, 2), state.norm)
+        """Estimate the masks of the next frames of a stream, as `forward` would; returns them and the new state.
+
+        A packed state (see `pack`) brings its weights along, and changes in place.
+        """
+        x = mixture_w.transpose(1, 2)  # [batch, frames, N]
+        if not isinstance(state, MaskState):
+            return self._masks(state.step(x)), state
+        x, norm = self.norm.step(x, state.norm)
         x, tcn = self.tcn.step(self.bottleneck(x), state.tcn)
-        return self._masks(x).permute(2, 0, 3, 1), MaskState(norm, tcn)
+        return self._masks(self.mask(self.prelu(x))), MaskState(norm, tcn)
+
+    def pack(self) -> "PackedNet | None":
+        """Pack the weights as they are now for fast steps on a processor; None where that is not possible.
+
+        What ``begin`` of the result makes of a state, `step` takes in its place; ``unpack`` is the way back.
+        """
+        blocks = [block.weights() for block in self.tcn.blocks]
+        weights = ops.MaskWeights(
+            *self.norm.parameters(), *self.bottleneck.parameters(), blocks, self.prelu.weight, *self.mask.parameters()
+        )
+        dilations = [block.depthwise.dilation for block in self.tcn.blocks]
+        return ops.pack(weights, dilations, self.norm.name)
 
 
 def separate(

@@ -58,7 +58,7 @@ class StreamingSeparator:
         if encoder.edge_padding != decoder.edge_padding:
             raise InputError("edge_padding: expected the same of encoder and decoder")
         self.encoder, self.masknet, self.decoder = encoder, masknet, decoder
-        self._blocks = masknet.tcn.pack()
+        self._packed_net = masknet.pack()
         self._state: StreamState | None = None
 
     @torch.no_grad()
@@ -166,15 +166,15 @@ class StreamingSeparator:
         )
 
     def _packed(self, state: StreamState) -> StreamState:
-        if self._blocks is None:
+        if self._packed_net is None:
             return state
-        return state._replace(masknet=state.masknet._replace(tcn=self._blocks.begin(state.masknet.tcn)))
+        return state._replace(masknet=self._packed_net.begin(*state.masknet))
 
     def _unpacked(self, state: StreamState) -> StreamState:
-        if self._blocks is None:
+        if self._packed_net is None:
             return state
-        blocks = tuple(BlockState(*layers) for layers in state.masknet.tcn.unpack())
-        return state._replace(masknet=state.masknet._replace(tcn=blocks))
+        norm, blocks = state.masknet.unpack()
+        return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks)))
 
     def _run(self, chunk: Tensor) -> Tensor:
         """Take samples through the network: [batch, n] to [batch, m, C]."""

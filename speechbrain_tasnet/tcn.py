@@ -239,22 +239,10 @@ class TemporalConvNet(nn.Module):
 
     def step(self, x: Tensor, state: tuple[BlockState, ...]) -> tuple[Tensor, tuple[BlockState, ...]]:
         """Run the next frames of a stream; returns what `forward` would, and the state after them.
-
-        A state that `pack` has packed holds the weights, too, and changes in place.
         """
-        if not isinstance(state, tuple):
-            return state.step(x), state
         skip = x.new_zeros(*x.shape[:2], self.skip_channels)
         after = []
         for block, before in zip(self.blocks, state, strict=True):
             x, skip, now = block.step(x, skip, before)
             after.append(now)
         return skip if self.skip_channels else x, tuple(after)
-
-    def pack(self) -> "ops.PackedBlocks | None":
-        """Pack the weights as they are now for fast steps on a processor; None where that is not possible.
-
-        The result's ``begin`` makes of a state a packed one, whose ``unpack`` is the way back.
-        """
-        dilations = [block.depthwise.dilation for block in self.blocks]
-        return ops.pack_blocks([block.weights() for block in self.blocks], dilations, self.blocks[0].norm1.name)

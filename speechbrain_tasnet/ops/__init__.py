@@ -13,6 +13,7 @@ from speechbrain_tasnet.ops import fused, naive
 from speechbrain_tasnet.ops.moments import Moments, no_moments
 from speechbrain_tasnet.ops.naive import (
     BlockWeights,
+    MaskWeights,
     channelwise_norm,
     cumulative_norm,
     cumulative_norm_from,
@@ -26,10 +27,11 @@ from speechbrain_tasnet.ops.passes import find_packing, find_passes
 from speechbrain_tasnet.ops.products import apply_masks, linear
 
 if TYPE_CHECKING:
-    from speechbrain_tasnet.ops.packed import PackedBlocks
+    from speechbrain_tasnet.ops.packed import PackedNet
 
 __all__ = [
     "BlockWeights",
+    "MaskWeights",
     "Moments",
     "apply_masks",
     "channelwise_norm",
@@ -43,7 +45,7 @@ __all__ = [
     "global_norm",
     "linear",
     "no_moments",
-    "pack_blocks",
+    "pack",
     "prelu",
 ]
 
@@ -72,10 +74,10 @@ def decode(frames: Tensor, weight: Tensor) -> Tensor:
     return naive.overlap_add(products.permute(*back, -1))
 
 
-def pack_blocks(blocks: Sequence[BlockWeights], dilations: Sequence[int], norm: str) -> "PackedBlocks | None":
-    """Pack the weights of causal blocks for streams, where there is something that runs them; else None."""
-    packing = find_packing(blocks[0].expand_weight)
+def pack(weights: MaskWeights, dilations: Sequence[int], norm: str) -> "PackedNet | None":
+    """Pack the weights of a causal mask network for streams, where there is something that runs them; else None."""
+    packing = find_packing(weights.bottleneck_weight)
     if packing is None:
         return None
     with torch.no_grad():
-        return packing.PackedBlocks(blocks, dilations, norm)
+        return packing.PackedNet(weights, dilations, norm)

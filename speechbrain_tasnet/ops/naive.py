@@ -271,6 +271,19 @@ class BlockWeights(NamedTuple):
     skip_bias: Tensor | None
 
 
+class MaskWeights(NamedTuple):
+    """The weights of a mask network in the order in which it uses them; ``blocks`` are its `BlockWeights`."""
+
+    gain: Tensor
+    shift: Tensor
+    bottleneck_weight: Tensor
+    bottleneck_bias: Tensor
+    blocks: list[BlockWeights]
+    slope: Tensor
+    mask_weight: Tensor
+    mask_bias: Tensor
+
+
 def conv_block(
     x: Tensor,
     skip: Tensor,
