@@ -166,11 +166,7 @@ class Decoder(_Basis):
         return self.weight.new_zeros(batch, sources, self.stride)
 
     def step(self, weights: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode the next frames of a stream, [sources, batch, N, frames].
-
-        Returns [batch, sources, frames * L/2], the edge padding at the start included, and what the last frame
-        adds to samples still to come.
-        """
+        """Decode [sources, batch, N, frames] to [batch, sources, frames * L/2], the first edge padding included."""
         signal = ops.decode(weights.permute(1, 0, 3, 2), self.weight)
         begun = signal[..., : self.stride] + state
         joined = torch.cat([begun, signal[..., self.stride :]], dim=-1)
@@ -294,7 +290,11 @@ class MaskNet(nn.Module):
         """
         blocks = [block.weights() for block in self.tcn.blocks]
         weights = ops.MaskWeights(
-            *self.norm.parameters(), *self.bottleneck.parameters(), blocks, self.prelu.weight, *self.mask.parameters()
+            *self.norm.parameters(),
+            *self.bottleneck.parameters(),
+            blocks,
+            self.prelu.weight,
+            *self.mask.parameters(),
         )
         dilations = [block.depthwise.dilation for block in self.tcn.blocks]
         return ops.pack(weights, dilations, self.norm.name)

@@ -22,7 +22,9 @@ def named_tensors(state: tuple | Tensor, name: str = "") -> Iterator[tuple[str, 
         yield from named_tensors(value, f"{name}.{field}" if name else str(field))
 
 
-def map_tensors(function: Callable[[str, Tensor], Tensor], state: tuple | Tensor, name: str = "") -> tuple | Tensor:
+def map_tensors(
+    function: Callable[[str, Tensor], Tensor], state: tuple | Tensor, name: str = ""
+) -> tuple | Tensor:
     """Build a state of the same structure from what ``function`` makes of each name and tensor."""
     if isinstance(state, Tensor):
         return function(name, state)

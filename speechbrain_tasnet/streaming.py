@@ -43,7 +43,8 @@ class StreamingSeparator:
 
     Example
     -------
-    >>> live = StreamingSeparator(Encoder(16), MaskNet(16, 8, 16, 8, X=2, norm="cumulative", causal=True), Decoder(16))
+    >>> masknet = MaskNet(16, 8, 16, 8, X=2, norm="cumulative", causal=True)
+    >>> live = StreamingSeparator(Encoder(16), masknet, Decoder(16))
     >>> live.step(torch.randn(1, 80)).shape, live.step(torch.randn(1, 3)).shape, live.flush().shape
     (torch.Size([1, 72, 2]), torch.Size([1, 0, 2]), torch.Size([1, 11, 2]))
     """
@@ -52,8 +53,8 @@ class StreamingSeparator:
         config = masknet.config
         if not config["causal"]:
             raise InputError(
-                f"causal=False, norm={config['norm']!r}: this model sees the future, so it cannot stream; train one "
-                "with --causal True --norm cumulative (or channelwise)"
+                f"causal=False, norm={config['norm']!r}: this model sees the future, so it cannot stream; train "
+                "one with --causal True --norm cumulative (or channelwise)"
             )
         if encoder.edge_padding != decoder.edge_padding:
             raise InputError("edge_padding: expected the same of encoder and decoder")
@@ -89,7 +90,9 @@ class StreamingSeparator:
             )
         chunk = chunk.to(self.encoder.weight)
         if not (chunk.abs() <= LOUDEST).all():
-            raise InputError(f"chunk with NaN, infinite samples or some above {LOUDEST:g}: expected full scale at 1")
+            raise InputError(
+                f"chunk with NaN, infinite samples or some above {LOUDEST:g}: expected full scale at 1"
+            )
         if self._state is None:
             self.reset(len(chunk))
         known = self._run(chunk)
@@ -152,7 +155,9 @@ class StreamingSeparator:
         fresh = self._initial_state(len(tensors["heard"]))
         names = {name for name, _ in named_tensors(fresh)}
         if names != set(tensors):
-            raise InputError(f"{min(names ^ set(tensors))}: expected the state of a model of the same configuration")
+            raise InputError(
+                f"{min(names ^ set(tensors))}: expected the state of a model of the same configuration"
+            )
         self._state = self._packed(map_tensors(lambda name, like: _as(like, name, tensors[name]), fresh))
 
     def _initial_state(self, batch: int) -> StreamState:

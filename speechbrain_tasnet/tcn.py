@@ -238,8 +238,7 @@ class TemporalConvNet(nn.Module):
         return tuple(block.initial_state(batch) for block in self.blocks)
 
     def step(self, x: Tensor, state: tuple[BlockState, ...]) -> tuple[Tensor, tuple[BlockState, ...]]:
-        """Run the next frames of a stream; returns what `forward` would, and the state after them.
-        """
+        """Run the next frames of a stream; returns what `forward` would, and the state after them."""
         skip = x.new_zeros(*x.shape[:2], self.skip_channels)
         after = []
         for block, before in zip(self.blocks, state, strict=True):

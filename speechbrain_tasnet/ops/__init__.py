@@ -75,7 +75,7 @@ def decode(frames: Tensor, weight: Tensor) -> Tensor:
 
 
 def pack(weights: MaskWeights, dilations: Sequence[int], norm: str) -> "PackedNet | None":
-    """Pack the weights of a causal mask network for streams, where there is something that runs them; else None."""
+    """Pack the weights of a causal mask network for streams; None where nothing could run them."""
     packing = find_packing(weights.bottleneck_weight)
     if packing is None:
         return None

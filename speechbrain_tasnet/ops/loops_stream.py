@@ -1,9 +1,9 @@
 """A causal mask network for the next frames of a stream, in one compiled function.
 
-The rows of a scratch array are frames, those of the first stream first. Each block does two products, whose weights
-lie in `tile.panels`, and two sweeps over the rows, as `fused` does; see there for what happens to the second norm.
-The norm before the first block goes the same way into the product behind it. The frames that a convolution reaches
-back to lie in a ring, in which a frame takes the place of the one that no tap meets any more.
+The rows of a scratch array are frames, those of the first stream first. Each block does two products, whose
+weights lie in `tile.panels`, and two sweeps over the rows, as `fused` does; see there for what happens to the
+second norm. The norm before the first block goes the same way into the product behind it. The frames that a
+convolution reaches back to lie in a ring, in which a frame takes the place of the one that no tap meets any more.
 """
 
 from typing import NamedTuple

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Moments(NamedTuple):
-    """What a cumulative norm knows of the frames so far: their number, mean and variance, [batch, 1] of float64."""
+    """What a cumulative norm knows of the frames so far, [batch, 1] of float64 each."""
 
     frames: Tensor
     mean: Tensor

@@ -133,9 +133,7 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, causal: bo
     return weigh_taps(F.pad(x, (0, 0, left, reach - left)), weight, bias, dilation)
 
 
-def depthwise_from(
-    past: Tensor, x: Tensor, weight: Tensor, bias: Tensor, dilation: int
-) -> tuple[Tensor, Tensor]:
+def depthwise_from(past: Tensor, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
     """Go on with a causal `depthwise` after the frames ``past`` [batch, (P - 1) * dilation, channels].
 
     Returns
@@ -218,15 +216,14 @@ def cumulative_norm_from(before: Moments, x: Tensor, weight: Tensor, bias: Tenso
         [batch, frames, channels], and the moments of all frames, these included.
     """
     x = x.float() if x.dtype != torch.float64 else x
+    if x.shape[1] == 0:
+        return x, before
     variance, mean = torch.var_mean(x, dim=2, unbiased=False)  # of each frame: [batch, frames]
     mean_so_far, variance_so_far = cumulative_moments(mean.double(), variance.double(), before)
     rstd = (variance_so_far + EPS).rsqrt()
     normalised = (x - mean_so_far.to(x.dtype).unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
-    frames = before.frames + x.shape[1]
-    # With what was before, for there may be no frames.
-    mean_now = torch.cat([before.mean, mean_so_far], dim=1)[:, -1:]
-    variance_now = torch.cat([before.variance, variance_so_far], dim=1)[:, -1:]
-    return torch.addcmul(bias, normalised, weight), Moments(frames, mean_now, variance_now)
+    now = Moments(before.frames + x.shape[1], mean_so_far[:, -1:], variance_so_far[:, -1:])
+    return torch.addcmul(bias, normalised, weight), now
 
 
 def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -100,7 +100,10 @@ class PackedStreams:
         self._scratch = net.scratch(max(ROWS, batch))
 
     def step(self, x: Tensor) -> Tensor:
-        """Take the next frames [batch, frames, N] to scores [batch, frames, C * N], valid until the next step."""
+        """Take the next frames [batch, frames, N] to scores [batch, frames, C * N], valid until the next step.
+
+        Computes in float32, also under autocast: half precision would not be faster here.
+        """
         most = max(1, ROWS // len(x))
         if x.shape[1] <= most:
             return self._few(x)
@@ -108,7 +111,7 @@ class PackedStreams:
 
     def _few(self, x: Tensor) -> Tensor:
         batch, frames, channels = x.shape
-        rows = x.reshape(-1, channels).numpy()
+        rows = x.reshape(-1, channels).float().numpy()
         loops_stream.run(self.net.arrays, self._memory, self._scratch, rows, frames, self._seen, self._turned)
         self._seen += frames
         self._turned += frames

@@ -25,6 +25,7 @@ def panels(weight: Tensor) -> Tensor:
 
     Example
     -------
+    >>> import torch
     >>> panels(torch.randn(WIDTH + 1, 7)).shape == (2, 7, WIDTH)
     True
     """
@@ -57,6 +58,7 @@ def tile(typing_context, x, row, rows, weight, block, panel, out):
 
 _index, _number = ir.IntType(64), ir.FloatType()
 _vector = ir.VectorType(_number, LANES)
+_zeros = ir.Constant(_vector, [0.0] * LANES)
 
 
 class _Writer:
@@ -64,7 +66,9 @@ class _Writer:
 
     def __init__(self, context, builder, kinds, arguments):
         x, row, _, weight, block, panel, out = arguments
-        arrays = [context.make_array(kinds[i])(context, builder, array) for i, array in ((0, x), (3, weight), (6, out))]
+        arrays = [
+            context.make_array(kinds[i])(context, builder, array) for i, array in ((0, x), (3, weight), (6, out))
+        ]
         self.builder, self.row = builder, row
         (self.x, self.x_step), (start, *steps), (self.out, self.out_step) = (
             (a.data, *cgutils.unpack_tuple(builder, a.strides)[:-1]) for a in arrays
@@ -82,25 +86,28 @@ class _Writer:
         loop, end = (builder.append_basic_block(name) for name in ("loop", "end"))
         builder.branch(loop)
         builder.position_at_end(loop)
-        k = builder.phi(_index)
-        sums = [[builder.phi(_vector) for _ in range(VECTORS)] for _ in rows]
-        weights = self._vectors(self._at(self.weight, k, self.weight_step))
-        weights = [builder.load(pointer, align=4) for pointer in weights]
-        scalars = [builder.load(self._at(source, k, _index(4))) for source in sources]
-        added = [[self._fma(s, w, total) for w, total in zip(weights, t)] for s, t in zip(map(self._spread, scalars), sums)]
+        k = self._carried(_index(0), before)
+        sums = [[self._carried(_zeros, before) for _ in range(VECTORS)] for _ in rows]
+        weights = [builder.load(v, align=4) for v in self._vectors(self._at(self.weight, k, self.weight_step))]
+        for source, row_sums in zip(sources, sums, strict=True):
+            scalar = self._spread(builder.load(self._at(source, k, _index(4))))
+            for v in range(VECTORS):
+                total = self._fma(scalar, weights[v], row_sums[v])
+                row_sums[v].add_incoming(total, loop)
+                row_sums[v] = total
         following = builder.add(k, _index(1))
-        for phi, first, later in [(k, _index(0), following)] + [
-            (phi, ir.Constant(_vector, [0.0] * LANES), later)
-            for phis, laters in zip(sums, added)
-            for phi, later in zip(phis, laters)
-        ]:
-            phi.add_incoming(first, before)
-            phi.add_incoming(later, loop)
+        k.add_incoming(following, loop)
         builder.cbranch(builder.icmp_signed("<", following, self.inner), loop, end)
         builder.position_at_end(end)
-        for row, totals in zip(rows, added):
-            for total, pointer in zip(totals, self._vectors(self._at(self.out, row, self.out_step))):
-                builder.store(total, pointer, align=4)
+        for row, row_sums in zip(rows, sums, strict=True):
+            for total, place in zip(row_sums, self._vectors(self._at(self.out, row, self.out_step)), strict=True):
+                builder.store(total, place, align=4)
+
+    def _carried(self, start, before):
+        """Make a variable of the loop, which is ``start`` when it comes from the block ``before``."""
+        phi = self.builder.phi(start.type)
+        phi.add_incoming(start, before)
+        return phi
 
     def _at(self, pointer, index, step):
         """Move a pointer by ``index`` steps of so many bytes."""
@@ -117,7 +124,9 @@ class _Writer:
         """Fill a vector with one number."""
         nothing = ir.Constant(_vector, ir.Undefined)
         first = self.builder.insert_element(nothing, scalar, ir.IntType(32)(0))
-        return self.builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+        return self.builder.shuffle_vector(
+            first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        )
 
     def _fma(self, x, y, z):
         """Compute ``x * y + z``, fused where the processor can."""
