@@ -65,6 +65,7 @@ class Arena:
     def peak(self, cell: Cell, contestant: Contestant) -> Memory:
         """Let ``contestant`` run once in ``cell`` and see how much memory that adds."""
         rise = None
+        self.players[contestant].start()
         _, why = self._prepare(cell, contestant)
         if not why:
             rise, why = self.players[contestant].ask("rise")
@@ -97,7 +98,8 @@ class Arena:
         return [rows.get(c) or Row(cell, c.name, c.precision, why=whys[c]) for c in contestants]
 
     def _play(self, cell: Cell, needs: dict[Contestant, float], rounds: Rounds) -> dict[Contestant, Row]:
-        self.referee.start()
+        for process in (self.referee, *(self.players[c] for c in needs)):
+            process.start()  # all at once: starting takes seconds
         ready = {c: self._prepare(cell, c) for c in needs}
         turns = {c: partial(self._turn, c, needs[c]) for c, (_, why) in ready.items() if not why}
         turns["product"] = partial(self.referee.ask, "product", PRODUCT)
@@ -105,20 +107,18 @@ class Arena:
         product = outcomes["product"]
         rows = {}
         for contestant, (parameters, why) in ready.items():
-            row = Row(cell, contestant.name, contestant.precision)
-            why = why or outcomes[contestant].why or product.why
-            rows[contestant] = row._replace(why=why) if why else row._replace(
-                times=tuple(outcomes[contestant].times),
-                rate=2 * PRODUCT**3 / median(product.times),
-                parameters=parameters,
-                delta=self._deviation(cell, contestant),
-            )
+            fields = {"why": why or outcomes[contestant].why or product.why}
+            if not fields["why"]:
+                fields["times"] = tuple(outcomes[contestant].times)
+                fields["rate"] = 2 * PRODUCT**3 / median(product.times)
+                fields["parameters"] = parameters
+                fields["delta"] = self._deviation(cell, contestant)
+            rows[contestant] = Row(cell, contestant.name, contestant.precision, **fields)
         for process in self._processes():
             _release(process)
         return rows
 
     def _prepare(self, cell: Cell, contestant: Contestant) -> Answer:
-        self.players[contestant].start()
         return self.players[contestant].ask("prepare", SIZES[cell.sizes], cell.kind, cell.batch, cell.seconds)
 
     def _turn(self, contestant: Contestant, need: float) -> Answer:
