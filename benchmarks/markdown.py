@@ -21,8 +21,6 @@ TIMES_HEAD = """\
 MEMORY_HEAD = """\
 ## Memory
 
-What one run adds to the peak of a process in which everything was built and ran on 0.2 s before.
-
 | | precision | {heads} |
 |---|---|{rules}|
 """

@@ -12,6 +12,7 @@ import torch
 from benchmarks import bench, markdown, memory, plan
 from benchmarks.contestants import Contestant, Model, draw
 from benchmarks.networks import Ours, Torchaudio
+from benchmarks.players import Player
 from benchmarks.remote import Remote
 from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
 from benchmarks.rounds import Rounds, alternate
@@ -29,11 +30,14 @@ def always(seconds):
 class Unlucky(torch.nn.Module):
     """Separates two mixtures at once, is killed by three and crashes at four."""
 
+    runs = 0
+
     def __init__(self, sizes):
         super().__init__()
         self.gain = torch.nn.Parameter(torch.rand(sizes.C))
 
     def forward(self, mixture):
+        Unlucky.runs += 1
         if len(mixture) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         if len(mixture) == 4:
@@ -67,12 +71,12 @@ def test_turns_alternate_and_the_warm_up_does_not_count():
 
 
 def test_rounds_go_on_while_there_is_time_but_not_for_ever():
-    assert len(alternate({"A": always(1.0)}, Rounds(1, 7, 60, warm_up=False))["A"].times) == 7
+    assert len(alternate({"A": always(1.0)}, Rounds(1, 7, 60))["A"].times) == 7
 
 
 def test_who_fails_says_why_and_the_others_go_on():
     answers = iter([(1.0, None), (None, "tired")])
-    outcomes = alternate({"A": lambda: next(answers), "B": always(2.0)}, Rounds(4, 4, 0, warm_up=False))
+    outcomes = alternate({"A": lambda: next(answers), "B": always(2.0)}, Rounds(4, 4, 0))
     assert outcomes["A"].why == "tired"
     assert outcomes["B"].why is None
     assert outcomes["B"].times == [2.0] * 4
@@ -113,7 +117,7 @@ def test_long_cells_are_run_once_or_left_out():
     rows = [make_row(times=(1.0,)), make_row(name="other", times=(3.0,))]  # half a second a second of audio
     whole = 1200
     assert plan.plan_rounds(CELL._replace(seconds=1), whole, rows).least == plan.LEAST
-    assert plan.plan_rounds(CELL._replace(seconds=60), whole, rows) == Rounds(1, 1, 0, warm_up=False)
+    assert plan.plan_rounds(CELL._replace(seconds=60), whole, rows) == Rounds(1, 1, 0)
     assert plan.plan_rounds(CELL._replace(batch=20, seconds=60), whole, rows).startswith(
         "too long: about 10 minutes"
     )
@@ -183,6 +187,26 @@ def test_deviation_tells_precisions_apart():
     assert deviations[0] < 1e-5 < deviations[1] < 5e-2
 
 
+def test_an_untimed_run_comes_first_where_memory_was_given_back(monkeypatch):
+    def runs(warm_up):
+        before = Unlucky.runs
+        seconds, estimates = player.turn(warm_up)
+        assert seconds > 0
+        assert estimates.shape == (1, 800, TINY.C)
+        return Unlucky.runs - before
+
+    monkeypatch.setattr(memory, "MUCH", 2**60)
+    player = Player(Contestant("", Unlucky, "float32"), "cpu")
+    assert player.prepare(TINY, INFERENCE, 2, 0.1) == TINY.C
+    assert [runs(warm_up=True) for _ in range(3)] == [2, 1, 1]
+    player.give_back()
+    assert runs(warm_up=True) == 2
+    player.give_back()
+    assert runs(warm_up=False) == 1
+    monkeypatch.setattr(memory, "MUCH", 1)
+    assert [runs(warm_up=True) for _ in range(3)] == [1, 2, 2]
+
+
 @pytest.fixture(scope="module")
 def arena():
     """A contestant like any other and an unlucky one, in real processes, with tiny networks and a small product.
@@ -190,10 +214,11 @@ def arena():
     Starting them takes seconds, so the tests below share them.
     """
     contestants = [Contestant(OURS, Ours, "float32"), Contestant("unlucky", Unlucky, "float32")]
-    with pytest.MonkeyPatch.context() as patch, closing(bench.Arena(contestants, "cpu")) as arena:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, "tiny", TINY)
         patch.setattr(bench, "PRODUCT", 64)
-        yield arena
+        with closing(bench.Arena(contestants, "cpu")) as arena:
+            yield arena
 
 
 @pytest.mark.parametrize("kind", [INFERENCE, TRAINING])
@@ -231,7 +256,7 @@ def test_a_peak_is_a_number_or_a_reason(arena):
 
 
 def test_who_was_killed_begins_anew_and_who_holds_much_is_stopped(arena, monkeypatch):
-    monkeypatch.setattr(bench, "HELD", 1)
+    monkeypatch.setattr(memory, "MUCH", 1)
     _, revived = arena.measure(Cell("tiny", INFERENCE, 1, 0.1), 0, Results({}, [], []))
     assert len(revived.times) == plan.LEAST
     assert not any(player.alive for player in arena.players.values())
@@ -246,3 +271,35 @@ def test_memory_is_what_the_run_adds():
     signals = draw(8, 4, TINY.C, "cpu")
     frames_of_the_block = 8 * 4001 * TINY.H * 4  # bytes
     assert memory.rise(lambda: model.training(*signals), "cpu") > 2 * frames_of_the_block
+
+
+@pytest.fixture
+def data():
+    """The module, which loads the toolkit: no need of it where a process imports this file for a class."""
+    return importlib.import_module("benchmarks.data")
+
+
+def test_mixtures_of_both_kinds_are_counted_and_compared(data, speech_folder, tmp_path, monkeypatch, capsys):
+    from speechbrain_tasnet.data.rooms import RoomBank
+
+    monkeypatch.setattr(data, "ROUNDS", Rounds(1, 1, 0))
+    pulses = np.zeros((2, 2, 100), np.float32)
+    pulses[:, :, 40] = 1
+    RoomBank(8000, pulses, pulses, np.ones(2, np.float32)).save(tmp_path / "rooms.npz")
+    files = ["--speech", speech_folder, "--noise", speech_folder, "--rooms", tmp_path / "rooms.npz"]
+    monkeypatch.setattr("sys.argv", ["data", *map(str, files), "--items", "6", "--segment", "1"])
+    data.main()
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert len(rows) == 8
+    assert rows[0][0] == data.TOOLKIT
+    assert float(rows[0][2]) == 1
+    assert all(float(speed.replace(",", "")) > 0 for _, speed, _ in rows)
+
+
+def test_the_toolkits_mixtures_are_mixtures(data, speech_folder):
+    for noise in (None, speech_folder):
+        for item in data.toolkit_dataset(speech_folder, 2, 8000, segment=1.0, length=4, noise=noise):
+            mixture, sources = item[data.MIXTURE], torch.stack([item["s0"], item["s1"]])
+            assert mixture.shape == (8000,)
+            assert max(mixture.abs().max(), sources.abs().max()) == pytest.approx(0.9)
+            assert torch.allclose(mixture, sources.sum(0), atol=1e-6) == (noise is None)

@@ -35,16 +35,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = int(re.match(r"bytes=(\d+)-$", self.headers["Range"] or "bytes=0-")[1])
-        if not server.ranges or (server.conditions and self.headers["If-Range"] not in (None, server.tag)):
+        condition = self.headers["If-Range"]
+        same = condition in (None, server.tag, server.modified) and not (condition or "").startswith("W/")
+        if not server.ranges or (server.conditions and not same):
             start = 0
         if start and start >= len(content):
             self.send_error(416)
             return
-        self.send_response(206 if start else 200)
+        server.answered.append(206 if start else 200)
+        self.send_response(server.answered[-1])
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if server.tag:
             self.send_header("ETag", server.tag)
+        if server.modified:
+            self.send_header("Last-Modified", server.modified)
         self.send_header("Content-Length", (server.told_length or len(content)) - start)
         self.end_headers()
         content = content[start:]
@@ -64,9 +69,9 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.asked = {}, []
+        self.files, self.asked, self.answered = {}, [], []
         self.ranges = self.conditions = True
-        self.tag, self.stop_after = '"one"', None
+        self.tag, self.modified, self.stop_after = '"one"', None, None
         self.go_on = threading.Event()
         self.told_length = None  # other than the truth
 
@@ -199,12 +204,14 @@ def begin(server, tmp_path, size=2**20):
     return partial.stat().st_size
 
 
+@pytest.mark.parametrize("modified", ["Mon, 06 Jul 2015 03:05:00 GMT", None])
 @pytest.mark.parametrize("tag", ['"one"', 'W/"weak"', None])
-def test_a_killed_download_is_continued(server, tmp_path, tag):
-    server.tag = tag
+def test_a_killed_download_is_continued(server, tmp_path, tag, modified):
+    server.tag, server.modified = tag, modified
     have = begin(server, tmp_path)
     download("minilibrimix", tmp_path, mirror=server.address)
     assert server.asked == [None, f"bytes={have}-"]
+    assert server.answered == [200, 206]
     assert contents(tmp_path) == unpacked(MINI)
 
 

@@ -157,7 +157,7 @@ def test_bank(tmp_path):
     bank, other, less = (RoomBank.load(tmp_path / f"{name}.npz") for name in ("one", "other", "less"))
     assert (bank.rate, len(bank), bank.reverb.dtype) == (8000, 4, np.float32)
     assert bank.reverb.shape == bank.direct.shape == (4, 3, LEAD + np.ceil(max(bank.t60) * RATE))
-    assert not set(bank.t60) & set(other.t60)
+    assert len(set(bank.t60) | set(other.t60)) == 4 + 2
     taps = less.reverb.shape[-1]
     assert np.array_equal(less.reverb, bank.reverb[:2, :, :taps])
     assert np.array_equal(less.direct, bank.direct[:2, :, :taps])

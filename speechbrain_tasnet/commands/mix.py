@@ -33,7 +33,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="add noise from this folder: wav, flac, ogg or mp3 at any rate, however deep. The first speaker lies "
-        "-6 to 3 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv and tt say "
+        "-3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv and tt say "
         "which file is for training, validation and test; otherwise it is drawn",
     )
     parser.add_argument(
