@@ -1,4 +1,5 @@
 """How fast and how large the network is beside the same network in other toolkits: ``make bench``.
 
-`bench` measures, ``results.json`` keeps it, `markdown` and `plot` make ``RESULTS.md`` and ``results.png`` of that.
+`bench` lets the contestants of `players`, each in a process of its own (`remote`), take turns; ``results.json``
+keeps what that gives; `markdown` and `plot` make ``RESULTS.md`` and ``results.png`` of it.
 """

@@ -4,7 +4,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from benchmarks import markdown, plot
+from benchmarks import markdown
 from benchmarks.results import load, save
 
 FULL_MINUTES, QUICK_MINUTES = 20, 3
@@ -36,11 +36,14 @@ def measure(options: argparse.Namespace, path: Path) -> None:
 
 
 def report(folder: Path, suffix: str) -> None:
-    """Write page and plot from the JSON file in ``folder``."""
+    """Write page and plot from the JSON file in ``folder``, and print the summary."""
+    from benchmarks import plot  # needs matplotlib, which the contestants' processes do not
+
     results = load(folder / f"results{suffix}.json")
     picture = folder / f"results{suffix}.png"
     plot.draw(results, picture)
     (folder / f"RESULTS{suffix}.md").write_text(markdown.render(results, picture.name))
+    print(markdown.summary(results))
 
 
 if __name__ == "__main__":

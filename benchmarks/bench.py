@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from benchmarks import machine, memory
 from benchmarks.contestants import CONTESTANTS, Contestant
-from benchmarks.plan import USABLE_MEMORY, needed, plan_cells, plan_rounds, shortage
+from benchmarks.plan import plan_cells, plan_rounds, shortage
 from benchmarks.players import Player, Referee
 from benchmarks.remote import Answer, Remote
 from benchmarks.results import Cell, Memory, Results, Row
@@ -19,7 +19,6 @@ from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES
 
 PRODUCT = 2048  # rows and columns of the matrices whose product sets the roof
-HELD = 1.5e9  # bytes: who holds more after a cell starts anew
 
 
 def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
@@ -53,22 +52,25 @@ class Arena:
 
     def __init__(self, contestants: list[Contestant], device: str):
         self.device = device
-        self.referee = Remote(Referee, device)
+        self.referee = Remote(Referee, PRODUCT, device)
         self.players = {c: Remote(Player, c, device) for c in contestants}
         self._truths: dict[tuple, np.ndarray | None] = {}
+        self._outputs: dict[Contestant, np.ndarray] = {}  # of the last turns
 
     def close(self) -> None:
         """End the processes."""
-        for process in self._processes():
+        for process in (self.referee, *self.players.values()):
             process.stop()
 
     def peak(self, cell: Cell, contestant: Contestant) -> Memory:
         """Let ``contestant`` run once in ``cell`` and see how much memory that adds."""
         rise = None
+        player = self.players[contestant]
+        player.start()
         _, why = self._prepare(cell, contestant)
         if not why:
-            rise, why = self.players[contestant].ask("rise")
-        _release(self.players[contestant])
+            rise, why = player.ask("rise")
+        _release(player)
         return Memory(cell, contestant.name, contestant.precision, rise, why)
 
     def measure(self, cell: Cell, whole: float, results: Results) -> list[Row]:
@@ -84,59 +86,56 @@ class Arena:
             What is known so far.
         """
         contestants = [c for c in self.players if cell.kind in c.kinds]
-        peaks = {c: _peak(results, c, cell.kind) for c in contestants}
         free = memory.available(self.device)
-        whys = {c: shortage(cell, peaks[c], free) for c in contestants}
-        needs = {c: needed(cell, peaks[c]) for c in contestants if not whys[c]}
-        rounds = plan_rounds(cell, whole, [row for c in needs for row in results.rows if row.label == c.label])
+        whys = {c: shortage(cell, _peak(results, c, cell.kind), free) for c in contestants}
+        able = [c for c in contestants if not whys[c]]
+        rounds = plan_rounds(cell, whole, [row for c in able for row in results.rows if row.label == c.label])
         if isinstance(rounds, str):
             whys = {c: whys[c] or rounds for c in contestants}
             rows = {}
         else:
-            rows = self._play(cell, needs, rounds)
+            rows = self._play(cell, able, rounds)
         return [rows.get(c) or Row(cell, c.name, c.precision, why=whys[c]) for c in contestants]
 
-    def _play(self, cell: Cell, needs: dict[Contestant, float], rounds: Rounds) -> dict[Contestant, Row]:
-        self.referee.start()
-        ready = {c: self._prepare(cell, c) for c in needs}
-        turns = {c: partial(self._turn, c, needs[c]) for c, (_, why) in ready.items() if not why}
-        turns["product"] = partial(self.referee.ask, "product", PRODUCT)
+    def _play(self, cell: Cell, contestants: list[Contestant], rounds: Rounds) -> dict[Contestant, Row]:
+        for process in (self.referee, *(self.players[c] for c in contestants)):
+            process.start()  # all at once: starting takes seconds
+        ready = {c: self._prepare(cell, c) for c in contestants}
+        turns = {c: partial(self._turn, c, rounds) for c, (_, why) in ready.items() if not why}
+        turns["product"] = partial(self.referee.ask, "product")
         outcomes = alternate(turns, rounds)
         product = outcomes["product"]
         rows = {}
         for contestant, (parameters, why) in ready.items():
-            row = Row(cell, contestant.name, contestant.precision)
-            why = why or outcomes[contestant].why or product.why
-            rows[contestant] = row._replace(why=why) if why else row._replace(
-                times=tuple(outcomes[contestant].times),
-                rate=2 * PRODUCT**3 / median(product.times),
-                parameters=parameters,
-                delta=self._deviation(cell, contestant),
-            )
-        for process in self._processes():
+            fields = {"why": why or outcomes[contestant].why or product.why}
+            if not fields["why"]:
+                fields["times"] = tuple(outcomes[contestant].times)
+                fields["rate"] = 2 * PRODUCT**3 / median(product.times)
+                fields["parameters"] = parameters
+                fields["delta"] = self._deviation(cell, contestant)
+            rows[contestant] = Row(cell, contestant.name, contestant.precision, **fields)
+        for process in (self.referee, *self.players.values()):
             _release(process)
         return rows
 
     def _prepare(self, cell: Cell, contestant: Contestant) -> Answer:
-        self.players[contestant].start()
         return self.players[contestant].ask("prepare", SIZES[cell.sizes], cell.kind, cell.batch, cell.seconds)
 
-    def _turn(self, contestant: Contestant, need: float) -> Answer:
-        if need > USABLE_MEMORY * memory.available(self.device):
-            for process in self._processes():
-                process.ask("give_back")
-        return self.players[contestant].ask("turn")
+    def _turn(self, contestant: Contestant, rounds: Rounds) -> Answer:
+        answer, why = self.players[contestant].ask("turn", not rounds.single)
+        if why:
+            return None, why
+        seconds, self._outputs[contestant] = answer
+        if rounds.single:  # a cell that needs much: the next one shall have the memory
+            _release(self.players[contestant])
+        return seconds, None
 
     def _deviation(self, cell: Cell, contestant: Contestant) -> float | None:
         key = contestant.network, cell.sizes, cell.seconds
         if key not in self._truths:
             self._truths[key], _ = self.referee.ask("truth", contestant, SIZES[cell.sizes], cell.seconds)
-        output, _ = self.players[contestant].ask("output")
         truth = self._truths[key]
-        return None if output is None or truth is None else deviation(output, truth)
-
-    def _processes(self) -> list[Remote]:
-        return [process for process in (self.referee, *self.players.values()) if process.alive]
+        return None if truth is None else deviation(self._outputs[contestant], truth)
 
 
 def deviation(output: np.ndarray, truth: np.ndarray) -> float:
@@ -147,7 +146,7 @@ def deviation(output: np.ndarray, truth: np.ndarray) -> float:
 def _release(process: Remote) -> None:
     """Let a process that rests give back its memory; engines hold on to theirs, and lose it with the process."""
     held, _ = process.ask("give_back")
-    if held and held > HELD:
+    if held and held > memory.MUCH:
         process.stop()
 
 

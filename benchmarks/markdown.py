@@ -3,10 +3,15 @@
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.results import OURS, Cell, Memory, Results, Row, three_digits
+from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, three_digits
 from benchmarks.sizes import SAMPLE_RATE, SIZES
 
 INTRODUCTION = (Path(__file__).parent / "introduction.md").read_text(encoding="utf-8")
+
+SUMMARY_HEAD = """\
+| | precision | inference, s | of the roof | training step, s | of the roof | memory, training |
+|---|---|--:|--:|--:|--:|--:|
+"""
 
 TIMES_HEAD = """\
 | | precision | median s | quartiles apart s | runs | audio/s | roof | time by ours | Δ |
@@ -15,8 +20,6 @@ TIMES_HEAD = """\
 
 MEMORY_HEAD = """\
 ## Memory
-
-What one run adds to the peak of a process in which everything was built and ran on 0.2 s before.
 
 | | precision | {heads} |
 |---|---|{rules}|
@@ -35,6 +38,8 @@ def render(results: Results, picture: str) -> str:
     """
     facts = "".join(f"| {name} | {fact} |\n" for name, fact in results.machine.items())
     parts = [
+        "# Speed and memory\n",
+        summary(results),
         INTRODUCTION,
         f"![Speed]({picture})\n",
         f"## Machine\n\n| | |\n|---|---|\n{facts}",
@@ -44,6 +49,38 @@ def render(results: Results, picture: str) -> str:
         parts.append(f"## {SIZES[sizes]}, {SAMPLE_RATE} Hz\n")
         parts.extend(times_table(cell, list(alike)) for cell, alike in groupby(rows, key=lambda row: row.cell))
     return "\n".join(parts)
+
+
+def summary(results: Results) -> str:
+    """Write the first cell of inference and that of training as one table, ours last."""
+    cell = results.rows[0].cell
+    measured = {}
+    for row in sorted(results.rows, key=lambda row: row.name == OURS):
+        if row.cell._replace(kind=cell.kind) == cell:
+            measured.setdefault((row.name, row.precision), {})[row.cell.kind] = row
+    peaks = {(row.name, row.precision): row for row in results.memory if row.cell.kind == TRAINING}
+    lines = [
+        _line(
+            *name,
+            *_time_and_share(rows.get(INFERENCE)),
+            *_time_and_share(rows.get(TRAINING)),
+            _peak(peaks.get(name)),
+        )
+        for name, rows in measured.items()
+    ]
+    machine = results.machine.get("accelerator") or results.machine["processor"]
+    about = f"{SIZES[cell.sizes]}, {cell.batch} x {cell.seconds:g} s at {SAMPLE_RATE} Hz; {machine}"
+    return f"{about}.\n\n{SUMMARY_HEAD}{''.join(lines)}"
+
+
+def _time_and_share(row: Row | None) -> tuple[str, str]:
+    if row is None or row.why:
+        return row.why if row else "", ""
+    return three_digits(row.median), _percent(row.share)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
 
 
 def _sizes_first(row: Row) -> tuple:
@@ -68,7 +105,7 @@ def _times_line(row: Row, ours: float | None) -> str:
         f"{high - low:.2g}" if len(row.times) > 1 else "",
         f"{len(row.times)}",
         three_digits(row.cell.audio / row.median),
-        f"{row.share:.0%}".replace("%", " %"),
+        _percent(row.share),
         f"{row.median / ours:.2f}" if ours else "",
         "" if row.delta is None else f"{row.delta:.1e}",
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 PROCESS = Path("/proc/self")
+MUCH = 1.5e9  # bytes: who holds more while others compute is asked to give back
 
 
 def rise(run: Callable[[], object], device: str) -> int:

@@ -15,10 +15,10 @@ SHAPES = {
 }
 
 # Of the whole time: what the first cell of each kind may take, and any other.
-FIRST_SHARE = {INFERENCE: 1 / 12, TRAINING: 1 / 7}
+FIRST_SHARE = {INFERENCE: 1 / 12, TRAINING: 1 / 6}
 SHARE = 1 / 60
 
-# Of the whole time, too: where a round takes longer, there is only one and no warm-up, or none at all.
+# Of the whole time, too: where a round takes longer, there is only one, or none at all.
 SINGLE_ROUND = 1 / 40
 NO_ROUND = 1 / 4
 
@@ -53,24 +53,21 @@ def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
     alike = [row for row in rows if (row.cell.sizes, row.cell.kind) == (cell.sizes, cell.kind) and row.times]
     if not alike:
         share = FIRST_SHARE[cell.kind] if cell.sizes == "best" else SHARE
-        return Rounds(LEAST, MOST, whole * share, warm_up=True)
+        return Rounds(LEAST, MOST, whole * share)
     first = [row for row in alike if row.cell == alike[0].cell]
     expected = sum(row.median for row in first) * cell.audio / first[0].cell.audio
     if expected > whole * NO_ROUND:
         return f"too long: about {expected / 60:.0f} minutes for a run of each"
     if expected > whole * SINGLE_ROUND:
-        return Rounds(1, 1, 0, warm_up=False)
-    return Rounds(LEAST, MOST, whole * SHARE, warm_up=True)
-
-
-def needed(cell: Cell, measured: Memory | None) -> float:
-    """Give the bytes that a run of ``cell`` needs, going by what was ``measured`` in another; 0 if nothing was."""
-    return measured.rise * cell.audio / measured.cell.audio if measured and not measured.why else 0
+        return Rounds(1, 1, 0)
+    return Rounds(LEAST, MOST, whole * SHARE)
 
 
 def shortage(cell: Cell, measured: Memory | None, available: int) -> str | None:
     """Tell that ``cell`` would not fit into ``available`` bytes, going by what was ``measured`` in another."""
-    need = needed(cell, measured)
-    if need < USABLE_MEMORY * available:
+    if measured is None or measured.why:
         return measured and measured.why
-    return f"does not fit: needs about {need / 1e9:.0f} GB, {available / 1e9:.0f} GB are free"
+    needed = measured.rise * cell.audio / measured.cell.audio
+    if needed < USABLE_MEMORY * available:
+        return None
+    return f"does not fit: needs about {needed / 1e9:.0f} GB, {available / 1e9:.0f} GB are free"

@@ -10,6 +10,7 @@ from benchmarks import memory
 from benchmarks.contestants import Contestant, Model, allow_tf32, draw
 from benchmarks.sizes import Sizes
 
+FIRST_USE = 0.5  # seconds of audio; SpeechBrain's padding fails on much less
 NAP, NAPS = 0.005, 200  # seconds between two looks at the threads, and how many looks at most
 
 
@@ -28,7 +29,8 @@ class Player:
         self._contestant = contestant
         self._device = device
         self._models: dict[Sizes, Model] = {}
-        self._run = self._estimates = None
+        self._run = None
+        self._cold = True  # what memory it uses must come from the system first
 
     def prepare(self, sizes: Sizes, kind: str, batch: int, seconds: float) -> int:
         """Get ready for turns.
@@ -51,30 +53,43 @@ class Player:
             self._models[sizes] = Model(self._contestant, sizes, self._device)
         model = self._models[sizes]
         run = getattr(model, kind)
-        run(*draw(1, 0.2, sizes.C, self._device))  # what is compiled or loaded at first use is not the run's
+        run(*draw(1, FIRST_USE, sizes.C, self._device))  # what is compiled or loaded at first use is not the run's
         model.module.zero_grad(set_to_none=True)
         signals = draw(batch, seconds, sizes.C, self._device)
         self._run = lambda: run(*signals)
-        self._estimates = None
+        self._cold = True
         return model.parameters
 
     def rise(self) -> int:
         """Run once; returns the bytes by which that raises the peak of memory."""
         return memory.rise(self._run, self._device)
 
-    def turn(self) -> float:
-        """Run once; returns the seconds that it took."""
-        self._estimates = None  # their memory is free for the next ones
-        self._estimates, seconds = _timed(self._run, self._device)
-        _come_to_rest()
-        return seconds
+    def turn(self, warm_up: bool) -> tuple[float, np.ndarray]:
+        """Run once.
 
-    def output(self) -> np.ndarray:
-        """Give the last turn's estimates [1, time, C] of the first item."""
-        return self._estimates[:1].cpu().numpy()
+        Parameters
+        ----------
+        warm_up : bool
+            Whether to run once before, untimed, where memory was given back since the last run.
+
+        Returns
+        -------
+        tuple of float and numpy.ndarray
+            The seconds that it took, and the estimates [1, time, C] of the first item.
+        """
+        if warm_up and self._cold:
+            self._run()
+        estimates, seconds = _timed(self._run, self._device)
+        estimates = estimates[:1].cpu().numpy().copy()
+        _come_to_rest()
+        self._cold = memory.held(self._device) > memory.MUCH
+        if self._cold:
+            memory.give_back(self._device)
+        return seconds, estimates
 
     def give_back(self) -> int:
         """Let the system have what was freed; returns the bytes that are still held."""
+        self._cold = True
         memory.give_back(self._device)
         return memory.held(self._device)
 
@@ -84,18 +99,21 @@ class Referee:
 
     Parameters
     ----------
+    size : int
+        Rows and columns of the matrices to multiply.
     device : str
         ``cpu`` or ``cuda``.
     """
 
-    def __init__(self, device: str):
+    def __init__(self, size: int, device: str):
         self._device = device
+        self._matrices = torch.randn(2, size, size, device=device)
         allow_tf32(False)
+        self.product()  # starts the threads
 
-    def product(self, size: int) -> float:
-        """Multiply two matrices of ``size`` rows and columns; returns the seconds that it took."""
-        left, right = torch.randn(2, size, size, device=self._device)
-        _, seconds = _timed(lambda: left @ right, self._device)
+    def product(self) -> float:
+        """Multiply two matrices; returns the seconds that it took."""
+        _, seconds = _timed(lambda: self._matrices[0] @ self._matrices[1], self._device)
         _come_to_rest()
         return seconds
 

@@ -12,7 +12,12 @@ class Rounds(NamedTuple):
     least: int
     most: int
     seconds: float
-    warm_up: bool  # a round before, that does not count
+    warm_up: bool = False  # a round before, that does not count
+
+    @property
+    def single(self) -> bool:
+        """Whether one turn is all that anybody has."""
+        return self.most == 1
 
 
 @dataclass
@@ -52,7 +57,7 @@ def alternate(
     return outcomes
 
 
-def _take_turns(turns: dict, outcomes: dict[Hashable, Outcome]) -> None:
+def _take_turns(turns: dict[Hashable, Callable], outcomes: dict[Hashable, Outcome]) -> None:
     for name, turn in turns.items():
         outcome = outcomes[name]
         if outcome.why is None:

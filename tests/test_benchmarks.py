@@ -1,11 +1,19 @@
 """The benchmark's arithmetic, its order of turns and its page; the other toolkits are not needed."""
 
+import importlib
+import os
+import signal
+from contextlib import closing
+
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import bench, markdown, memory, plan
 from benchmarks.contestants import Contestant, Model, draw
 from benchmarks.networks import Ours, Torchaudio
+from benchmarks.players import Player
+from benchmarks.remote import Remote
 from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
 from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES, Sizes
@@ -14,18 +22,27 @@ TINY = Sizes(N=16, L=16, B=8, H=16, Sc=8, P=3, X=2, R=1)
 CELL = Cell("best", INFERENCE, batch=2, seconds=4)
 
 
-def nothing():
-    pass
+def always(seconds):
+    """Turns that take so long, or so they say."""
+    return lambda: (seconds, None)
 
 
-class Missing(torch.nn.Module):
+class Unlucky(torch.nn.Module):
+    """Separates two mixtures at once, is killed by three and crashes at four."""
+
+    runs = 0
+
     def __init__(self, sizes):
-        import a_toolkit_that_nobody_has  # noqa: F401
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.rand(sizes.C))
 
-
-class Crashing(Ours):
     def forward(self, mixture):
-        raise RuntimeError("out of | luck\nand more")
+        Unlucky.runs += 1
+        if len(mixture) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if len(mixture) == 4:
+            raise RuntimeError("out of | luck\nand more")
+        return mixture.unsqueeze(2) * self.gain
 
 
 def make_row(**fields):
@@ -47,21 +64,45 @@ def test_training_counts_three_times_and_frames_are_half_a_filter_apart():
 
 def test_turns_alternate_and_the_warm_up_does_not_count():
     order = []
-    outcomes = alternate({name: lambda n=name: order.append(n) for name in "ABC"}, Rounds(3, 9, 0, True), nothing)
+    turns = {name: lambda n=name: (order.append(n) or len(order), None) for name in "ABC"}
+    outcomes = alternate(turns, Rounds(3, 9, 0, warm_up=True))
     assert "".join(order) == 4 * "ABC"
-    assert [len(outcomes[name].times) for name in "ABC"] == [3, 3, 3]
+    assert outcomes["B"].times == [5, 8, 11]
 
 
 def test_rounds_go_on_while_there_is_time_but_not_for_ever():
-    assert len(alternate({"A": nothing}, Rounds(1, 7, 60, False), nothing)["A"].times) == 7
+    assert len(alternate({"A": always(1.0)}, Rounds(1, 7, 60))["A"].times) == 7
 
 
-def test_who_crashes_says_why_and_the_others_go_on():
-    turns = iter([1, 1])
-    outcomes = alternate({"A": lambda: next(turns), "B": nothing}, Rounds(4, 4, 0, False), nothing)
-    assert outcomes["A"].why.startswith("StopIteration")
+def test_who_fails_says_why_and_the_others_go_on():
+    answers = iter([(1.0, None), (None, "tired")])
+    outcomes = alternate({"A": lambda: next(answers), "B": always(2.0)}, Rounds(4, 4, 0))
+    assert outcomes["A"].why == "tired"
     assert outcomes["B"].why is None
-    assert len(outcomes["B"].times) == 4
+    assert outcomes["B"].times == [2.0] * 4
+
+
+def test_who_lives_elsewhere_answers_fails_dies_and_starts_anew():
+    remote = Remote(importlib.import_module, "os")
+    assert remote.ask("getpid") == (None, "the process was not started")
+    remote.start()
+    first, why = remote.ask("getpid")
+    assert first != os.getpid()
+    assert why is None
+    assert remote.ask("stat", "nowhere")[1].startswith("FileNotFoundError: ")
+    assert remote.ask("getpid") == (first, None)
+    killed = "the process was killed by SIGKILL, for want of memory perhaps"
+    assert remote.ask("kill", first, signal.SIGKILL) == (None, killed)
+    assert remote.ask("getpid") == (None, killed)
+    assert not remote.alive
+    remote.start()
+    assert remote.ask("getpid")[0] not in (None, first)
+    assert remote.ask("_exit", 3) == (None, "the process ended with status 3")
+    remote.start()
+    last, _ = remote.ask("getpid")
+    remote.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(last, 0)
 
 
 def test_quick_cells_are_the_first_of_all():
@@ -76,7 +117,7 @@ def test_long_cells_are_run_once_or_left_out():
     rows = [make_row(times=(1.0,)), make_row(name="other", times=(3.0,))]  # half a second a second of audio
     whole = 1200
     assert plan.plan_rounds(CELL._replace(seconds=1), whole, rows).least == plan.LEAST
-    assert plan.plan_rounds(CELL._replace(seconds=60), whole, rows) == Rounds(1, 1, 0, warm_up=False)
+    assert plan.plan_rounds(CELL._replace(seconds=60), whole, rows) == Rounds(1, 1, 0)
     assert plan.plan_rounds(CELL._replace(batch=20, seconds=60), whole, rows).startswith(
         "too long: about 10 minutes"
     )
@@ -111,6 +152,24 @@ def test_the_page_holds_every_row(tmp_path):
     assert "| absent | float32 | killed |" in page
 
 
+def test_the_summary_has_both_kinds_side_by_side_and_ours_last():
+    rows = [
+        make_row(times=(2.0,)),
+        make_row(name="slow", times=(4.0,)),
+        make_row(name="absent", why="killed"),
+        make_row(cell=CELL._replace(kind=TRAINING), times=(6.0,)),
+        make_row(cell=CELL._replace(seconds=60), times=(99.0,)),
+    ]
+    peaks = [Memory(CELL._replace(kind=kind), OURS, "float32", rise=10**9) for kind in (TRAINING, INFERENCE)]
+    lines = markdown.summary(Results({"processor": "abacus"}, rows, peaks)).splitlines()
+    assert lines[0] == "N512 L16 B128 H512 Sc128 P3 X8 R3 C2, 2 x 4 s at 8000 Hz; abacus."
+    assert lines[-3:] == [
+        "| slow | float32 | 4 | 20 % |  |  |  |",
+        "| absent | float32 | killed |  |  |  |  |",
+        "| speechbrain_tasnet | float32 | 2 | 40 % | 6 | 40 % | 1,000 MB |",
+    ]
+
+
 def test_torchaudio_has_our_weights():
     mixture, sources = draw(2, 0.1, TINY.C, "cpu")
     ours, theirs = (Model(Contestant("", n, "float32"), TINY, "cpu") for n in (Ours, Torchaudio))
@@ -119,25 +178,88 @@ def test_torchaudio_has_our_weights():
     torch.testing.assert_close(ours.training(mixture, sources), theirs.training(mixture, sources))
 
 
+def test_deviation_tells_precisions_apart():
+    assert bench.deviation(np.float32([1, -5]), np.float64([2, -4])) == 0.25
+    mixture, sources = draw(1, 0.1, TINY.C, "cpu")
+    full, half = (Model(Contestant("", Ours, p), TINY, "cpu") for p in ("float32", "bfloat16"))
+    truth = full.truth(mixture).numpy()
+    deviations = [bench.deviation(model.inference(mixture, sources).numpy(), truth) for model in (full, half)]
+    assert deviations[0] < 1e-5 < deviations[1] < 5e-2
+
+
+def test_an_untimed_run_comes_first_where_memory_was_given_back(monkeypatch):
+    def runs(warm_up):
+        before = Unlucky.runs
+        seconds, estimates = player.turn(warm_up)
+        assert seconds > 0
+        assert estimates.shape == (1, 800, TINY.C)
+        return Unlucky.runs - before
+
+    monkeypatch.setattr(memory, "MUCH", 2**60)
+    player = Player(Contestant("", Unlucky, "float32"), "cpu")
+    assert player.prepare(TINY, INFERENCE, 2, 0.1) == TINY.C
+    assert [runs(warm_up=True) for _ in range(3)] == [2, 1, 1]
+    player.give_back()
+    assert runs(warm_up=True) == 2
+    player.give_back()
+    assert runs(warm_up=False) == 1
+    monkeypatch.setattr(memory, "MUCH", 1)
+    assert [runs(warm_up=True) for _ in range(3)] == [1, 2, 2]
+
+
+@pytest.fixture(scope="module")
+def arena():
+    """A contestant like any other and an unlucky one, in real processes, with tiny networks and a small product.
+
+    Starting them takes seconds, so the tests below share them.
+    """
+    contestants = [Contestant(OURS, Ours, "float32"), Contestant("unlucky", Unlucky, "float32")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIZES, "tiny", TINY)
+        patch.setattr(bench, "PRODUCT", 64)
+        with closing(bench.Arena(contestants, "cpu")) as arena:
+            yield arena
+
+
 @pytest.mark.parametrize("kind", [INFERENCE, TRAINING])
-def test_a_cell_is_measured_whoever_fails(monkeypatch, kind):
-    monkeypatch.setitem(SIZES, "tiny", TINY)
-    monkeypatch.setattr(bench, "PRODUCT", 64)
-    contestants = [
-        Contestant(OURS, Ours, "float32"),
-        Contestant(OURS, Ours, "bfloat16"),
-        Contestant("missing", Missing, "float32"),
-        Contestant("crashing", Crashing, "float32"),
-    ]
-    arena = bench.Arena(contestants, "cpu")
-    results = Results({}, [], [])
-    full, half, missing, crashing = arena.measure(Cell("tiny", kind, 2, 0.1), 0, results)
-    assert len(full.times) == plan.LEAST
-    assert full.delta < 1e-5 < half.delta < 5e-2
-    assert missing.why == "ModuleNotFoundError: No module named 'a_toolkit_that_nobody_has'"
-    assert crashing.why == "RuntimeError: out of | luck"
-    assert not crashing.times
-    assert "out of / luck" in markdown.times_table(full.cell, [full, crashing])
+def test_everybody_is_measured(arena, kind):
+    rows = arena.measure(Cell("tiny", kind, 2, 0.1), 0, Results({}, [], []))
+    for row, (contestant, player) in zip(rows, arena.players.items(), strict=True):
+        assert row.label == contestant.label
+        assert len(row.times) == plan.LEAST
+        assert min(*row.times, row.rate) > 0
+        assert row.delta < 1e-5  # the truth is of another process: both drew the same weights
+        assert player.alive
+
+
+@pytest.mark.parametrize(
+    ("batch", "why"),
+    [
+        (3, "the process was killed by SIGKILL, for want of memory perhaps"),
+        (4, "RuntimeError: out of | luck"),
+    ],
+)
+def test_who_fails_in_a_turn_leaves_the_others_alone(arena, batch, why):
+    lucky, unlucky = arena.measure(Cell("tiny", INFERENCE, batch, 0.1), 0, Results({}, [], []))
+    assert len(lucky.times) == plan.LEAST
+    assert unlucky.why == why
+    assert not unlucky.times
+    assert why.replace("|", "/") in markdown.times_table(unlucky.cell, [unlucky])
+
+
+def test_a_peak_is_a_number_or_a_reason(arena):
+    lucky, unlucky = (arena.peak(Cell("tiny", INFERENCE, 4, 4), contestant) for contestant in arena.players)
+    assert lucky.rise > 4 * 4000 * TINY.H * 4  # bytes of a block's frames
+    assert lucky.why is None
+    assert unlucky.rise is None
+    assert unlucky.why == "RuntimeError: out of | luck"
+
+
+def test_who_was_killed_begins_anew_and_who_holds_much_is_stopped(arena, monkeypatch):
+    monkeypatch.setattr(memory, "MUCH", 1)
+    _, revived = arena.measure(Cell("tiny", INFERENCE, 1, 0.1), 0, Results({}, [], []))
+    assert len(revived.times) == plan.LEAST
+    assert not any(player.alive for player in arena.players.values())
 
 
 def test_memory_is_what_the_run_adds():
@@ -149,3 +271,35 @@ def test_memory_is_what_the_run_adds():
     signals = draw(8, 4, TINY.C, "cpu")
     frames_of_the_block = 8 * 4001 * TINY.H * 4  # bytes
     assert memory.rise(lambda: model.training(*signals), "cpu") > 2 * frames_of_the_block
+
+
+@pytest.fixture
+def data():
+    """The module, which loads the toolkit: no need of it where a process imports this file for a class."""
+    return importlib.import_module("benchmarks.data")
+
+
+def test_mixtures_of_both_kinds_are_counted_and_compared(data, speech_folder, tmp_path, monkeypatch, capsys):
+    from speechbrain_tasnet.data.rooms import RoomBank
+
+    monkeypatch.setattr(data, "ROUNDS", Rounds(1, 1, 0))
+    pulses = np.zeros((2, 2, 100), np.float32)
+    pulses[:, :, 40] = 1
+    RoomBank(8000, pulses, pulses, np.ones(2, np.float32)).save(tmp_path / "rooms.npz")
+    files = ["--speech", speech_folder, "--noise", speech_folder, "--rooms", tmp_path / "rooms.npz"]
+    monkeypatch.setattr("sys.argv", ["data", *map(str, files), "--items", "6", "--segment", "1"])
+    data.main()
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert len(rows) == 8
+    assert rows[0][0] == data.TOOLKIT
+    assert float(rows[0][2]) == 1
+    assert all(float(speed.replace(",", "")) > 0 for _, speed, _ in rows)
+
+
+def test_the_toolkits_mixtures_are_mixtures(data, speech_folder):
+    for noise in (None, speech_folder):
+        for item in data.toolkit_dataset(speech_folder, 2, 8000, segment=1.0, length=4, noise=noise):
+            mixture, sources = item[data.MIXTURE], torch.stack([item["s0"], item["s1"]])
+            assert mixture.shape == (8000,)
+            assert max(mixture.abs().max(), sources.abs().max()) == pytest.approx(0.9)
+            assert torch.allclose(mixture, sources.sum(0), atol=1e-6) == (noise is None)

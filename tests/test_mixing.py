@@ -9,9 +9,9 @@ from scipy.signal import correlate
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio import read_audio
-from speechbrain_tasnet.data.levels import active_level
-from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.scenes import render
 
 SECOND = 1 / 3600
 SHORT = {"hours": 12 * SECOND, "valid_hours": 4 * SECOND, "test_hours": 4 * SECOND}
@@ -250,15 +250,6 @@ def test_names_stay_short_and_unique(tmp_path, padding):
     assert len({utterance for name in names for utterance in parts(name)[0]}) == 2 * 4
 
 
-def test_active_level_leaves_pauses_out():
-    rng = np.random.default_rng(0)
-    speech = rng.normal(0, 0.2, 8000)
-    pause = rng.normal(0, 0.001, 8000)
-    with_pauses = np.concatenate([pause, speech, pause])
-    assert active_level(with_pauses, 8000) == pytest.approx(np.mean(speech**2))
-    assert active_level(3 * with_pauses, 8000) == pytest.approx(9 * active_level(with_pauses, 8000))
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -327,14 +318,24 @@ def test_corrupt_header_is_named(tmp_path):
     refuses(["c.wav", "cannot be read as audio"], tmp_path, speech, workers=1)
 
 
-def test_interrupt_leaves_nothing(tmp_path, speech_folder, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
+def test_interrupted_run_is_continued(corpus, speech_folder, tmp_path, monkeypatch):
+    hours = {"hours": 20 * SECOND, "valid_hours": 8 * SECOND, "test_hours": 8 * SECOND}
+    rendered = []
 
-    monkeypatch.setattr("speechbrain_tasnet.generate.mixing._render", interrupt)
+    def interrupt(mixture, rate):
+        if len(rendered) == 3:
+            raise KeyboardInterrupt
+        rendered.append(mixture.name)
+        return render(mixture, rate)
+
+    monkeypatch.setattr("speechbrain_tasnet.generate.mixing.render", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        make_mixtures(speech_folder, tmp_path / "out", workers=1, **SHORT)
-    assert list(tmp_path.iterdir()) == []
+        make_mixtures(speech_folder, tmp_path / "out", workers=1, **hours)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    make_mixtures(speech_folder, tmp_path / "out", workers=1, **hours)
+    assert digests(tmp_path / "out") == digests(corpus)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_taken_folder_is_refused_and_kept(corpus, speech_folder):

@@ -69,8 +69,11 @@ def test_sources_go_to_a_file_and_a_named_pipe(folder, mixture, tmp_path):
     (tmp_path / "mix").write_bytes((mixture.astype("<f4") / 2**15).tobytes())
     with (tmp_path / "mix").open("rb") as data:
         process = subprocess.Popen(command(folder, *words), stdin=data, stderr=subprocess.PIPE)
-    second = (tmp_path / "s2").read_bytes()
-    assert process.wait() == 0, process.stderr.read()
+    # Opened without waiting, so that a process that never comes to open it cannot make us wait for ever.
+    reader = os.open(tmp_path / "s2", os.O_RDONLY | os.O_NONBLOCK)
+    assert process.wait(timeout=60) == 0, process.stderr.read()
+    second = os.read(reader, 2**16)
+    os.close(reader)
     process.stderr.close()
     got = np.stack([np.frombuffer(part, "<f4") for part in ((tmp_path / "s1").read_bytes(), second)], axis=1)
     np.testing.assert_allclose(got, offline(folder, mixture), atol=1e-5)
@@ -86,7 +89,7 @@ def test_a_writer_that_stalls_is_waited_for(folder, mixture):
     )
     process.stdin.write(mixture[:160].tobytes())
     first = b""
-    while len(first) < 152 * 4:
+    while len(first) < 152 * 4 and process.poll() is None:
         first += process.stdout.read(152 * 4 - len(first))
     process.stdin.write(mixture[160:].tobytes())
     process.stdin.close()

@@ -1,6 +1,7 @@
 """``tasnet mix``: a corpus of mixtures from any folder of speech."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 
@@ -8,9 +9,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Mix speech into a corpus in the layout of wsj0-mix, OUT/wav8k/min/{tr,cv,tt}/{mix,s1,s2}/NAME.wav. No "
-        "speaker of one split is in another; two speakers lie 0 to 5 dB apart."
+        "speaker of one split is in another; two speakers lie 0 to 5 dB apart. With --noise the layout is that of "
+        "WHAM!, with --reverb that of WHAMR!, and scenes.csv in each split tells the noise, the signal-to-noise "
+        "ratio, the room and all places."
     )
-    parser.epilog = "example: tasnet mix --speech LibriSpeech/train-clean-100 --out corpus --hours 10"
+    parser.epilog = (
+        "examples: tasnet mix --speech LibriSpeech/train-clean-100 --out corpus --hours 10; "
+        "tasnet mix --speech LibriSpeech/train-clean-100 --noise wham_noise --reverb --out scenes --hours 10"
+    )
     parser.add_argument(
         "--speech",
         type=Path,
@@ -19,7 +25,23 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="one subfolder a speaker, nested as deep as it comes; wav, flac, ogg or mp3 at any rate. A "
         "speakers.csv in it, with the columns speaker,split, may say who is train, valid and test",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="corpus to make; must not exist yet")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="corpus to make; must not exist yet"
+    )
+    parser.add_argument(
+        "--noise",
+        type=Path,
+        metavar="DIR",
+        help="add noise from this folder: wav, flac, ogg or mp3 at any rate, however deep. The first speaker lies "
+        "-3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv and tt say "
+        "which file is for training, validation and test; otherwise it is drawn",
+    )
+    parser.add_argument(
+        "--reverb",
+        action="store_true",
+        help="place the speakers of each mixture in a simulated room of its own, with a T60 of 0.1 to 1 s; needs "
+        "pip install 'speechbrain-tasnet[rooms]'",
+    )
     parser.add_argument(
         "--num-speakers", type=int, default=2, metavar="C", help="speakers in a mixture (%(default)s)"
     )
@@ -45,5 +67,25 @@ def run(options: argparse.Namespace) -> None:
         valid_hours=options.valid_hours,
         test_hours=options.test_hours,
         seed=options.seed,
+        noise=options.noise,
+        reverb=options.reverb,
     )
-    print(f"{options.out}: train on it with `tasnet train wsj0mix --data_folder {options.out}`")
+    print(f"{options.out}: train on it with `{_training(options)}`")
+
+
+def _training(options: argparse.Namespace) -> str:
+    """Write the command that trains on the corpus."""
+    recipe, task = {
+        (False, False): ("wsj0mix", None),
+        (True, False): ("wham", "sep_noisy"),
+        (False, True): ("whamr", "sep_reverb"),
+        (True, True): ("whamr", "sep_reverb_noisy"),
+    }[bool(options.noise), options.reverb]
+    words = ["tasnet", "train", recipe, "--data_folder", str(options.out)]
+    if task:
+        words += ["--task", task]
+    if options.num_speakers != 2:
+        words += ["--num_spks", str(options.num_speakers)]
+    if options.rate != 8000:
+        words += ["--sample_rate", str(options.rate)]
+    return shlex.join(words)

@@ -87,12 +87,14 @@ class DynamicMixing(Dataset):
         self.length = whole_number("length", length)
         self.seed = whole_number("seed", seed, minimum=0)
         rate = whole_number("sample_rate", sample_rate, minimum=1000)
-        if not 0 < segment < float("inf"):
+        if segment is None or not 0 < segment < float("inf"):
             raise InputError(f"segment={segment}: expected seconds above 0")
         self.size = max(1, round(segment * rate))
         self.speeds = tuple(speeds)
         if not self.speeds or not all(0 < speed < float("inf") for speed in self.speeds):
             raise InputError(f"speeds={list(self.speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
+        if isinstance(exclude, str):
+            raise InputError(f"exclude={exclude!r}: expected a list of names, such as [{exclude}]")
         if target not in TARGETS:
             raise InputError(f"target={target!r}: expected {' or '.join(map(repr, TARGETS))}")
         self.target = target
@@ -102,22 +104,21 @@ class DynamicMixing(Dataset):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
-        """List the utterances of each speaker; `_speakers` has their numbers, `_names` how to call them."""
+        """List the utterances of each speaker: `_speakers` holds their numbers, `_names` what to call them."""
         found = _training_speakers(speech)
-        members = {name: files for name, files in found.items() if name not in exclude}
-        self._speech = Recordings([path for files in members.values() for path in files], rate, active_level)
-        self._names = [path.relative_to(speech).with_suffix("").as_posix() for path in self._speech.paths]
-        numbers = iter(range(len(self._names)))
-        speakers = [
-            [number for number, _ in zip(numbers, files) if self._speech.seconds(number) >= MIN_SECONDS]
-            for files in members.values()
-        ]
-        self._speakers = [utterances for utterances in speakers if utterances]
-        if len(self._speakers) < self.num_spks:
+        files = [(name, path) for name, paths in found.items() if name not in exclude for path in paths]
+        self._speech = Recordings([path for _, path in files], rate, active_level)
+        self._names = [path.relative_to(speech).with_suffix("").as_posix() for _, path in files]
+        speakers: dict[str, list[int]] = {}
+        for number, (name, _) in enumerate(files):
+            if self._speech.seconds(number) >= MIN_SECONDS:
+                speakers.setdefault(name, []).append(number)
+        self._speakers = list(speakers.values())
+        if len(speakers) < self.num_spks:
             raise InputError(
-                f"{speech}: {len(self._speakers)} speakers with an utterance of {MIN_SECONDS:g} s or more "
-                f"({len(found)} found, {len(found) - len(members)} of them excluded), num_spks={self.num_spks} "
-                "needed; add speakers or longer utterances"
+                f"{speech}: {len(found)} speakers to train on, {len(exclude & set(found))} of them excluded, "
+                f"{len(speakers)} of the rest with an utterance of {MIN_SECONDS:g} s or more, at least "
+                f"num_spks={self.num_spks} needed; add speakers"
             )
 
     def set_epoch(self, epoch: int) -> None:
@@ -149,7 +150,8 @@ class DynamicMixing(Dataset):
         top = rng.uniform(0, MAX_GAIN_DB)
         signals = np.empty((1 + self.num_spks, self.size), np.float32)
         mixture, sources = signals[0], signals[1:]
-        for source, number, gain in zip(sources, utterances, np.linspace(top, -top, self.num_spks), strict=True):
+        gains = np.linspace(top, -top, self.num_spks).tolist()
+        for source, number, gain in zip(sources, utterances, gains, strict=True):
             self._fill(source, number, 10 ** (gain / 20), rng)
         if self._rooms is None:
             np.sum(sources, axis=0, out=mixture)
@@ -190,12 +192,15 @@ def _training_speakers(speech: Path) -> Speakers:
 
 def _check_rooms(rooms: RoomBank | Path | str, num_spks: int, rate: int) -> RoomBank:
     """Load a bank and see that it fits."""
-    where = "" if isinstance(rooms, RoomBank) else f"{rooms}: "
+    name = "rooms" if isinstance(rooms, RoomBank) else f"rooms={rooms}"
     bank = rooms if isinstance(rooms, RoomBank) else RoomBank.load(rooms)
     if bank.rate != rate:
-        raise InputError(f"{where}rooms at {bank.rate} Hz, expected sample_rate={rate}; make others")
-    if bank.reverb.shape[1] < num_spks:
-        raise InputError(f"{where}rooms with {bank.reverb.shape[1]} positions, num_spks={num_spks} needed; make others")
+        raise InputError(f"{name}: {bank.rate} Hz, expected sample_rate={rate}; make rooms at that rate")
+    positions = bank.reverb.shape[1]
+    if positions < num_spks:
+        raise InputError(f"{name}: {positions} positions a room, num_spks={num_spks} needed; make rooms with more")
+    if not bank.direct.any(axis=2).all():
+        raise InputError(f"{name}: a direct path is all zero; make the rooms anew")
     return bank
 
 
@@ -206,8 +211,8 @@ def _in_room(sources: np.ndarray, reverb: np.ndarray, direct: np.ndarray) -> tup
     dry = torch.from_numpy(sources)
     spectra = torch.fft.rfft(dry, size)
     heard, straight = (
-        torch.fft.irfft(spectra * torch.fft.rfft(torch.from_numpy(responses), size), size)[:, :time]
+        torch.fft.irfft(spectra * torch.fft.rfft(torch.from_numpy(responses), size), size)
         for responses in (reverb, direct)
     )
     gains = dry.norm(dim=1, keepdim=True) / straight.norm(dim=1, keepdim=True)
-    return (gains * heard).numpy(), (gains * straight).numpy()
+    return (gains * heard[:, :time]).numpy(), (gains * straight[:, :time]).numpy()

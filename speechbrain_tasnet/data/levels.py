@@ -75,7 +75,7 @@ def _level_at_margin(levels: np.ndarray, above: np.ndarray) -> float:
     short = above - MARGIN
     crossings = np.flatnonzero((short[:-1] < 0) & (short[1:] >= 0))
     if len(crossings) == 0:
-        # Clicks lie far above any threshold of their envelope; what has no pause, and noise, may stay below all.
+        # A click lies above every threshold of its envelope; below all would be a whisper of minutes after one.
         return float(levels[-1] if short[-1] <= 0 else levels[0])
     i = crossings[0]
     return float(levels[i] + (levels[i + 1] - levels[i]) * short[i] / (short[i] - short[i + 1]))

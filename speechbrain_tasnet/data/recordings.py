@@ -1,11 +1,13 @@
 """Recordings known by their headers, of which a stretch is read at a time, wherever there is something to hear."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil
+from math import ceil, isnan
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -21,6 +23,14 @@ TRIES = 8
 # 44100 Hz at speed 0.95 is 8379 : 1600 of 8 kHz; the filters of such a ratio fill megabytes.
 LARGEST_DENOMINATOR = 500
 FILTER_WIDTH = 16  # zero crossings; torchaudio's 6 let a good deal of the band above pass
+
+
+class Header(NamedTuple):
+    """Rate in Hz and length in samples of a file; where its samples begin if they are mono 16-bit PCM in a wav."""
+
+    rate: int
+    frames: int
+    offset: int | None
 
 
 class Recordings:
@@ -47,13 +57,12 @@ class Recordings:
     def __init__(self, paths: Sequence[Path], rate: int, measure: Callable[[np.ndarray, int], float]):
         self.paths, self.rate, self._measure = list(paths), rate, measure
         with ThreadPoolExecutor(THREADS) as pool:
-            headers = list(pool.map(_header, self.paths))
-        self._rates, self._frames, self._types = zip(*headers, strict=True) if headers else ((), (), ())
+            self._headers = list(pool.map(_read_header, self.paths))
         self._levels = torch.full((len(self.paths),), torch.nan, dtype=torch.float64).share_memory_()
 
     def seconds(self, number: int) -> float:
         """Tell how long a recording is."""
-        return self._frames[number] / self._rates[number]
+        return self._headers[number].frames / self._headers[number].rate
 
     def level(self, number: int) -> float:
         """Tell the power of a recording.
@@ -64,7 +73,7 @@ class Recordings:
             It is silent, or cannot be read as a whole.
         """
         level = float(self._levels[number])
-        if level != level:
+        if isnan(level):
             level = self._measure(read_audio(self.paths[number], self.rate), self.rate)
             if not level > 0:
                 raise InputError(f"{self.paths[number]}: silent; delete the file")
@@ -96,48 +105,74 @@ class Recordings:
             The file is silent, or can no longer be read.
         """
         floor = QUIET * self.level(number)
-        old, new = _ratio(self._rates[number], self.rate, speed)
-        frames, wanted = self._frames[number], ceil(size * old / new)
-        if frames <= wanted:
-            samples = self._read(number, 0, frames)
+        path, header = self.paths[number], self._headers[number]
+        old, new = _ratio(header.rate, self.rate, speed)
+        wanted = ceil(size * old / new)
+        if header.frames <= wanted:
+            samples = _read(path, header, 0, header.frames)
         else:
             for _ in range(TRIES):
-                samples = self._read(number, int(rng.integers(frames - wanted + 1)), wanted)
+                samples = _read(path, header, int(rng.integers(header.frames - wanted + 1)), wanted)
                 if np.dot(samples, samples) >= floor * wanted:
                     break
             else:
-                samples = _audible(self._read(number, 0, frames), wanted, rng)
+                samples = _audible(_read(path, header, 0, header.frames), wanted, rng)
         if old != new:
             samples = _resampler(old, new)(torch.from_numpy(samples)).numpy()
         return samples[:size]
 
-    def _read(self, number: int, start: int, count: int) -> np.ndarray:
-        """Read samples at the file's own rate."""
-        path, kind = self.paths[number], self._types[number]
-        try:
-            samples, _ = soundfile.read(path, count, start, dtype=kind, always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise InputError(f"{path}: {_reason(path, error)}; {WAY_OUT}") from None
-        if len(samples) != count:
-            raise InputError(f"{path}: cut short, no samples after {start + len(samples)}; {WAY_OUT}")
-        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-        return np.multiply(mono, 1 / FULL_SCALE if kind == "int16" else 1, dtype=np.float32)
 
-
-def _header(path: Path) -> tuple[int, int, str]:
-    """Read rate and length of a file, and in which type its samples are read fastest."""
+def _read_header(path: Path) -> Header:
+    """Read what `Header` holds."""
     try:
         header = soundfile.info(path)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: {_reason(path, error)}; {WAY_OUT}") from None
+        raise _unreadable(path, error) from None
     if header.frames == 0:
         raise InputError(f"{path}: holds no samples; {WAY_OUT}")
-    return header.samplerate, header.frames, "int16" if header.subtype == "PCM_16" else "float32"
+    plain = (header.format, header.subtype, header.channels) == ("WAV", "PCM_16", 1)
+    return Header(header.samplerate, header.frames, _data_offset(path) if plain else None)
 
 
-def _reason(path: Path, error: soundfile.LibsndfileError) -> str:
+def _data_offset(path: Path) -> int | None:
+    """Find the byte at which the samples of a wav begin, if they have the byte order of a processor of today."""
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return None
+        file.seek(12)
+        while (chunk := file.read(8))[:4] != b"data":
+            if len(chunk) < 8:
+                return None
+            size = int.from_bytes(chunk[4:], "little")
+            file.seek(size + size % 2, os.SEEK_CUR)
+        return file.tell()
+
+
+def _read(path: Path, header: Header, start: int, count: int) -> np.ndarray:
+    """Read samples at the file's own rate: float32, full scale at 1."""
+    try:
+        if header.offset is None:
+            samples, _ = soundfile.read(path, count, start, dtype="float32", always_2d=True)
+            samples = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        else:
+            # Four times as fast as through the library.
+            with open(path, "rb", buffering=0) as file:
+                file.seek(header.offset + 2 * start)
+                pcm = np.frombuffer(file.read(2 * count), "<i2")
+            samples = np.multiply(pcm, 1 / FULL_SCALE, dtype=np.float32)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise _unreadable(path, error) from None
+    if len(samples) != count:
+        raise InputError(f"{path}: cut short, no samples after {start + len(samples)}; {WAY_OUT}")
+    return samples
+
+
+def _unreadable(path: Path, error: soundfile.LibsndfileError | OSError) -> InputError:
     """Say what is wrong with a file."""
-    return f"cannot be read ({error.error_string.strip(' .')})" if path.exists() else "no such file"
+    if not path.exists():
+        return InputError(f"{path}: no such file any more; restore it, or start again without it")
+    reason = error.error_string.strip(" .") if isinstance(error, soundfile.LibsndfileError) else error.strerror
+    return InputError(f"{path}: cannot be read as audio ({reason}); {WAY_OUT}")
 
 
 def _audible(samples: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -10,6 +10,9 @@ import numpy as np
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_file
 
+# What numpy raises over an archive that lacks an array, holds something else or is damaged.
+UNREADABLE = (EOFError, LookupError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+
 
 @dataclass
 class RoomBank:
@@ -56,22 +59,14 @@ class RoomBank:
         way_out = "make one with `tasnet generate rooms`"
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; expected a bank of rooms, {way_out}")
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"{path}: not a bank of rooms; {way_out}")
         try:
             with np.load(path, allow_pickle=False) as file:
-                bank = cls(
-                    int(file["rate"]), *(file[name].astype(np.float32) for name in ("reverb", "direct", "t60"))
-                )
-        except (
-            OSError,
-            EOFError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ):
-            raise InputError(f"{path}: not a bank of rooms, or damaged; {way_out}") from None
+                arrays = [file[name].astype(np.float32) for name in ("reverb", "direct", "t60")]
+                bank = cls(int(file["rate"]), *arrays)
+        except UNREADABLE:
+            raise InputError(f"{path}: not a bank of rooms, or a damaged one; {way_out}") from None
         shape = bank.reverb.shape
         if len(shape) != 3 or 0 in shape or bank.direct.shape != shape or bank.t60.shape != shape[:1]:
             raise InputError(f"{path}: not a bank of rooms [rooms, positions, taps]; {way_out}")

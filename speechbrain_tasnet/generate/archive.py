@@ -80,7 +80,9 @@ def unpack(archive: Path, folder: str, target: Path) -> None:
             elif path.parent == wanted.parent:
                 _write(open_member, target / BESIDE / path.name)
     except BROKEN as error:
-        raise InputError(f"no archive, or a damaged one ({error})") from None
+        # tarfile adds a line for each compression that it tried.
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise InputError(f"no archive, or a damaged one ({reason})") from None
     except OSError as error:
         raise DiskError(f"{target}: cannot be written ({error.strerror}); see to folder and disk space") from None
     if not found:

@@ -132,7 +132,7 @@ def _ask(address: str, have: int, known: dict) -> HTTPResponse:
         if error.code == RANGE_NOT_SATISFIABLE and have:
             return _ask(address, 0, {})
         raise InputError(f"{address}: the server answers {error.code} {error.reason}; try --mirror") from None
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise InputError(f"{address}: cannot be reached ({reason}); see to the network or try --mirror") from None
 

@@ -100,6 +100,8 @@ def make_mixtures(
         plan = _plan(usable, num_speakers, ceil(wanted * 3600 * rate), (seed, number))
         seconds = sum(mixture.length for mixture in plan) / rate
         report[split] = {"mixtures": len(plan), "seconds": seconds, "speakers": list(splits[split])}
+        if noise:
+            report[split]["noise_files"] = len(noises[split])
         plans[split] = [furnish(mixture, noises.get(split), reverb) for mixture in plan]
     provenance = {"version": __version__, "speech": str(speech), **options, "splits": report}
     with resumable_folder(out, provenance) as folder:

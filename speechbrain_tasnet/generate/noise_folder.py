@@ -54,7 +54,8 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
         splits[split] = [path for path in files if audio_length(path, rate) >= MIN_SECONDS * rate]
         if not splits[split]:
             raise InputError(
-                f"{folder}: no noise of {MIN_SECONDS:g} s or more for {split}, {len(files)} shorter files; add longer ones"
+                f"{folder}: no noise of {MIN_SECONDS:g} s or more for {split}, {len(files)} shorter files; "
+                "add longer ones"
             )
     return splits
 
@@ -64,8 +65,8 @@ def _random_splits(folder: Path, seed: int) -> dict[str, list[Path]]:
     files = _audio_files(folder)
     if len(files) < len(SPLITS):
         raise InputError(
-            f"{folder}: {len(files)} noise files ({', '.join(AUDIO_SUFFIXES)}) found, at least {len(SPLITS)} needed, "
-            "one for each split; add noise"
+            f"{folder}: {len(files)} noise files ({', '.join(AUDIO_SUFFIXES)}) found, at least {len(SPLITS)} "
+            "needed, one for each split; add noise"
         )
     order = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
     held_out = max(1, round(len(files) / 10))
@@ -90,7 +91,7 @@ def _splits_of_csv(folder: Path) -> dict[str, list[Path]]:
         where = f"{table} line {line}"
         if split not in SPLITS:
             raise InputError(f"{where}: split {split!r}; expected {', '.join(SPLITS)}")
-        if not (file and (folder / file).is_file()):
+        if not file or Path(file).is_absolute() or not (folder / file).is_file():
             raise InputError(f"{where}: no file {file!r} in {folder}; mend or delete the line")
         if (folder / file).resolve() in seen:
             raise InputError(f"{where}: {file!r} is there twice; keep one of the lines")

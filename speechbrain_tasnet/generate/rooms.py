@@ -116,8 +116,8 @@ def simulate(room: Room, rate: int, rng: np.random.Generator) -> tuple[np.ndarra
 def absorption(room: Room) -> float:
     """Find the walls' absorption of energy that gives the room its T60; less than 1 for any T60.
 
-    Sabine's and Eyring's formulas suppose that all sound meets walls equally often, and come out up to half too
-    long or too short in a shoebox; here the decay of its image sources is followed instead.
+    Sabine's and Eyring's formulas suppose that all sound meets walls equally often. In a shoebox it does not, and
+    lasts up to 1.6 times as long as they say; here the decay of its image sources is followed instead.
 
     Parameters
     ----------

@@ -12,14 +12,13 @@ from scipy.signal import oaconvolve
 
 from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.data.noise import SNR_DB
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import write_text
 from speechbrain_tasnet.generate.rooms import LEAD, SPEED_OF_SOUND, Room, draw_room, simulate
 
 PEAK = 0.9
 FADE_SECONDS = 0.05  # from one lap of short noise to the next
-# WHAM! (Wichern et al. 2019): the first speaker, who is the louder one, against the noise.
-SNR_DB = (-6.0, 3.0)
 # What is drawn from a mixture's seed; each has a stream of its own, so that one more does not change the others.
 CUT, NOISE, NOISE_CUT, ROOM, TAIL = range(1, 6)
 

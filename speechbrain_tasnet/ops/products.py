@@ -21,15 +21,14 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     >>> product(torch.randn(7, 3), torch.randn(5, 3)).shape
     torch.Size([7, 5])
     """
-    if _convolves_faster(x):
-        y = F.conv2d(_image(x), weight[:, :, None, None])
-        return y.permute(0, 2, 3, 1).reshape(len(x), len(weight))
+    if _onednn_is_faster(x):
+        return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return torch.mm(x, weight.T)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner] with such products."""
-    if _convolves_faster(x) and not torch.is_autocast_enabled("cpu") and not traced():
+    if _onednn_is_faster(x) and not torch.is_autocast_enabled("cpu") and not traced():
         return _Linear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
@@ -45,7 +44,7 @@ class _Linear(Function):
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         rows = grad.flatten(0, -2)
-        d_x = product(rows, weight.T.contiguous()).view_as(x) if ctx.needs_input_grad[0] else None
+        d_x = product(rows, weight.T).view_as(x) if ctx.needs_input_grad[0] else None
         return d_x, product_over_rows(rows, x.flatten(0, -2)), rows.sum(0)
 
 
@@ -80,14 +79,17 @@ def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
     >>> product_over_rows(torch.randn(7, 5), torch.randn(7, 3)).shape
     torch.Size([5, 3])
     """
-    if _convolves_faster(x):
-        outer, inner = y.shape[1], x.shape[1]
-        kernel = x.new_empty(()).expand(outer, inner, 1, 1)  # only its shape is looked at
-        _, weight, _ = torch.ops.aten.convolution_backward(
-            _image(y), _image(x), kernel, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
-        )
-        return weight.reshape(outer, inner)
-    return torch.mm(y.T, x)
+    if not _onednn_is_faster(x):
+        return torch.mm(y.T, x)
+    if torch.get_num_threads() == 1:
+        return torch.ops.mkldnn._linear_pointwise(y.T, x.T, None, "none", [], "")
+    # Written as the gradient of a convolution, the product is shared between threads along its rows.
+    outer, inner = y.shape[1], x.shape[1]
+    kernel = x.new_empty(()).expand(outer, inner, 1, 1)  # only its shape is looked at
+    _, weight, _ = torch.ops.aten.convolution_backward(
+        _image(y), _image(x), kernel, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
+    )
+    return weight.reshape(outer, inner)
 
 
 def _image(x: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ def _image(x: Tensor) -> Tensor:
     return x[None, None].permute(0, 3, 1, 2)
 
 
-def _convolves_faster(x: Tensor) -> bool:
+def _onednn_is_faster(x: Tensor) -> bool:
     possible = x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
     return possible and torch.backends.mkldnn.enabled and _is_amd()
 
@@ -104,8 +106,8 @@ def _convolves_faster(x: Tensor) -> bool:
 def _is_amd() -> bool:
     """Tell whether this is an AMD processor.
 
-    There torch's float32 products go through a library that leaves half of the vector unit unused; its
-    convolutions go through another that does not.
+    There torch's float32 products go through MKL, which leaves half of the vector unit unused; oneDNN, which
+    does its convolutions and what it compiles, does not.
     """
     cpuinfo = Path("/proc/cpuinfo")
     return "AuthenticAMD" in (cpuinfo.read_text() if cpuinfo.exists() else platform.processor())

@@ -1,0 +1,535 @@
+"""Dynamic mixing: what an item is, and that it is the same whoever makes it."""
+
+import multiprocessing
+import pickle
+import re
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from scipy.signal import correlate
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.dataloader import make_dataloader
+from speechbrain.utils.checkpoints import Checkpointer
+from torch.utils.data import DataLoader, DistributedSampler
+
+from speechbrain_tasnet.data.dynamic import DynamicMixing
+from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.data.noise import Noise
+from speechbrain_tasnet.data.recordings import Recordings
+from speechbrain_tasnet.data.rooms import RoomBank
+from speechbrain_tasnet.errors import InputError
+
+RATE = 8000
+
+
+def write(path, samples, rate=RATE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate)
+    return path
+
+
+def white(*seed, seconds=2.0, rate=RATE, power=0.01):
+    return np.random.default_rng(seed).normal(0, power**0.5, round(seconds * rate))
+
+
+@pytest.fixture(scope="module")
+def hiss(tmp_path_factory):
+    """Five speakers of white noise, each louder than the one before, two utterances of 2 s each."""
+    folder = tmp_path_factory.mktemp("hiss")
+    for speaker in range(5):
+        for utterance in range(2):
+            samples = white(speaker, utterance, power=0.0004 * 2**speaker)
+            write(folder / f"spk{speaker}" / "deep" / f"{utterance}.wav", samples)
+    return folder
+
+
+def mixing(speech, **options):
+    return DynamicMixing(
+        speech, **{"num_spks": 2, "sample_rate": RATE, "segment": 0.5, "length": 8, "seed": 1} | options
+    )
+
+
+def same(first, second):
+    return first["id"] == second["id"] and all(torch.equal(first[k], second[k]) for k in ("mixture", "sources"))
+
+
+def unbatched(loader):
+    """Give the items of a loader's batches."""
+    for batch in loader:
+        for i, name in enumerate(batch.id):
+            yield {"id": name, "mixture": batch.mixture.data[i], "sources": batch.sources.data[i]}
+
+
+def utterances(item):
+    """Tell the utterances of an item from its id."""
+    return re.fullmatch(r"epoch \d+ item \d+: (.+)", item["id"])[1].split(" + ")
+
+
+def speakers(item):
+    return [name.split("/")[0] for name in utterances(item)]
+
+
+def power(signal):
+    return float(torch.as_tensor(signal).double().square().mean())
+
+
+def decibels(ratio):
+    return 10 * np.log10(ratio)
+
+
+def bank(positions=3, rooms=4, taps=800, rate=RATE, seed=0):
+    """Rooms of exponentially decaying noise after a direct path that is louder or softer, never soon."""
+    rng = np.random.default_rng(seed)
+    direct = np.zeros((rooms, positions, taps), np.float32)
+    direct[:, :, 40] = rng.uniform(0.2, 2, (rooms, positions))
+    tail = rng.normal(0, 0.05, direct.shape) * np.exp(-np.arange(taps) / 150) * (np.arange(taps) > 60)
+    return RoomBank(rate, (direct + tail).astype(np.float32), direct, np.full(rooms, 0.1, np.float32))
+
+
+def test_an_item(speech_folder):
+    dataset = mixing(speech_folder, segment=4.0)
+    assert len(dataset) == len(list(dataset)) == 8
+    for item in dataset:
+        mixture, sources = item["mixture"], item["sources"]
+        assert mixture.shape == (32000,)
+        assert sources.shape == (32000, 2)
+        assert mixture.dtype == sources.dtype == torch.float32
+        torch.testing.assert_close(sources.sum(1), mixture)
+        assert max(mixture.abs().max(), sources.abs().max()) == pytest.approx(0.9)
+        assert len(set(speakers(item))) == 2
+        assert all((speech_folder / f"{name}.wav").is_file() for name in utterances(item))
+
+
+def test_a_source_is_a_stretch_of_its_utterance(speech_folder):
+    for item in mixing(speech_folder, segment=1.0):
+        for name, source in zip(utterances(item), item["sources"].T.double().numpy(), strict=True):
+            original = soundfile.read(speech_folder / f"{name}.wav")[0]
+            match = correlate(original, source, "valid")
+            energy = correlate(original**2, np.ones(len(source)), "valid").clip(1e-9)
+            assert (match**2 / energy).max() == pytest.approx(np.sum(source**2), rel=1e-4)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_workers_make_the_same_stream(speech_folder, tmp_path, workers):
+    write(tmp_path / "noise" / "a.wav", white(1))
+    dataset = mixing(speech_folder, speeds=[0.9, 1.1], noise=tmp_path / "noise", rooms=bank())
+    dataset.set_epoch(2)
+    loader = DataLoader(dataset, batch_size=3, num_workers=workers, collate_fn=PaddedBatch)
+    again = mixing(speech_folder, speeds=[0.9, 1.1], noise=tmp_path / "noise", rooms=bank())
+    again.set_epoch(2)
+    items = list(unbatched(loader))
+    assert len(items) == 8
+    assert all(same(item, other) for item, other in zip(items, again, strict=True))
+
+
+def test_workers_that_outlive_an_epoch_learn_of_the_next(hiss):
+    dataset = mixing(hiss)
+    loader = DataLoader(dataset, num_workers=1, collate_fn=PaddedBatch, persistent_workers=True)
+    for epoch in (1, 2):
+        dataset.set_epoch(epoch)
+        assert all(item["id"].startswith(f"epoch {epoch} ") for item in unbatched(loader))
+
+
+def test_an_epoch_does_not_depend_on_those_before(hiss):
+    went_through, jumped = mixing(hiss), mixing(hiss)
+    epochs = []
+    for epoch in (1, 2, 3):
+        went_through.set_epoch(epoch)
+        epochs.append(list(went_through))
+    jumped.set_epoch(3)
+    for index in range(7, -1, -1):
+        assert same(epochs[2][index], jumped[index])
+    mixtures = [item["mixture"].numpy().tobytes() for epoch in epochs for item in epoch]
+    assert len(set(mixtures)) == 24
+
+
+def test_another_seed_makes_another_stream(hiss):
+    assert not any(
+        same(item, other) for item, other in zip(mixing(hiss, seed=1), mixing(hiss, seed=2), strict=True)
+    )
+
+
+def test_a_pickled_dataset_makes_the_same_stream(hiss):
+    dataset = mixing(hiss)
+    dataset.set_epoch(5)
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert all(same(item, other) for item, other in zip(dataset, copy, strict=True))
+
+
+def test_two_processes_share_an_epoch_without_repeats(hiss):
+    names = []
+    for rank in range(2):
+        dataset = mixing(hiss)
+        sampler = DistributedSampler(dataset, num_replicas=2, rank=rank)
+        sampler.set_epoch(4)
+        dataset.set_epoch(4)
+        names += [item["id"] for item in unbatched(DataLoader(dataset, sampler=sampler, collate_fn=PaddedBatch))]
+    assert sorted(names) == sorted(item["id"] for item in dataset)
+    assert len(set(names)) == 8
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_interrupted_epoch_goes_on_with_its_rest(hiss, tmp_path, workers):
+    def start():
+        dataset = mixing(hiss)
+        dataset.set_epoch(2)
+        loader = make_dataloader(dataset, batch_size=2, shuffle=True, num_workers=workers, collate_fn=PaddedBatch)
+        loader.sampler.set_epoch(2)
+        return loader, Checkpointer(tmp_path, {"loader": loader})
+
+    loader, checkpointer = start()
+    rest = []
+    for number, batch in enumerate(loader):
+        if number == 1:
+            checkpointer.save_checkpoint(end_of_epoch=False)
+        if number > 1:
+            rest += batch.id
+    loader, checkpointer = start()
+    checkpointer.recover_if_possible()
+    assert [item["id"] for item in unbatched(loader)] == rest
+    assert len(rest) == 4
+
+
+def test_nobody_meets_himself_and_everybody_has_his_turn(hiss):
+    dataset = mixing(hiss, segment=0.01, length=600)
+    pairs = [utterances(item) for item in dataset]
+    assert all(first.split("/")[0] != second.split("/")[0] for first, second in pairs)
+    counts = np.unique([name for pair in pairs for name in pair], return_counts=True)[1]
+    assert len(counts) == 10
+    assert counts.min() > 0.6 * counts.max()
+
+
+def test_excluded_speakers_never_appear(hiss):
+    dataset = mixing(hiss, segment=0.01, length=100, exclude=["spk0", "spk3", "somebody else"])
+    assert {name for item in dataset for name in speakers(item)} == {"spk1", "spk2", "spk4"}
+
+
+def test_the_table_says_who_is_to_train(hiss, tmp_path):
+    speech = tmp_path / "speech"
+    for path in hiss.rglob("*.wav"):
+        write(speech / path.relative_to(hiss), soundfile.read(path)[0])
+    splits = ["train", "test", "train", "valid", "train"]
+    rows = [f"spk{number},{split}" for number, split in enumerate(splits)]
+    (speech / "speakers.csv").write_text("\n".join(["speaker,split", *rows]))
+    dataset = mixing(speech, segment=0.01, length=100, exclude=["spk4"])
+    assert {name for item in dataset for name in speakers(item)} == {"spk0", "spk2"}
+
+
+@pytest.mark.parametrize("num_spks", [2, 3])
+def test_levels_are_as_drawn(hiss, num_spks):
+    steps = []
+    for item in mixing(hiss, num_spks=num_spks, segment=1.5, length=60):
+        levels = [decibels(power(source)) for source in item["sources"].T]
+        # A stretch of white noise is as loud as the whole, within a quarter of a decibel.
+        assert np.diff(levels, 2) == pytest.approx(np.zeros(num_spks - 2), abs=0.7)
+        steps.append(levels[0] - levels[-1])
+    assert -0.3 < min(steps) < 0.7
+    assert 4.3 < max(steps) < 5.3
+    assert np.mean(steps) == pytest.approx(2.5, abs=0.6)
+
+
+def test_levels_are_those_of_whole_utterances(tmp_path):
+    # The second half of what the first speaker says is 10 dB below the first half.
+    loud, soft = white(1, seconds=4), white(2, seconds=4) / 10**0.5
+    write(tmp_path / "a" / "a.wav", np.concatenate([loud, soft]))
+    write(tmp_path / "b" / "b.wav", white(3, seconds=4))
+    ratios = []
+    for item in mixing(tmp_path, length=60):
+        a, b = (power(item["sources"][:, speakers(item).index(name)]) for name in "ab")
+        ratios.append(decibels(a / b))
+    assert max(ratios) - min(ratios) > 12
+
+
+def test_cuts_lie_at_random_places_but_not_in_silence(tmp_path):
+    for number in range(3):
+        # Ten seconds that are silent but for one: most random cuts would hold nothing, and all of a few draws.
+        samples = white(number, seconds=20)
+        samples[:80000] = samples[84000:] = 0
+        write(tmp_path / f"spk{number}" / "a.wav", samples)
+    onsets = set()
+    for item in mixing(tmp_path, length=30):
+        for source in item["sources"].T:
+            assert power(source) > 1e-3
+            onsets.add(int(source.abs().gt(0).int().argmax()))
+    assert len(onsets) > 15
+
+
+def test_short_utterances_lie_somewhere_in_the_segment(tmp_path):
+    for number in range(3):
+        write(tmp_path / f"spk{number}" / "a.wav", white(number, seconds=1.25))
+    begins = []
+    for item in mixing(tmp_path, segment=2.0, length=30):
+        for source in item["sources"].T:
+            sounding = torch.nonzero(source).flatten()
+            begins.append(int(sounding[0]))
+            assert 9990 < sounding[-1] - sounding[0] < 10000
+    assert min(begins) < 800
+    assert max(begins) > 5200
+
+
+@pytest.mark.parametrize(
+    ("rate", "speed"), [(8000, 0.9), (8000, 1.05), (16000, 1.0), (16000, 0.95), (44100, 1.05)]
+)
+def test_speeds_move_the_pitch(tmp_path, rate, speed):
+    for pitch in (900, 1700):
+        tone = 0.3 * np.sin(2 * np.pi * pitch * np.arange(3 * rate) / rate)
+        write(tmp_path / str(pitch) / "a.flac", tone, rate)
+    for item in mixing(tmp_path, segment=2.0, length=4, speeds=[speed]):
+        for name, source in zip(speakers(item), item["sources"].T, strict=True):
+            spectrum = torch.fft.rfft(source * torch.hann_window(len(source))).abs()
+            assert int(spectrum.argmax()) / 2 == pytest.approx(speed * int(name), abs=0.5)
+            assert source.abs().min() < source.abs().max()
+            assert torch.count_nonzero(source[-50:]) > 40
+
+
+def test_all_speeds_are_drawn(tmp_path):
+    for pitch in (900, 1700):
+        write(tmp_path / str(pitch) / "a.wav", 0.3 * np.sin(2 * np.pi * pitch * np.arange(24000) / RATE))
+    drawn = set()
+    for item in mixing(tmp_path, segment=1.0, length=20, speeds=[0.9, 1.0, 1.1]):
+        for name, source in zip(speakers(item), item["sources"].T, strict=True):
+            drawn.add(round(int(torch.fft.rfft(source).abs().argmax()) / int(name), 2))
+    assert drawn == {0.9, 1.0, 1.1}
+
+
+def test_formats_rates_and_channels(tmp_path):
+    kinds = [("wav", 8000, 1), ("flac", 16000, 1), ("ogg", 22050, 2), ("mp3", 44100, 1), ("wav", 48000, 2)]
+    for number, (suffix, rate, channels) in enumerate(kinds):
+        samples = np.stack([white(number, rate=rate)] * channels, axis=1)
+        write(tmp_path / f"spk {number}" / f"one é.{suffix}", samples, rate)
+    write(tmp_path / "spk 5" / "float.wav", white(5))
+    soundfile.write(tmp_path / "spk 5" / "float.wav", white(5), RATE, subtype="FLOAT")
+    heard = set()
+    for item in mixing(tmp_path, num_spks=3, length=20):
+        heard |= set(speakers(item))
+        assert all(power(source[-400:]) > 1e-3 for source in item["sources"].T)
+    assert len(heard) == 6
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_a_wav_with_other_chunks_is_read_as_the_library_reads_it(tmp_path, subtype):
+    path = write(tmp_path / "a.wav", white(1))
+    soundfile.write(path, white(1), RATE, subtype=subtype)
+    wav = path.read_bytes()
+    # A chunk of odd length before the samples and one after them.
+    path.write_bytes(wav[:12] + b"note\x03\0\0\0abc\0" + wav[12:] + b"LIST\x04\0\0\0abcd")
+    read = Recordings([path], RATE, active_level).cut(0, 16000, np.random.default_rng(0))
+    np.testing.assert_array_equal(read, soundfile.read(path, dtype="float32")[0])
+    part = Recordings([path], RATE, active_level).cut(0, 4000, np.random.default_rng(0))
+    starts = [start for start in range(12001) if read[start] == part[0]]
+    assert any(np.array_equal(read[start : start + 4000], part) for start in starts)
+
+
+def test_a_level_measured_in_one_process_is_known_to_all(tmp_path):
+    path = write(tmp_path / "a.wav", white(1))
+    recordings = Recordings([path], RATE, active_level)
+    child = multiprocessing.get_context("fork").Process(target=recordings.level, args=(0,))
+    child.start()
+    child.join()
+    path.unlink()
+    assert recordings.level(0) == pytest.approx(0.01, rel=0.2)
+
+
+def noise_of(item):
+    return item["mixture"] - item["sources"].sum(1)
+
+
+def test_noise_lies_as_far_below_the_first_speaker_as_in_wham(hiss, tmp_path):
+    write(tmp_path / "deep" / "a.flac", white(1, seconds=0.3, power=0.1), 16000)
+    write(tmp_path / "b.wav", white(2, power=1e-5))
+    write(tmp_path / ".hidden.wav", np.zeros(10))
+    ratios = []
+    for item in mixing(hiss, length=80, noise=tmp_path):
+        assert power(noise_of(item)[-400:]) > 0
+        ratios.append(decibels(power(item["sources"][:, 0]) / power(noise_of(item))))
+    # P.56 does not hear all of white noise, and a stretch is not quite as loud as the whole.
+    assert -3.2 < min(ratios) < -1.5
+    assert 4.5 < max(ratios) < 6.8
+    assert np.mean(ratios) == pytest.approx(1.5, abs=1)
+
+
+def test_noise_is_drawn_where_there_is_some(tmp_path):
+    samples = white(1, seconds=10)
+    samples[:32000] = samples[40000:] = 0
+    write(tmp_path / "a.wav", samples)
+    noise = Noise(tmp_path, RATE)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        drawn = noise.draw(4000, 0.5, rng)
+        assert drawn.dtype == np.float32
+        assert -3 <= decibels(0.5 / power(drawn)) <= 6
+
+
+def test_short_noise_begins_again(tmp_path):
+    write(tmp_path / "a.wav", white(1, seconds=0.1))
+    drawn = Noise(tmp_path, RATE).draw(2000, 0.5, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn[:800], drawn[800:1600])
+    np.testing.assert_array_equal(drawn[:400], drawn[1600:])
+
+
+def lag(first, second):
+    """Tell by how many samples the second comes after the first."""
+    return int(np.argmax(np.abs(correlate(second.double().numpy(), first.double().numpy())))) - (len(first) - 1)
+
+
+def test_the_target_is_the_direct_sound_and_in_step(hiss):
+    dry, direct, reverb = (
+        mixing(hiss, segment=1.0, **options)
+        for options in ({}, {"rooms": bank()}, {"rooms": bank(), "target": "reverb"})
+    )
+    for item, anechoic, wet in zip(dry, direct, reverb, strict=True):
+        assert item["id"] == anechoic["id"] == wet["id"]
+        torch.testing.assert_close(wet["sources"].sum(1), wet["mixture"], atol=1e-5, rtol=0)
+        ratios = []
+        for clean, near, all_of_it in zip(item["sources"].T, anechoic["sources"].T, wet["sources"].T, strict=True):
+            assert lag(near, all_of_it) == 0
+            assert lag(clean, near) == 40
+            gain = clean[:-40] @ near[40:] / (clean[:-40] @ clean[:-40])
+            torch.testing.assert_close(near[40:], gain * clean[:-40], atol=1e-5, rtol=1e-4)
+            ratios.append(power(near) / power(clean))
+        # Levels are those of the dry utterances, however far the speakers stand.
+        assert ratios[0] == pytest.approx(ratios[1], rel=0.02)
+        scale = float(wet["mixture"] @ anechoic["mixture"] / (wet["mixture"] @ wet["mixture"]))
+        torch.testing.assert_close(anechoic["mixture"], scale * wet["mixture"], atol=1e-5, rtol=0)
+        assert max(anechoic["mixture"].abs().max(), anechoic["sources"].abs().max()) == pytest.approx(0.9)
+
+
+def test_speakers_stand_at_different_places_of_one_room(tmp_path):
+    # The response of position p in room r is a lone pulse, late by 10 r + p.
+    pulses = np.zeros((5, 3, 100), np.float32)
+    for room in range(5):
+        for position in range(3):
+            pulses[room, position, 10 * room + position] = 1
+    for number in range(4):
+        write(tmp_path / "speech" / f"spk{number}" / "a.wav", white(number))
+    RoomBank(RATE, pulses, pulses, np.ones(5, np.float32)).save(tmp_path / "rooms.npz")
+    rooms, places = set(), set()
+    dry = mixing(tmp_path / "speech", num_spks=3, length=30)
+    for item, moved in zip(
+        dry, mixing(tmp_path / "speech", num_spks=3, length=30, rooms=tmp_path / "rooms.npz"), strict=True
+    ):
+        lags = [lag(a, b) for a, b in zip(item["sources"].T, moved["sources"].T, strict=True)]
+        assert sorted(value % 10 for value in lags) == [0, 1, 2]
+        assert len({value // 10 for value in lags}) == 1
+        rooms.add(lags[0] // 10)
+        places.add(lags[0] % 10)
+    assert rooms == set(range(5))
+    assert places == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_spks": 0}, ["num_spks=0", "at least 1"]),
+        ({"num_spks": 6}, ["5 speakers", "num_spks=6 needed"]),
+        (
+            {"exclude": ["spk0", "spk1", "spk2", "spk3"]},
+            ["4 of them excluded", "1 of the rest", "num_spks=2 needed"],
+        ),
+        ({"exclude": "spk0"}, ["exclude='spk0'", "[spk0]"]),
+        ({"sample_rate": 8000.0}, ["sample_rate=8000.0", "whole number"]),
+        ({"segment": 0}, ["segment=0", "above 0"]),
+        ({"segment": None}, ["segment=None", "above 0"]),
+        ({"length": 0}, ["length=0", "at least 1"]),
+        ({"seed": -1}, ["seed=-1", "at least 0"]),
+        ({"speeds": [1.0, 0.0]}, ["speeds=[1.0, 0.0]", "above 0"]),
+        ({"speeds": []}, ["speeds=[]", "above 0"]),
+        ({"target": "dry"}, ["target='dry'", "'anechoic' or 'reverb'"]),
+        ({"rooms": bank(rate=16000)}, ["16000 Hz", "sample_rate=8000"]),
+        ({"rooms": bank(positions=1)}, ["1 positions", "num_spks=2"]),
+        ({"rooms": "gone.npz"}, ["gone.npz", "no such file"]),
+        ({"noise": "gone"}, ["noise=gone", "no such folder"]),
+    ],
+)
+def test_options_out_of_range_are_refused(hiss, options, words):
+    with pytest.raises(InputError) as caught:
+        mixing(hiss, **options)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_rooms_without_a_direct_path_are_refused(hiss):
+    rooms = bank()
+    rooms.direct[1, 2] = 0
+    with pytest.raises(InputError, match="direct path is all zero"):
+        mixing(hiss, rooms=rooms)
+
+
+def test_an_epoch_below_zero_is_refused(hiss):
+    with pytest.raises(InputError, match="epoch=-1: expected a whole number of at least 0"):
+        mixing(hiss).set_epoch(-1)
+
+
+@pytest.mark.parametrize("index", [8, -1])
+def test_there_is_no_item_beyond_the_last(hiss, index):
+    with pytest.raises(IndexError):
+        mixing(hiss)[index]
+
+
+def test_folders_without_speech_or_noise_are_refused(hiss, tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        mixing(tmp_path / "gone")
+    with pytest.raises(InputError, match="no audio found"):
+        mixing(tmp_path)
+    with pytest.raises(InputError, match="no audio found"):
+        mixing(hiss, noise=tmp_path)
+
+
+def test_too_short_utterances_are_left_out_and_then_missed(tmp_path):
+    for number in range(2):
+        for name, seconds in {"long": 1.1, "short": 0.9}.items():
+            write(tmp_path / f"spk{number}" / f"{name}.wav", white(number, seconds=seconds))
+    assert all(name.endswith("long") for item in mixing(tmp_path) for name in utterances(item))
+    (tmp_path / "spk1" / "long.wav").unlink()
+    with pytest.raises(InputError, match="1 of the rest with an utterance of 1 s or more"):
+        mixing(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"hello", "cannot be read as audio"), (None, "no samples")], ids=["text", "empty"]
+)
+def test_files_that_are_no_audio_are_named(hiss, tmp_path, content, words):
+    for path in hiss.rglob("0.wav"):
+        write(tmp_path / path.relative_to(hiss), soundfile.read(path)[0])
+    bad = write(tmp_path / "spk1" / "bad.wav", np.zeros(0))
+    if content:
+        bad.write_bytes(content)
+    with pytest.raises(InputError, match=rf"bad\.wav: .*{words}"):
+        mixing(tmp_path)
+
+
+def spoil_by_silence(path):
+    write(path, np.zeros(16000))
+
+
+def spoil_by_removal(path):
+    path.unlink()
+
+
+def spoil_by_cutting(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+@pytest.mark.parametrize(
+    ("spoil", "known"),
+    [
+        (spoil_by_silence, False),
+        (spoil_by_removal, False),
+        (spoil_by_removal, True),
+        (spoil_by_cutting, False),
+        (spoil_by_cutting, True),
+    ],
+)
+def test_a_file_that_goes_bad_in_training_is_named(tmp_path, spoil, known, suffix):
+    paths = [write(tmp_path / f"spk{number}" / f"a.{suffix}", white(number)) for number in range(2)]
+    dataset = mixing(tmp_path, segment=1.9)
+    if known:  # its level, which is measured at first sight
+        list(dataset)
+    spoil(paths[1])
+    with pytest.raises(InputError, match=rf"spk1/a\.{suffix}: ") as caught:
+        list(dataset)
+    assert "\n" not in str(caught.value)
