@@ -110,7 +110,7 @@ def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype, scale: int
         sources = limited
     sources = sources.astype(kind)
     for sink, part in zip(sinks, [sources] if len(sinks) == 1 else sources.T, strict=True):
-        data = memoryview(np.ascontiguousarray(part)).cast("B")
+        data = memoryview(part.tobytes())
         while data:
             try:
                 data = data[os.write(sink, data) :]

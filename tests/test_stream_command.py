@@ -1,5 +1,6 @@
 """`tasnet stream` between real processes: writers that stall and die, readers that leave, pipes and files."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -8,9 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, separate
+from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.live import Account, stream
 from speechbrain_tasnet.pretrained import load_separator, save_pretrained
 
@@ -41,91 +44,105 @@ def offline(folder, mixture):
         return separate(modules.encoder, modules.masknet, modules.decoder, x)[0].numpy()
 
 
-def command(folder, *words):
-    return [sys.executable, "-m", "speechbrain_tasnet.cli", "stream", "--model", str(folder), *map(str, words)]
+class Tasnet:
+    """`tasnet stream` in a process of its own, between pipes; forked, for another one would import torch anew."""
 
+    def __init__(self, folder, *words):
+        source, self.feed = os.pipe()
+        self.drain, sink = os.pipe()
+        self.errors, errors = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                for new, old in enumerate((source, sink, errors)):
+                    os.dup2(old, new)
+                os.closerange(3, 64)
+                sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+                main(["stream", "--model", str(folder), *map(str, words)])
+                code = 0
+            except SystemExit as stop:
+                code = stop.code
+            finally:
+                os._exit(code)
+        for end in (source, sink, errors):
+            os.close(end)
 
-def run(folder, data, *words):
-    return subprocess.run(command(folder, *words), input=data, capture_output=True, check=False)
+    def read(self, size):
+        """Read so many bytes of what it writes, less only if it ends."""
+        data = b""
+        while len(data) < size and (more := os.read(self.drain, size - len(data))):
+            data += more
+        return data
+
+    def end(self, data=b""):
+        """Write the rest and close; returns exit status, the rest of the output, and standard error."""
+        with contextlib.suppress(BrokenPipeError), os.fdopen(self.feed, "wb", buffering=0) as feed:
+            feed.write(data)
+        out = self.read(2**30)
+        with os.fdopen(self.errors, "rb") as errors:
+            said = errors.read().decode()
+        os.close(self.drain)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), out, said
 
 
 def test_what_comes_out_is_what_separate_gives(folder, mixture):
     """Interleaved on standard output, the half sample of a writer that died dropped, and said so."""
-    done = run(folder, mixture.tobytes() + b"\x01")
-    assert done.returncode == 0, done.stderr.decode()
-    got = np.frombuffer(done.stdout, "<i2").reshape(-1, 2)
+    status, out, said = Tasnet(folder).end(mixture.tobytes() + b"\x01")
+    assert status == 0, said
+    got = np.frombuffer(out, "<i2").reshape(-1, 2)
     assert got.shape == (4001, 2)
     assert np.abs(got - np.round(offline(folder, mixture) * 2**15)).max() <= 1
-    lines = done.stderr.decode().splitlines()
-    assert "tasnet stream: the input ended within a sample: 1 bytes are dropped" in lines
-    assert re.fullmatch(
-        r"tasnet stream: 0\.500 s of audio, real-time factor \d+\.\d+, worst chunk \d+\.\d+ ms", lines[-1]
-    )
+    *_, first, last = said.splitlines()
+    assert first == "tasnet stream: the input ended within a sample: 1 bytes are dropped"
+    assert re.fullmatch(r"tasnet stream: 0\.500 s of audio, real-time factor [\d.]+, worst chunk [\d.]+ ms", last)
 
 
 def test_sources_go_to_a_file_and_a_named_pipe(folder, mixture, tmp_path):
     os.mkfifo(tmp_path / "s2")
-    words = "--format", "f32le", "--chunk", "2", "--out", tmp_path / "s1", tmp_path / "s2"
-    (tmp_path / "mix").write_bytes((mixture.astype("<f4") / 2**15).tobytes())
-    with (tmp_path / "mix").open("rb") as data:
-        process = subprocess.Popen(command(folder, *words), stdin=data, stderr=subprocess.PIPE)
-    # Opened without waiting, so that a process that never comes to open it cannot make us wait for ever.
     reader = os.open(tmp_path / "s2", os.O_RDONLY | os.O_NONBLOCK)
-    assert process.wait(timeout=60) == 0, process.stderr.read()
-    second = os.read(reader, 2**16)
+    words = "--format", "f32le", "--chunk", "2", "--out", tmp_path / "s1", tmp_path / "s2"
+    status, out, said = Tasnet(folder, *words).end((mixture.astype("<f4") / 2**15).tobytes())
+    assert (status, out) == (0, b""), said
+    parts = (tmp_path / "s1").read_bytes(), os.read(reader, 2**16)
     os.close(reader)
-    process.stderr.close()
-    got = np.stack([np.frombuffer(part, "<f4") for part in ((tmp_path / "s1").read_bytes(), second)], axis=1)
+    got = np.stack([np.frombuffer(part, "<f4") for part in parts], axis=1)
     np.testing.assert_allclose(got, offline(folder, mixture), atol=1e-5)
-    refused = run(folder, b"", *words)
-    assert refused.returncode == 2
-    assert b"is there already" in refused.stderr
+    status, _, said = Tasnet(folder, *words).end()
+    assert status == 2
+    assert "s1: is there already" in said
 
 
 def test_a_writer_that_stalls_is_waited_for(folder, mixture):
-    """All that can be known comes out before the writer goes on: 160 samples less those of an open frame."""
-    process = subprocess.Popen(
-        command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-    )
-    process.stdin.write(mixture[:160].tobytes())
-    first = b""
-    while len(first) < 152 * 4 and process.poll() is None:
-        first += process.stdout.read(152 * 4 - len(first))
-    process.stdin.write(mixture[160:].tobytes())
-    process.stdin.close()
-    rest = process.stdout.read()
-    assert process.wait() == 0
-    process.stdout.close()
-    assert np.frombuffer(first + rest, "<i2").reshape(-1, 2).shape == (4001, 2)
+    """All that is known comes out before the writer goes on: 160 samples, less 8 of which the frame is still open."""
+    process = Tasnet(folder)
+    os.write(process.feed, mixture[:160].tobytes())
+    first = process.read(152 * 4)
+    status, rest, said = process.end(mixture[160:].tobytes())
+    assert status == 0, said
+    assert len(first) == 152 * 4
+    assert len(first + rest) == 4001 * 4
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(folder):
-    process = subprocess.Popen(
-        command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-    )
-    process.stdin.write(bytes(1600))
-    process.stdout.read(1)
-    process.stdout.close()
-    try:
-        for _ in range(1000):
-            process.stdin.write(bytes(1600))
-    except BrokenPipeError:
-        pass
-    assert process.wait() == 141
-    assert process.stderr.read() == b""
-    process.stdin.close()
-    process.stderr.close()
+    process = Tasnet(folder)
+    os.write(process.feed, bytes(1600))
+    assert len(process.read(1)) == 1
+    os.close(process.drain)
+    process.drain = os.open(os.devnull, os.O_RDONLY)
+    status, _, said = process.end(bytes(2**20))
+    assert status == 141
+    assert "Traceback" not in said
+    assert "real-time factor" not in said
 
 
 def test_sox_on_both_sides(folder, mixture, tmp_path):
     if shutil.which("sox") is None:
         pytest.skip("sox is not installed")
-    import soundfile
-
     soundfile.write(tmp_path / "mix.wav", mixture, RATE)
-    tasnet = " ".join(command(folder))
-    line = f"sox mix.wav -t s16 - | {tasnet} | sox -t s16 -r 8k -c 2 - out.wav"
-    subprocess.run(line, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    tasnet = f"{sys.executable} -m speechbrain_tasnet.cli stream --model {folder}"
+    line = f"sox {tmp_path}/mix.wav -t s16 - | {tasnet} | sox -t s16 -r 8k -c 2 - {tmp_path}/out.wav"
+    subprocess.run(line, shell=True, check=True, capture_output=True)
     got, rate = soundfile.read(tmp_path / "out.wav", dtype="int16")
     assert rate == RATE
     assert np.abs(got - np.round(offline(folder, mixture) * 2**15)).max() <= 1
@@ -191,14 +208,13 @@ def test_nothing_comes_of_nothing(loud):
 )
 def test_bad_options(folder, words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
-    done = subprocess.run(command(folder, *words), input=b"", capture_output=True, env=environment, check=False)
-    assert done.returncode == 2
-    assert message in done.stderr.decode().splitlines()[-1]
+    status, _, said = Tasnet(folder, *words).end()
+    assert status == 2
+    assert message in said.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_sees_the_future(trained):
-    done = run(trained, b"")
-    assert done.returncode == 2
-    assert b"--causal True --norm cumulative" in done.stderr.splitlines()[-1]
+    status, _, said = Tasnet(trained).end()
+    assert status == 2
+    assert "--causal True --norm cumulative" in said.splitlines()[-1]

@@ -23,7 +23,7 @@ from speechbrain_tasnet.ops.naive import (
     global_norm,
     prelu,
 )
-from speechbrain_tasnet.ops.passes import find_packing, find_passes
+from speechbrain_tasnet.ops.passes import find_packing, find_passes, traced
 from speechbrain_tasnet.ops.products import apply_masks, linear
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def conv_block(
 
 def decode(frames: Tensor, weight: Tensor) -> Tensor:
     """Compute `naive.decode`, with the product in the order in which memory holds the rows."""
+    if traced():
+        return naive.decode(frames, weight)
     order = sorted(range(frames.ndim - 1), key=frames.stride, reverse=True)
     products = frames.permute(*order, -1) @ weight.squeeze(1)
     back = [order.index(axis) for axis in range(len(order))]

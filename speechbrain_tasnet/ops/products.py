@@ -28,7 +28,7 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner] with such products."""
-    if _onednn_is_faster(x) and not torch.is_autocast_enabled("cpu") and not traced():
+    if not traced() and _onednn_is_faster(x) and not torch.is_autocast_enabled("cpu"):
         return _Linear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
