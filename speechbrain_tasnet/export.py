@@ -64,7 +64,9 @@ def export_streaming_onnx(
     """
     stride = encoder.stride
     if not masknet.config["causal"]:
-        raise InputError("causal=False: this model sees the future; train one with --causal True --norm cumulative")
+        raise InputError(
+            "causal=False: this model sees the future; train one with --causal True --norm cumulative"
+        )
     if whole_number("chunk_samples", chunk_samples) % stride:
         raise InputError(f"chunk_samples={chunk_samples}: expected a multiple of L/2={stride}")
     before = encoder.weight.new_zeros(1, stride)

@@ -15,7 +15,11 @@ def build(norm, edge_padding, **sizes):
     torch.manual_seed(0)
     sizes = {"N": 16, "B": 8, "H": 24, "Sc": 8, "X": 3, "R": 2, "C": 3} | sizes
     N = sizes["N"]
-    return Encoder(N, 16, None, edge_padding), MaskNet(**sizes, norm=norm, causal=True), Decoder(N, 16, edge_padding)
+    return (
+        Encoder(N, 16, None, edge_padding),
+        MaskNet(**sizes, norm=norm, causal=True),
+        Decoder(N, 16, edge_padding),
+    )
 
 
 def play(session, mixture, chunk, edge_padding, stride=8):

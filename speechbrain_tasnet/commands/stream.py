@@ -25,7 +25,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "sox -t s16 -r 8k -c 2 - separated.wav"
     )
     parser.add_argument(
-        "--model", type=Path, required=True, metavar="DIR", help="folder of a training run or of a causal separator"
+        "--model",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of a training run or of a causal separator",
     )
     parser.add_argument(
         "--format",
