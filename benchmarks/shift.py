@@ -1,7 +1,7 @@
-"""``python -m benchmarks.shift``: how much a model minds where its frames begin (the paper's section IV-F, figure 5).
+"""``python -m benchmarks.shift``: how much a model minds where its frames begin, the paper's shift test.
 
-Each mixture starts ``s`` samples later, s = 0 ... 2L, by zeros in front of it. The frames then fall elsewhere, and a
-good model separates as well as before: what is told is the standard deviation of SDRi over the shifts.
+Each mixture starts ``s`` samples later, s = 0 ... 2L, by zeros in front of it. The frames then fall elsewhere, and
+a good model separates as well as before: what is told is the standard deviation of SDRi over the shifts.
 """
 
 import argparse

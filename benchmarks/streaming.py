@@ -1,7 +1,7 @@
-"""``python -m benchmarks.streaming``: what live separation costs on one thread, beside doing it anew for each chunk.
+"""``python -m benchmarks.streaming``: what live separation costs, beside doing it anew for each chunk.
 
-Writes ``STREAMING.md``. A peer cannot stream: for the same latency it computes, for each chunk, all the signal that
-its network looks back on, of which only the newest samples are used.
+Writes ``STREAMING.md``. A peer cannot stream: for the same latency it computes, for each chunk, all the signal
+that its network looks back on, of which only the newest samples are used.
 """
 
 import argparse
@@ -182,9 +182,9 @@ def main() -> None:
     text = (
         "## Live\n\n"
         f"One stream at {RATE} Hz on {threads} thread{'s' * (threads > 1)}, float32, causal, two sources; "
-        f"{platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before. The real-time factor "
-        "is the median time of a chunk by its length. *Anew* means: for each chunk the network runs over its whole "
-        "receptive field again, which a network that cannot stream must for the same latency.\n\n"
+        f"{platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before. The real-time "
+        "factor is the median time of a chunk by its length. *Anew* means: for each chunk the network runs over "
+        "its whole receptive field again, which a network that cannot stream must for the same latency.\n\n"
         "| parameters | | chunk | real-time factor | worst chunk | chunks |\n|---|---|--:|--:|--:|--:|\n"
     )
     for row in measure(options.seconds):

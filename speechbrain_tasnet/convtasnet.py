@@ -166,7 +166,7 @@ class Decoder(_Basis):
         return self.weight.new_zeros(batch, sources, self.stride)
 
     def step(self, weights: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode [sources, batch, N, frames] to [batch, sources, frames * L/2], the first edge padding included."""
+        """Decode [sources, batch, N, frames] to [batch, sources, frames * L/2], with the first edge padding."""
         signal = ops.decode(weights.permute(1, 0, 3, 2), self.weight)
         begun = signal[..., : self.stride] + state
         joined = torch.cat([begun, signal[..., self.stride :]], dim=-1)

@@ -44,9 +44,9 @@ def export_streaming_onnx(
 
     The graph takes ``chunk`` [1, chunk_samples] and the state, a tensor an input, and gives ``sources``
     [1, chunk_samples, C] and the state after it, under the same names with ``next.`` before them. All states are
-    zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal, and
-    the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2 samples
-    are to be left out.
+    zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal,
+    and the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2
+    samples are to be left out.
 
     Parameters
     ----------

@@ -82,8 +82,8 @@ class StreamingSeparator:
             If the shape is another, or a sample is not finite or absurdly large; the stream then goes on as if
             the chunk had not been given.
         """
-        if chunk.ndim != 2:
-            raise InputError(f"chunk of shape {list(chunk.shape)}: expected [batch, n]")
+        if chunk.ndim != 2 or len(chunk) == 0:
+            raise InputError(f"chunk of shape {list(chunk.shape)}: expected [batch, n], batch at least 1")
         if self._state is not None and len(chunk) != len(self._state.heard):
             raise InputError(
                 f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins anew"
@@ -152,6 +152,8 @@ class StreamingSeparator:
             return
         if "heard" not in tensors or tensors["heard"].ndim != 1:
             raise InputError("heard is missing or has no [batch]: expected the state_dict of a StreamingSeparator")
+        if len(tensors["heard"].unique()) != 1:
+            raise InputError("heard differs between the streams: expected streams that began together")
         fresh = self._initial_state(len(tensors["heard"]))
         names = {name for name, _ in named_tensors(fresh)}
         if names != set(tensors):

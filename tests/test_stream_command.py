@@ -114,7 +114,7 @@ def test_sources_go_to_a_file_and_a_named_pipe(folder, mixture, tmp_path):
 
 
 def test_a_writer_that_stalls_is_waited_for(folder, mixture):
-    """All that is known comes out before the writer goes on: 160 samples, less 8 of which the frame is still open."""
+    """All that is known comes out before the writer goes on: 160 samples, less 8 of an open frame."""
     process = Tasnet(folder)
     os.write(process.feed, mixture[:160].tobytes())
     first = process.read(152 * 4)

@@ -265,6 +265,7 @@ def test_a_refused_chunk_changes_nothing(way):
         (torch.tensor([[0.0, float("inf")]]), "infinite"),
         (torch.full((1, 5), 1e9), "above 1e\\+06"),
         (torch.zeros(5), "expected \\[batch, n\\]"),
+        (torch.zeros(0, 5), "batch at least 1"),
         (torch.zeros(2, 5), "reset\\(\\) begins anew"),
     ):
         with pytest.raises(InputError, match=message):
@@ -290,10 +291,12 @@ def test_foreign_states_are_refused():
         live.load_state_dict(state)
     with pytest.raises(InputError, match="heard is missing"):
         live.load_state_dict({"weight": torch.zeros(1)})
-    live.step(torch.zeros(1, 40))
+    live.step(torch.zeros(2, 40))
     state = live.state_dict()
-    state["decoder"] = torch.zeros(1, 2, 3)
-    with pytest.raises(InputError, match="decoder of shape \\[1, 2, 3\\]: expected \\[1, 2, 8\\]"):
+    with pytest.raises(InputError, match="began together"):
+        live.load_state_dict({**state, "heard": torch.tensor([40, 48])})
+    state["decoder"] = torch.zeros(2, 2, 3)
+    with pytest.raises(InputError, match="decoder of shape \\[2, 2, 3\\]: expected \\[2, 2, 8\\]"):
         live.load_state_dict(state)
 
 

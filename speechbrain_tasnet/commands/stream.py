@@ -15,10 +15,10 @@ from speechbrain_tasnet.errors import DiskError, InputError
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Read one channel of raw PCM at the model's rate from standard input; write the sources to standard output, "
-        "interleaved, or one file or named pipe each. A sample goes out as soon as the model knows it, within the "
-        "chunk that makes it known. At the end the real-time factor and the worst chunk stand on standard error. A "
-        "half sample at the end is dropped; when the reader goes away the exit status is 141."
+        "Read one channel of raw PCM at the model's rate from standard input; write the sources to standard "
+        "output, interleaved, or one file or named pipe each. A sample goes out with the chunk that makes it "
+        "known. At the end the real-time factor and the worst chunk stand on standard error. A half sample at the "
+        "end is dropped; when the reader goes away the exit status is 141."
     )
     parser.epilog = (
         "example: sox meeting.wav -t s16 -r 8k -c 1 - | tasnet stream --model results/wsj0mix/1234 | "
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _standard_output() -> Iterator[int]:
-    """Give a descriptor of standard output that nobody else writes to: what libraries print goes to standard error."""
+    """Give a descriptor of standard output for us alone: what libraries print goes to standard error."""
     output = os.dup(1)
     os.dup2(2, 1)
     try:
