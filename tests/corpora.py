@@ -11,7 +11,7 @@ CUSTOM_SPLITS = {"tr": "train", "cv": "valid", "tt": "test"}
 
 
 def speakers(corpus: Path, split: str, count: int, mixtures: int):
-    """Yield names and speakers [count, time] of mixtures in a split; a third speaker comes from the next mixture."""
+    """Yield names and speakers [count, time] of mixtures in a split; a third comes from the next mixture."""
     files = sorted((corpus / "wav8k/min" / split / "s1").glob("*.wav"))
     for i in range(mixtures):
         voices = [soundfile.read(files[i])[0], soundfile.read(str(files[i]).replace("/s1/", "/s2/"))[0]]

@@ -67,16 +67,13 @@ RECIPES = {
 def test_recipe_trains_and_evaluates(case, corpus, tiny, tmp_path):
     write, options, words = RECIPES[case]
     root = write(tmp_path / "corpus", corpus, **options)
-    recipe = case.split()[0]
-    folder = run(
-        [recipe, "--data_folder", str(root), "--output_folder", str(tmp_path / "run"), "--number_of_epochs", "1"]
-        + tiny
-        + words
-    )
-    summary = json.loads((folder / "test_results.json").read_text())
+    out = tmp_path / "run"
+    words = ["--output_folder", str(out), "--number_of_epochs", "1", *tiny, *words]
+    run([case.split()[0], "--data_folder", str(root), *words])
+    summary = json.loads((out / "test_results.json").read_text())
     assert summary["utterances"] == 2
     assert np.isfinite(summary["metrics"]["si-snr"]["mean"])
-    logged = re.search(r"Input SI-SNR of the test set: (\S+) dB", (folder / "log.txt").read_text())
+    logged = re.search(r"Input SI-SNR of the test set: (\S+) dB", (out / "log.txt").read_text())
     expected = summary["metrics"]["si-snr"]["mean"] - summary["metrics"]["si-snr_i"]["mean"]
     assert float(logged[1]) == pytest.approx(expected, abs=0.06)
 
@@ -280,18 +277,8 @@ def test_custom_options_that_do_not_fit(options, message, corpus, tmp_path):
 
 
 def dynamic(corpus, speech_folder, out, tiny, *words):
-    run(
-        [
-            "wsj0mix",
-            "--data_folder",
-            str(corpus),
-            "--output_folder",
-            str(out),
-            "--speech_folder",
-            str(speech_folder),
-        ]
-        + ["--epoch_items", "6", "--number_of_epochs", "2", *tiny, *words]
-    )
+    words = ["--speech_folder", str(speech_folder), "--epoch_items", "6", "--number_of_epochs", "2", *tiny, *words]
+    run(["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(out), *words])
     return torch.load(max((out / "save").glob("CKPT*")) / "masknet.ckpt", weights_only=True)
 
 
