@@ -82,7 +82,7 @@ def training_noise(folder: Path | str) -> list[Path]:
     inside = folder / SPLITS["train"]
     files = _audio_files(inside if inside.is_dir() else folder)
     if not files:
-        raise InputError(f"{folder}: no noise found; expected {', '.join(AUDIO_SUFFIXES)} files")
+        raise InputError(f"{folder}: no audio found; expected {', '.join(AUDIO_SUFFIXES)} files")
     return files
 
 
