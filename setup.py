@@ -57,7 +57,14 @@ setup(
         "torchmetrics>=0.11.4",
         "tqdm>=4.42",
     ],
-    extras_require={"bench": BENCH, "demo": DEMO, "export": EXPORT, "quality": QUALITY, "rooms": ROOMS, "test": TEST},
+    extras_require={
+        "bench": BENCH,
+        "demo": DEMO,
+        "export": EXPORT,
+        "quality": QUALITY,
+        "rooms": ROOMS,
+        "test": TEST,
+    },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

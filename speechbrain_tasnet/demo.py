@@ -4,9 +4,9 @@ import json
 import time
 from pathlib import Path
 
+from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic import synthesize_speech
-from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.pretrained import load_separator, write_sources
 
 

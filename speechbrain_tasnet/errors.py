@@ -30,7 +30,11 @@ def one_line_errors(program: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        print(f"{program}: error: {error}", file=sys.stderr)
+        # One raised in a loader's process comes with the whole traceback before it.
+        line = (
+            str(error).strip().splitlines()[-1].removeprefix(f"{InputError.__module__}.{type(error).__name__}: ")
+        )
+        print(f"{program}: error: {line}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

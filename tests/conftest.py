@@ -10,9 +10,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic import synthesize_speech
-from speechbrain_tasnet.experiment import run
 
 # The toolkit logs to the standard output of the test that first ran it, which is closed when the next one runs.
 logging.raiseExceptions = False

@@ -11,7 +11,7 @@ CUSTOM_SPLITS = {"tr": "train", "cv": "valid", "tt": "test"}
 
 
 def speakers(corpus: Path, split: str, count: int, mixtures: int):
-    """Yield names and speakers [count, time] of mixtures in a split; a third speaker comes from the next mixture."""
+    """Yield names and speakers [count, time] of mixtures in a split; a third comes from the next mixture."""
     files = sorted((corpus / "wav8k/min" / split / "s1").glob("*.wav"))
     for i in range(mixtures):
         voices = [soundfile.read(files[i])[0], soundfile.read(str(files[i]).replace("/s1/", "/s2/"))[0]]
@@ -42,7 +42,9 @@ def dry(made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removesuffix("_anechoic"): signal for name, signal in made.items() if "_reverb" not in name}
 
 
-def write(root: Path, corpus: Path, layout: str, splits: dict[str, str], choose, count: int = 2, mixtures: int = 2):
+def write(
+    root: Path, corpus: Path, layout: str, splits: dict[str, str], choose, count: int = 2, mixtures: int = 2
+):
     """Write `ROOT/LAYOUT/SPLIT/SIGNAL/NAME.wav` for the signals that `choose` picks; returns the root."""
     rate = 16000 if "16k" in layout else 8000
     for split, folder in splits.items():

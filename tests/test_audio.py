@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from speechbrain_tasnet.audio import audio_length, read_audio, write_wav
-from speechbrain_tasnet.generate.parallel import in_parallel
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_folder
+from speechbrain_tasnet.generate.parallel import in_parallel
 
 
 def tone(rate, seconds=1.0, frequency=440.0):

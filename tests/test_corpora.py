@@ -4,10 +4,13 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from corpora import write_custom, write_librimix, write_wham, write_whamr, write_wsj0mix
 from speechbrain.dataio.dataio import load_data_csv
 
@@ -18,7 +21,7 @@ from speechbrain_tasnet.data.wham import prepare_wham
 from speechbrain_tasnet.data.whamr import prepare_whamr
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment import _held_out, run
 
 
 @pytest.fixture(scope="session")
@@ -64,16 +67,13 @@ RECIPES = {
 def test_recipe_trains_and_evaluates(case, corpus, tiny, tmp_path):
     write, options, words = RECIPES[case]
     root = write(tmp_path / "corpus", corpus, **options)
-    recipe = case.split()[0]
-    folder = run(
-        [recipe, "--data_folder", str(root), "--output_folder", str(tmp_path / "run"), "--number_of_epochs", "1"]
-        + tiny
-        + words
-    )
-    summary = json.loads((folder / "test_results.json").read_text())
+    out = tmp_path / "run"
+    words = ["--output_folder", str(out), "--number_of_epochs", "1", *tiny, *words]
+    run([case.split()[0], "--data_folder", str(root), *words])
+    summary = json.loads((out / "test_results.json").read_text())
     assert summary["utterances"] == 2
     assert np.isfinite(summary["metrics"]["si-snr"]["mean"])
-    logged = re.search(r"Input SI-SNR of the test set: (\S+) dB", (folder / "log.txt").read_text())
+    logged = re.search(r"Input SI-SNR of the test set: (\S+) dB", (out / "log.txt").read_text())
     expected = summary["metrics"]["si-snr"]["mean"] - summary["metrics"]["si-snr_i"]["mean"]
     assert float(logged[1]) == pytest.approx(expected, abs=0.06)
 
@@ -104,7 +104,9 @@ def test_what_goes_in_and_what_should_come_out(task, target, whamr, tmp_path):
         return
     prepare_whamr(whamr, tmp_path, **options)
     row = rows(tmp_path / "tt.csv")[0]
-    path = {name: row[f"{name}_wav"].split("/")[-2] for name in ("mix", *(f"s{i}" for i in range(1, num_spks + 1)))}
+    path = {
+        name: row[f"{name}_wav"].split("/")[-2] for name in ("mix", *(f"s{i}" for i in range(1, num_spks + 1)))
+    }
     assert path["mix"].endswith("_reverb") == ("reverb" in task)
     assert ("noise" in task or task.startswith("enh") or task == "sep_noisy" or task.endswith("noisy")) == (
         "both" in path["mix"] or "single" in path["mix"]
@@ -237,7 +239,9 @@ def test_all_problems_are_listed(corpus, tmp_path):
     files[1].write_text("no audio")
     with pytest.raises(InputError, match=r"no such file.*2 such problems, listed in .*problems\.txt"):
         prepare_wham(root, save, task="sep_noisy")
-    assert [str(file) in line for file, line in zip(files, (save / "problems.txt").open(), strict=True)] == [True] * 2
+    assert [str(file) in line for file, line in zip(files, (save / "problems.txt").open(), strict=True)] == [
+        True
+    ] * 2
     shutil.rmtree(root)
     write_wham(root, corpus)
     prepare_wham(root, save, task="sep_noisy")
@@ -264,4 +268,66 @@ def test_a_stereo_file_is_refused(corpus, tmp_path):
 def test_custom_options_that_do_not_fit(options, message, corpus, tmp_path):
     root = write_custom(tmp_path / "corpus", corpus)
     with pytest.raises(InputError, match=message):
-        prepare_custom(root, tmp_path / "save", **{"mixture": "mixture", "sources": ["source1", "source2"], **options})
+        prepare_custom(
+            root, tmp_path / "save", **{"mixture": "mixture", "sources": ["source1", "source2"], **options}
+        )
+
+
+# ----------------------------------------------------------------------------------------- dynamic mixing
+
+
+def dynamic(corpus, speech_folder, out, tiny, *words):
+    words = ["--speech_folder", str(speech_folder), "--epoch_items", "6", "--number_of_epochs", "2", *tiny, *words]
+    run(["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(out), *words])
+    return torch.load(max((out / "save").glob("CKPT*")) / "masknet.ckpt", weights_only=True)
+
+
+def test_a_recipe_mixes_anew_and_workers_change_nothing(corpus, speech_folder, tiny, tmp_path):
+    alone = dynamic(corpus, speech_folder, tmp_path / "alone", tiny)
+    several = [word if word != "0" else "2" for word in tiny]
+    assert several != tiny
+    helped = dynamic(corpus, speech_folder, tmp_path / "helped", several)
+    for name, weight in alone.items():
+        torch.testing.assert_close(helped[name], weight, rtol=0, atol=0)
+    other = dynamic(corpus, speech_folder, tmp_path / "other", tiny, "--speeds", "[0.9]")
+    assert not torch.equal(other["mask.weight"], alone["mask.weight"])
+
+
+def test_speakers_of_validation_and_test_are_left_out(corpus, speech_folder, tiny, tmp_path):
+    speech = shutil.copytree(speech_folder, tmp_path / "speech")
+    (speech / "speakers.csv").unlink()
+    held_out = _held_out(corpus)
+    assert len(held_out) == 6
+    for path in speech.iterdir():
+        if path.name not in held_out:
+            shutil.rmtree(path)
+    with pytest.raises(InputError, match="6 of them excluded"):
+        dynamic(corpus, speech, tmp_path / "run", tiny)
+
+
+def test_a_file_that_breaks_in_a_loaders_process_is_one_line(corpus, speech_folder, tmp_path):
+    speech = shutil.copytree(speech_folder, tmp_path / "speech")
+    words = [
+        "--speech_folder",
+        speech,
+        "--num_workers",
+        "1",
+        "--epoch_items",
+        "40",
+        "--N",
+        "8",
+        "--B",
+        "4",
+        "--H",
+        "8",
+    ]
+    words += ["--Sc", "4", "--X", "1", "--R", "1", "--noprogressbar", "--device", "cpu", "--output_folder", "run"]
+    for path in speech.glob("*/*.wav"):
+        samples, rate = soundfile.read(path)
+        samples[len(samples) // 2] = np.nan
+        soundfile.write(path, samples, rate, "FLOAT")
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "train", "wsj0mix", "--data_folder", corpus]
+    done = subprocess.run([*map(str, command + words)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"tasnet: error: .*\.wav: holds NaN or infinite samples; .*", done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr

@@ -13,6 +13,7 @@ import resource
 import socket
 import tarfile
 import threading
+import time
 import zipfile
 
 import numpy as np
@@ -194,7 +195,10 @@ def begin(server, tmp_path, size=2**20):
     )
     process.start()
     partial = tmp_path / ".MiniLibriMix.partial/.MiniLibriMix.zip"
-    while process.is_alive() and not (partial.exists() and partial.stat().st_size >= size):
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size >= size):
+        assert process.is_alive()
+        assert time.monotonic() < deadline
         os.sched_yield()
     process.kill()
     process.join()

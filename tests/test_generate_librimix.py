@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import time
 
 import numpy as np
 import pytest
@@ -221,7 +222,10 @@ def test_a_killed_run_is_continued_to_the_same_bytes(raw, tmp_path, workers):
     )
     process.start()
     partial = tmp_path / "out/.Libri2Mix.partial"
-    while len(list(partial.glob(".rows/dev/*.json"))) < 3 and process.is_alive():
+    deadline = time.monotonic() + 60
+    while len(list(partial.glob(".rows/dev/*.json"))) < 3:
+        assert process.is_alive()
+        assert time.monotonic() < deadline
         os.sched_yield()
     process.kill()
     process.join()

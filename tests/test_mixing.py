@@ -1,6 +1,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -343,3 +345,23 @@ def test_taken_folder_is_refused_and_kept(corpus, speech_folder):
     with pytest.raises(InputError, match="already holds"):
         make_mixtures(speech_folder, corpus, workers=1, **SHORT)
     assert digests(corpus) == before
+
+
+def test_workers_die_with_a_killed_run_and_the_next_one_goes_on(tmp_path, speech_folder):
+    options = {"hours": 300 * SECOND, "valid_hours": 4 * SECOND, "test_hours": 4 * SECOND}
+    code = f"from speechbrain_tasnet.generate.mixing import make_mixtures as f; f({str(speech_folder)!r}, 'out', "
+    code += f"workers=2, **{options})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE)
+    done = tmp_path / ".out.partial/wav8k/min/tr/s2"
+    while not (done.is_dir() and len(list(done.iterdir())) >= 3):
+        assert process.poll() is None
+    process.kill()
+    # The workers hold the other end of the pipe: this returns when the last of them has gone.
+    assert process.stdout.read() == b""
+    kept = {path: path.stat().st_mtime_ns for path in done.glob("*.wav") if not path.name.startswith(".")}
+    make_mixtures(speech_folder, tmp_path / "out", workers=1, **options)
+    assert len(kept) >= 2
+    for path, time in kept.items():
+        assert (tmp_path / "out" / path.relative_to(tmp_path / ".out.partial")).stat().st_mtime_ns == time
+    make_mixtures(speech_folder, tmp_path / "whole", workers=1, **options)
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")

@@ -11,8 +11,8 @@ import soundfile
 
 from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.data.speech_folder import split_speakers
-from speechbrain_tasnet.generate.synthetic import LANGUAGES, VARIANTS, Espeak, Speaker, _record, synthesize_speech
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.generate.synthetic import LANGUAGES, VARIANTS, Espeak, Speaker, _record, synthesize_speech
 
 
 def digests(folder):

@@ -68,8 +68,8 @@ def wrong_sum(corpus: Corpus, row: Row) -> str | None:
         error = float(np.abs(whole - np.sum(parts, axis=0)).max())
         if not error <= (len(parts) + 1) * LSB:
             return (
-                f"{corpus.root / row.files[total]}: not the sum of {' + '.join(terms)}, off by {error:.4f} of full "
-                "scale; were signals of another version put beside each other?"
+                f"{corpus.root / row.files[total]}: not the sum of {' + '.join(terms)}, off by {error:.4f} of "
+                "full scale; were signals of another version put beside each other?"
             )
     return None
 

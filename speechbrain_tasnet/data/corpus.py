@@ -55,7 +55,9 @@ class Corpus:
         needed = list(dict.fromkeys((self.pairing.mixture, *self.pairing.sources)))
         for signal in needed:
             if signal not in found:
-                raise InputError(f"{path / signal}: no such folder, but the task needs it; there are {', '.join(found)}")
+                raise InputError(
+                    f"{path / signal}: no such folder, but the task needs it; there are {', '.join(found)}"
+                )
         return needed + [signal for signal in found if signal not in needed]
 
     def rows(self, split: str) -> Iterator[Row]:

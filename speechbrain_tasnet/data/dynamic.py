@@ -10,17 +10,20 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.data.levels import MAX_GAIN_DB, PEAK, active_level
 from speechbrain_tasnet.data.noise import Noise
 from speechbrain_tasnet.data.recordings import Recordings
 from speechbrain_tasnet.data.rooms import RoomBank
-from speechbrain_tasnet.data.speech_folder import SPEAKERS_CSV, SPLITS, Speakers, find_speakers, split_speakers
+from speechbrain_tasnet.data.speech_folder import (
+    MIN_SECONDS,
+    SPEAKERS_CSV,
+    SPLITS,
+    Speakers,
+    find_speakers,
+    split_speakers,
+)
+from speechbrain_tasnet.data.tasks import TARGETS
 from speechbrain_tasnet.errors import InputError, whole_number
-
-MIN_SECONDS = 1.0  # of an utterance, as in a corpus that is mixed once
-MAX_GAIN_DB = 2.5  # MERL's lists: the two speakers lie 0 to 5 dB apart
-PEAK = 0.9
-TARGETS = ("anechoic", "reverb")
 
 
 class DynamicMixing(Dataset):

@@ -20,6 +20,11 @@ ORDER, PASS_LOSS, STOP_LOSS = 5, 0.25, 50.0  # dB at the band's edge and beyond 
 # So much longer than the hangover that the envelope has died away, too.
 TAIL = 0.35  # seconds
 
+# How loud the parts of a mixture are, wherever one is made.
+MAX_GAIN_DB = 2.5  # MERL's lists: the first speaker lies 0 to 5 dB above the last
+NOISE_SNR_DB = (-3.0, 6.0)  # the first speaker above the noise, as the scripts of WHAM! draw it, though in LUFS
+PEAK = 0.9  # of the loudest signal
+
 
 def active_level(samples: np.ndarray, rate: int) -> float:
     """Measure the mean power of speech where it is active: ITU-T P.56 (12/2011), method B.

@@ -5,16 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.audio import AUDIO_SUFFIXES
+from speechbrain_tasnet.data.levels import NOISE_SNR_DB
+from speechbrain_tasnet.data.noise_folder import training_noise
 from speechbrain_tasnet.data.recordings import Recordings
-from speechbrain_tasnet.errors import InputError
-
-# The first speaker's level above the noise, as the scripts of WHAM! draw it, though they measure in LUFS.
-SNR_DB = (-3.0, 6.0)
 
 
 class Noise:
-    """The recordings of noise in a folder, however deep; hidden files are passed over.
+    """The recordings of noise in a folder, see `noise_folder.training_noise`.
 
     Parameters
     ----------
@@ -30,20 +27,10 @@ class Noise:
     """
 
     def __init__(self, folder: Path | str, rate: int):
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise InputError(f"noise={folder}: no such folder; expected a folder of audio files, or null for none")
-        files = sorted(
-            path
-            for path in folder.rglob("*")
-            if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-        )
-        if not files:
-            raise InputError(f"noise={folder}: no audio found; expected {', '.join(AUDIO_SUFFIXES)} files")
-        self._recordings = Recordings(files, rate, _mean_power)
+        self._recordings = Recordings(training_noise(folder), rate, _mean_power)
 
     def draw(self, size: int, speech_power: float, rng: np.random.Generator) -> np.ndarray:
-        """Draw a stretch of noise, and how far it lies below the speech: uniform in `SNR_DB`.
+        """Draw a stretch of noise, and how far it lies below the speech: uniform in `levels.NOISE_SNR_DB`.
 
         Parameters
         ----------
@@ -66,7 +53,7 @@ class Noise:
         """
         noise = self._recordings.cut(int(rng.integers(len(self._recordings.paths))), size, rng)
         noise = np.resize(noise, size)
-        below = 10 ** (-rng.uniform(*SNR_DB) / 10)
+        below = 10 ** (-rng.uniform(*NOISE_SNR_DB) / 10)
         return noise * sqrt(speech_power * below / _mean_power(noise))
 
 

@@ -9,6 +9,7 @@ from speechbrain_tasnet.audio import AUDIO_SUFFIXES
 from speechbrain_tasnet.errors import InputError
 
 SPEAKERS_CSV = "speakers.csv"
+MIN_SECONDS = 1.0  # of an utterance that is mixed
 # Names of the splits in speakers.csv, and the folders of wsj0-mix that hold them.
 SPLITS = {"train": "tr", "valid": "cv", "test": "tt"}
 

@@ -1,7 +1,7 @@
 """Tasks: by name, what goes into the network and what should come out.
 
 The names of signals are those of WHAM! and WHAMR!: ``mix_clean`` is all speakers, ``mix_both`` all speakers and
-noise, ``mix_single`` the first speaker and noise; ``_anechoic`` and ``_reverb`` tell the direct sound from the room's.
+noise, ``mix_single`` the first speaker and noise; ``_anechoic`` is the direct sound, ``_reverb`` the room's.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,9 @@
 """Work spread over processes, with a progress bar."""
 
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -45,7 +47,7 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     bar = {"total": len(tasks), "desc": label, "disable": None}
     if workers <= 1:
         return [function(task) for task in tqdm(tasks, **bar)]
-    pool = ProcessPoolExecutor(workers, initializer=_leave_interrupt_to_parent)
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker)
     try:
         # Larger chunks would gain no speed, and an interrupt waits for the chunks in hand.
         chunk = max(1, min(8, len(tasks) // (4 * workers)))
@@ -57,6 +59,12 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupt_to_parent() -> None:
-    """Let Ctrl-C stop the parent alone, which then ends its workers in good order."""
+def _start_worker() -> None:
+    """Let Ctrl-C stop the parent alone, which then ends its workers in good order, and die if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

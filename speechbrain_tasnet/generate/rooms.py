@@ -143,7 +143,7 @@ def make_room_bank(
     """Simulate a bank of rooms, see `RoomBank`.
 
     All responses have the length of the longest, which ends after its room's T60; shorter ones end in zeros. 500
-    rooms of 4 positions at 8000 Hz take about 130 MB of memory and half of it on disk. The same options give the
+    rooms of 4 positions at 8000 Hz take 130 MB of memory and a quarter of it on disk. The same options give the
     same bytes, whatever the number of workers.
 
     Parameters

@@ -11,13 +11,11 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from speechbrain_tasnet.audio import read_audio
-from speechbrain_tasnet.data.levels import active_level
-from speechbrain_tasnet.data.noise import SNR_DB
+from speechbrain_tasnet.data.levels import NOISE_SNR_DB, PEAK, active_level
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import write_text
 from speechbrain_tasnet.generate.rooms import LEAD, SPEED_OF_SOUND, Room, draw_room, simulate
 
-PEAK = 0.9
 FADE_SECONDS = 0.05  # from one lap of short noise to the next
 # What is drawn from a mixture's seed; each has a stream of its own, so that one more does not change the others.
 CUT, NOISE, NOISE_CUT, ROOM, TAIL = range(1, 6)
@@ -80,7 +78,7 @@ def furnish(mixture: Mixture, noise: list[Path] | None, reverb: bool) -> Mixture
     """
     if noise:
         chance = mixture.chance(NOISE)
-        drawn = Noise(noise[chance.integers(len(noise))], round(chance.uniform(*SNR_DB), 3))
+        drawn = Noise(noise[chance.integers(len(noise))], round(chance.uniform(*NOISE_SNR_DB), 3))
         mixture = replace(mixture, noise=drawn)
     if reverb:
         mixture = replace(mixture, room=draw_room(mixture.chance(ROOM), len(mixture.utterances)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio import WAY_OUT, audio_length, audio_rate, read_audio, resample, write_wav
-from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.data.levels import PEAK, active_level
 from speechbrain_tasnet.data.wsj0mix import SPLITS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import check_free, new_file, resumable_folder, write_text
@@ -23,8 +23,7 @@ from speechbrain_tasnet.generate.parallel import in_parallel
 RATES = (8000, 16000)
 LEVEL_RATE = 8000  # Hz; what is made at 16 kHz has the levels measured at 8 kHz
 MODES = ("min", "max")
-PEAK = 0.9
-MAX_GAIN_DB = 100
+LARGEST_GAIN_DB = 100
 # The lists say .wav; the discs say .wv1. Where an utterance has several files the first kind counts.
 SUFFIXES = (".wav", ".wv1", ".sph")
 SCALING = ".scaling"
@@ -186,7 +185,7 @@ def _read_line(line: str, num_speakers: int, where: str) -> tuple[tuple[PurePosi
             gains.append(float(word))
         except ValueError:
             gains.append(float("nan"))
-        if not abs(gains[-1]) <= MAX_GAIN_DB:
+        if not abs(gains[-1]) <= LARGEST_GAIN_DB:
             raise InputError(f"{where}: gain {word!r}, expected decibels such as 1.9857; mend the line")
     return tuple(map(PurePosixPath, words[::2])), tuple(gains)
 

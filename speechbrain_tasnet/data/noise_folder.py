@@ -40,9 +40,7 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
     InputError
         The folder is missing or holds too little, a file is no audio, or `noise.csv` is wrong.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a folder of noise")
+    folder = _existing(folder)
     if (folder / NOISE_CSV).is_file():
         splits = _splits_of_csv(folder)
     elif any((folder / split).is_dir() for split in SPLITS.values()):
@@ -58,6 +56,41 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
                 "add longer ones"
             )
     return splits
+
+
+def training_noise(folder: Path | str) -> list[Path]:
+    """List the files to train on.
+
+    Parameters
+    ----------
+    folder : path-like
+        Noise folder, see `split_noise`. Without a `noise.csv` or a subfolder `tr`, all that is in it.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds no audio, or its `noise.csv` is wrong.
+    """
+    folder = _existing(folder)
+    if (folder / NOISE_CSV).is_file():
+        return _splits_of_csv(folder)[SPLITS["train"]]
+    inside = folder / SPLITS["train"]
+    files = _audio_files(inside if inside.is_dir() else folder)
+    if not files:
+        raise InputError(f"{folder}: no audio found; expected {', '.join(AUDIO_SUFFIXES)} files")
+    return files
+
+
+def _existing(folder: Path | str) -> Path:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a folder of noise")
+    return folder
 
 
 def _random_splits(folder: Path, seed: int) -> dict[str, list[Path]]:
