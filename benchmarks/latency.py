@@ -1,8 +1,8 @@
-"""``python -m benchmarks.latency``: how long after a sample was spoken its sources are there, at the far end of pipes.
+"""``python -m benchmarks.latency``: how long after a sample was spoken its sources are there, behind the pipes.
 
 A recording goes into `tasnet stream` as fast as it was spoken, a chunk whenever its last sample would be there.
-Another thread reads what comes out. The latency of a sample is from when it would have been spoken to when both of its
-sources have been read.
+Another thread reads what comes out. The latency of a sample is from when it would have been spoken to when both
+of its sources have been read.
 """
 
 import argparse
@@ -69,7 +69,8 @@ def main() -> None:
     arrived = times[np.searchsorted(given, spoken + 1)]
     latency = 1e3 * (arrived - start - (spoken - silence + 1) / options.rate)
     middle, late = np.quantile(latency, [0.5, 0.99])
-    print(f"latency of {len(samples)} samples: median {middle:.1f} ms, 99 % {late:.1f} ms, worst {latency.max():.1f} ms")
+    worst = latency.max()
+    print(f"latency of {len(samples)} samples: median {middle:.1f} ms, 99 % {late:.1f} ms, worst {worst:.1f} ms")
 
 
 if __name__ == "__main__":
