@@ -18,6 +18,8 @@ LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4
 MOST_ROWS = 6 if LANES == 8 else 12
 VECTORS = 2
 WIDTH = VECTORS * LANES
+# Weights are fetched from memory so many steps of the inner index before they are needed.
+AHEAD = 128
 
 
 def panels(weight: Tensor) -> Tensor:
@@ -88,7 +90,9 @@ class _Writer:
         builder.position_at_end(loop)
         k = self._carried(_index(0), before)
         sums = [[self._carried(_zeros, before) for _ in range(VECTORS)] for _ in rows]
-        weights = [builder.load(v, align=4) for v in self._vectors(self._at(self.weight, k, self.weight_step))]
+        here = self._at(self.weight, k, self.weight_step)
+        self._prefetch(self._at(here, _index(AHEAD), self.weight_step))
+        weights = [builder.load(vector, align=4) for vector in self._vectors(here)]
         for source, row_sums in zip(sources, sums, strict=True):
             scalar = self._spread(builder.load(self._at(source, k, _index(4))))
             for v in range(VECTORS):
@@ -119,6 +123,15 @@ class _Writer:
         """Point to the vectors that lie side by side from ``pointer`` on."""
         pointer = self.builder.bitcast(pointer, _vector.as_pointer())
         return [self.builder.gep(pointer, [_index(v)]) for v in range(VECTORS)]
+
+    def _prefetch(self, pointer):
+        """Ask for the panel's lines that will be needed soon: the hardware does not look across pages."""
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte] + 3 * [ir.IntType(32)])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        for line in range(max(1, 4 * WIDTH // 64)):
+            address = self.builder.bitcast(self._at(pointer, _index(line), _index(64)), byte)
+            self.builder.call(function, [address, *map(ir.IntType(32), (0, 3, 1))])
 
     def _spread(self, scalar):
         """Fill a vector with one number."""
