@@ -13,7 +13,8 @@ DEMO = ["espeakng-loader>=0.2.4"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19", "safetensors>=0.4"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
-TEST = [*DEMO, *QUALITY, *ROOMS, "build>=1.2", "mir_eval>=0.8,<0.9", "pytest>=8", "ruff>=0.12", "setuptools>=77"]
+TEST = [*DEMO, *EXPORT, *QUALITY, *ROOMS]
+TEST += ["build>=1.2", "mir_eval>=0.8,<0.9", "pytest>=8", "ruff>=0.12", "setuptools>=77"]
 
 setup(
     name="speechbrain-tasnet",

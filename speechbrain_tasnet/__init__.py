@@ -10,12 +10,13 @@ _HOME = {
     "MaskNet": "convtasnet",
     "Decoder": "convtasnet",
     "separate": "convtasnet",
-    "receptive_field": "convtasnet",
-    "latency": "convtasnet",
+    "receptive_field": "reach",
+    "latency": "reach",
     "si_snr": "losses",
     "pit_si_snr_loss": "losses",
     "SeparationBrain": "brain",
     "TasNetSeparation": "pretrained",
+    "StreamingSeparator": "streaming",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -1,11 +1,11 @@
-"""The command line: ``tasnet demo | mix | generate | download | train | evaluate | separate``."""
+"""The command line: ``tasnet demo | mix | generate | download | train | evaluate | separate | stream``."""
 
 import argparse
 import os
 from collections.abc import Sequence
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.commands import demo, download, evaluate, generate, mix, separate, train
+from speechbrain_tasnet.commands import demo, download, evaluate, generate, mix, separate, stream, train
 from speechbrain_tasnet.errors import one_line_errors
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     "train": (train, "train with a recipe, then evaluate and write a report"),
     "evaluate": (evaluate, "evaluate what was trained, and write a report"),
     "separate": (separate, "separate audio files with a trained model"),
+    "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
 }
 
 

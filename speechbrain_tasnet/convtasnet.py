@@ -5,7 +5,7 @@ IEEE/ACM TASLP 2019, arXiv 1809.07454. The letters N, L, B, H, Sc, P, X, R are t
 """
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -16,6 +16,9 @@ from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.lengths import padding_mask, valid_samples
 from speechbrain_tasnet.norms import find_norm
 from speechbrain_tasnet.tcn import Linear, PReLU, TemporalConvNet
+
+if TYPE_CHECKING:
+    from speechbrain_tasnet.ops.packed import PackedNet
 
 MASK_ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
@@ -112,6 +115,23 @@ class Encoder(_Basis):
         weights = ops.encode(padded, self.weight, self.stride)
         return (torch.relu(weights) if self.activation else weights).transpose(1, 2)
 
+    def initial_state(self, batch: int) -> Tensor:
+        """Give the samples that wait for their frame, [batch, 0 to L - 1]: at first the edge padding alone."""
+        return self.weight.new_zeros(batch, self.stride if self.edge_padding else 0)
+
+    def step(self, signal: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode the next samples of a stream, [batch, time], any time, also none.
+
+        Returns the frames that are complete now, [batch, N, frames], and what waits for the next ones.
+        """
+        waiting = torch.cat([state, signal], dim=1)
+        frames = max(waiting.shape[1] // self.stride - 1, 0)
+        if frames == 0:
+            return signal.new_zeros(len(signal), len(self.weight), 0), waiting
+        weights = ops.encode(waiting[:, : (frames + 1) * self.stride], self.weight, self.stride)
+        weights = torch.relu(weights) if self.activation else weights
+        return weights.transpose(1, 2), waiting[:, frames * self.stride :]
+
 
 class Decoder(_Basis):
     """Turn weights of N learned basis signals back into a waveform.
@@ -140,6 +160,24 @@ class Decoder(_Basis):
         """Decode ``weights`` [..., N, frames] to [..., (frames + 1) * L / 2], less the edge padding."""
         signal = ops.decode(weights.transpose(-1, -2), self.weight)
         return signal[..., self.stride : -self.stride] if self.edge_padding else signal
+
+    def initial_state(self, sources: int, batch: int) -> Tensor:
+        """Give what the last frame adds to samples still to come, [batch, sources, L/2]: zeros at first."""
+        return self.weight.new_zeros(batch, sources, self.stride)
+
+    def step(self, weights: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode [sources, batch, N, frames] to [batch, sources, frames * L/2], with the first edge padding."""
+        signal = ops.decode(weights.permute(1, 0, 3, 2), self.weight)
+        begun = signal[..., : self.stride] + state
+        joined = torch.cat([begun, signal[..., self.stride :]], dim=-1)
+        return joined[..., : -self.stride], joined[..., -self.stride :]
+
+
+class MaskState(NamedTuple):
+    """What a causal mask network remembers of a stream: the states of its norm and its blocks."""
+
+    norm: tuple
+    tcn: tuple
 
 
 class MaskNet(nn.Module):
@@ -221,11 +259,45 @@ class MaskNet(nn.Module):
         padding = None if num_frames is None else padding_mask(num_frames, x.shape[1])
         x = self.bottleneck(self.norm(x, padding))  # [batch, frames, B]
         x = self.tcn(x, num_frames)  # [batch, frames, Sc, or B without a skip path]
-        x = self.mask(self.prelu(x)).unflatten(2, (self.num_sources, -1))  # [batch, frames, C, N]
-        masks = MASK_ACTIVATIONS[self.mask_activation](x)
-        if padding is not None:
-            masks = masks.masked_fill(padding.unsqueeze(3), 0)
-        return masks.permute(2, 0, 3, 1)
+        masks = self._masks(self.mask(self.prelu(x)))
+        return masks if padding is None else masks.masked_fill(padding.transpose(1, 2), 0)
+
+    def _masks(self, x: Tensor) -> Tensor:
+        """Turn scores [batch, frames, C * N] into masks [C, batch, N, frames]."""
+        x = x.unflatten(2, (self.num_sources, -1))
+        return MASK_ACTIVATIONS[self.mask_activation](x).permute(2, 0, 3, 1)
+
+    def initial_state(self, batch: int) -> MaskState:
+        """Give the state before the first frame of ``batch`` streams."""
+        return MaskState(self.norm.initial_state(batch), self.tcn.initial_state(batch))
+
+    def step(self, mixture_w: Tensor, state: MaskState) -> tuple[Tensor, MaskState]:
+        """Estimate the masks of the next frames of a stream, as `forward` would; returns them and the new state.
+
+        A packed state (see `pack`) brings its weights along, and changes in place.
+        """
+        x = mixture_w.transpose(1, 2)  # [batch, frames, N]
+        if not isinstance(state, MaskState):
+            return self._masks(state.step(x)), state
+        x, norm = self.norm.step(x, state.norm)
+        x, tcn = self.tcn.step(self.bottleneck(x), state.tcn)
+        return self._masks(self.mask(self.prelu(x))), MaskState(norm, tcn)
+
+    def pack(self) -> "PackedNet | None":
+        """Pack the weights as they are now for fast steps on a processor; None where that is not possible.
+
+        What ``begin`` of the result makes of a state, `step` takes in its place; ``unpack`` is the way back.
+        """
+        blocks = [block.weights() for block in self.tcn.blocks]
+        weights = ops.MaskWeights(
+            *self.norm.parameters(),
+            *self.bottleneck.parameters(),
+            blocks,
+            self.prelu.weight,
+            *self.mask.parameters(),
+        )
+        dilations = [block.depthwise.dilation for block in self.tcn.blocks]
+        return ops.pack(weights, dilations, self.norm.name)
 
 
 def separate(
@@ -276,68 +348,3 @@ def separate(
     estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
     estimates = estimates.permute(1, 2, 0)
     return estimates if padding is None else estimates.masked_fill(padding, 0)
-
-
-class Span(NamedTuple):
-    """A stretch of time."""
-
-    samples: float
-    seconds: float
-
-
-def receptive_field(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Span:
-    """Tell how much signal the convolutions see for one frame of output: ((RF - 1) L/2 + L) samples.
-
-    RF = 1 + R (P - 1) (2^X - 1) frames, as in the paper's table II. A global or cumulative norm sees
-    beyond it, but only its two statistics.
-
-    Parameters
-    ----------
-    encoder, masknet : Encoder, MaskNet
-        The model.
-    sample_rate : int
-        Hz.
-
-    Returns
-    -------
-    Span
-        Samples and seconds.
-
-    Example
-    -------
-    >>> receptive_field(Encoder(), MaskNet(), sample_rate=8000)
-    Span(samples=12256, seconds=1.532)
-    """
-    samples = (masknet.tcn.receptive_field - 1) * encoder.stride + encoder.kernel_size
-    return Span(samples, samples / sample_rate)
-
-
-def latency(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Span:
-    """Tell how much signal must be there before a sample can come out, however fast the machine.
-
-    A frame of L samples for a causal model, and the convolutions' lookahead on top for another; endless
-    with a global norm, which needs the whole utterance.
-
-    Parameters
-    ----------
-    encoder, masknet : Encoder, MaskNet
-        The model.
-    sample_rate : int
-        Hz.
-
-    Returns
-    -------
-    Span
-        Samples and seconds.
-
-    Example
-    -------
-    >>> latency(Encoder(), MaskNet(norm="cumulative", causal=True), sample_rate=8000)
-    Span(samples=16, seconds=0.002)
-    >>> latency(Encoder(), MaskNet(), sample_rate=8000)
-    Span(samples=inf, seconds=inf)
-    """
-    if not masknet.norm.causal:
-        return Span(math.inf, math.inf)
-    samples = encoder.kernel_size + masknet.tcn.lookahead * encoder.stride
-    return Span(samples, samples / sample_rate)

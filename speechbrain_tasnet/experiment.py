@@ -16,13 +16,13 @@ from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_o
 
 from speechbrain_tasnet import configuration
 from speechbrain_tasnet.brain import SeparationBrain
-from speechbrain_tasnet.convtasnet import receptive_field
 from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.pretrained import PRETRAINED, save_pretrained
+from speechbrain_tasnet.reach import receptive_field
 from speechbrain_tasnet.report import write_report
 
 logger = logging.getLogger(__name__)

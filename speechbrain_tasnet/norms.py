@@ -55,6 +55,14 @@ class CumulativeLayerNorm(LayerNorm):
         """Normalise ``x`` [batch, frames, channels]; padding comes later, so it has no influence."""
         return ops.cumulative_norm(x, self.weight, self.bias)
 
+    def initial_state(self, batch: int) -> ops.Moments:
+        """Give the state before the first frame of ``batch`` streams."""
+        return ops.no_moments(batch, self.weight.device)
+
+    def step(self, x: Tensor, state: ops.Moments) -> tuple[Tensor, ops.Moments]:
+        """Normalise the next frames of a stream; returns them and the state after them."""
+        return ops.cumulative_norm_from(state, x, self.weight, self.bias)
+
 
 class ChannelwiseLayerNorm(LayerNorm):
     """Normalise each frame over its own channels: what SpeechBrain and Asteroid call cLN.
@@ -71,6 +79,14 @@ class ChannelwiseLayerNorm(LayerNorm):
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
         """Normalise ``x`` [batch, frames, channels]; frames do not touch, so padding has no influence."""
         return ops.channelwise_norm(x, self.weight, self.bias)
+
+    def initial_state(self, batch: int) -> tuple[()]:
+        """Give the state before the first frame: it has nothing to remember."""
+        return ()
+
+    def step(self, x: Tensor, state: tuple[()]) -> tuple[Tensor, tuple[()]]:
+        """Normalise the next frames of a stream."""
+        return self(x), state
 
 
 NORMS = {

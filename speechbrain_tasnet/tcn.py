@@ -4,6 +4,7 @@ Data is [batch, frames, channels] throughout.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,15 @@ class DepthwiseConv(nn.Module):
         """Convolve ``x`` [batch, frames, channels]; zeros stand before its start and after its end."""
         return ops.depthwise(x, self.weight, self.bias, self.dilation, self.causal)
 
+    def initial_state(self, batch: int) -> Tensor:
+        """Give the frames that the taps reach back to before the first one: zeros [batch, reach, channels]."""
+        channels, _, taps = self.weight.shape
+        return self.weight.new_zeros(batch, (taps - 1) * self.dilation, channels)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Convolve the next frames of a stream; the layer must be causal."""
+        return ops.depthwise_from(state, x, self.weight, self.bias, self.dilation)
+
 
 class PReLU(nn.PReLU):
     """One learned slope for what is negative, all channels together."""
@@ -59,6 +69,14 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Map the last axis of ``x``."""
         return ops.linear(x, self.weight, self.bias)
+
+
+class BlockState(NamedTuple):
+    """What a causal block remembers of a stream: the states of its layers."""
+
+    norm1: tuple
+    depthwise: Tensor
+    norm2: tuple
 
 
 class ConvBlock(nn.Module):
@@ -131,14 +149,29 @@ class ConvBlock(nn.Module):
             ``x`` plus the residual output and ``skip`` plus the skip output; without channels, for a path that
             the block does not have.
         """
-        weights = ops.BlockWeights(
+        return ops.conv_block(
+            x, skip, self.weights(), self.depthwise.dilation, self.depthwise.causal, self.norm1.name, valid
+        )
+
+    def weights(self) -> ops.BlockWeights:
+        """Collect the weights in the order in which they are used."""
+        return ops.BlockWeights(
             *self.expand.parameters(), self.prelu1.weight, *self.norm1.parameters(),
             *self.depthwise.parameters(), self.prelu2.weight, *self.norm2.parameters(),
             *_weight_and_bias(self.residual), *_weight_and_bias(self.skip),
         )  # fmt: skip
-        return ops.conv_block(
-            x, skip, weights, self.depthwise.dilation, self.depthwise.causal, self.norm1.name, valid
-        )
+
+    def initial_state(self, batch: int) -> BlockState:
+        """Give the state before the first frame of ``batch`` streams."""
+        return BlockState(*(layer.initial_state(batch) for layer in (self.norm1, self.depthwise, self.norm2)))
+
+    def step(self, x: Tensor, skip: Tensor, state: BlockState) -> tuple[Tensor, Tensor, BlockState]:
+        """Run the next frames of a stream; returns what `forward` would, and the state after them."""
+        hidden, norm1 = self.norm1.step(self.prelu1(self.expand(x)), state.norm1)
+        hidden, past = self.depthwise.step(hidden, state.depthwise)
+        hidden, norm2 = self.norm2.step(self.prelu2(hidden), state.norm2)
+        x = x[..., :0] if self.residual is None else x + self.residual(hidden)
+        return x, skip if self.skip is None else skip + self.skip(hidden), BlockState(norm1, past, norm2)
 
 
 def _weight_and_bias(linear: nn.Linear | None) -> tuple[Tensor | None, Tensor | None]:
@@ -199,3 +232,16 @@ class TemporalConvNet(nn.Module):
         for block in self.blocks:
             x, skip = block(x, skip, valid)
         return skip if self.skip_channels else x
+
+    def initial_state(self, batch: int) -> tuple[BlockState, ...]:
+        """Give the state before the first frame of ``batch`` streams."""
+        return tuple(block.initial_state(batch) for block in self.blocks)
+
+    def step(self, x: Tensor, state: tuple[BlockState, ...]) -> tuple[Tensor, tuple[BlockState, ...]]:
+        """Run the next frames of a stream; returns what `forward` would, and the state after them."""
+        skip = x.new_zeros(*x.shape[:2], self.skip_channels)
+        after = []
+        for block, before in zip(self.blocks, state, strict=True):
+            x, skip, now = block.step(x, skip, before)
+            after.append(now)
+        return skip if self.skip_channels else x, tuple(after)

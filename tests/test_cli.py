@@ -10,7 +10,7 @@ import soundfile
 
 from speechbrain_tasnet.cli import main
 
-COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate")
+COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream")
 
 
 def tasnet(*words) -> int:

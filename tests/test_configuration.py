@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from speechbrain_tasnet import configuration
+from speechbrain_tasnet import StreamingSeparator, configuration
 from speechbrain_tasnet.errors import InputError
 
 RECIPES = sorted(configuration.PACKAGED.glob("*.yaml"))
@@ -101,3 +101,20 @@ def test_a_file_that_is_no_recipe(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
     with pytest.raises(InputError, match=r"list\.yaml"):
         configuration.load([str(tmp_path / "list.yaml")])
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_has_a_causal_model(path, tmp_path, monkeypatch):
+    """By two words on the command line, and by the other model file in a recipe of one's own: the same network."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--data_folder", ".", "--num_spks", "2"]
+    _, _, by_words, _ = configuration.load([path.stem, *words, "--causal", "True", "--norm", "cumulative"])
+    text = path.read_text().replace(
+        "model/convtasnet.yaml", str(Path(__file__).parents[1] / "hparams/model/causal.yaml")
+    )
+    Path("mine.yaml").write_text(text.replace(" norm: !ref <norm>, causal: !ref <causal>,", ""))
+    _, _, by_file, _ = configuration.load(["mine.yaml", *words])
+    config = by_file["modules"]["masknet"].config
+    assert (config["norm"], config["causal"]) == ("cumulative", True)
+    assert config == by_words["modules"]["masknet"].config
+    StreamingSeparator(*by_file["modules"].values())

@@ -13,7 +13,7 @@ MODULES = {
 }
 
 # A module (or a package, with all in it) and what it must not import.
-MODEL = {"ops", "norms", "tcn", "convtasnet", "brain", "pretrained"}
+MODEL = {"ops", "norms", "tcn", "convtasnet", "reach", "streaming", "export", "live", "brain", "pretrained"}
 FORBIDDEN = {
     "ops": {"norms", "tcn", "convtasnet", "brain", "losses", "data"},
     "norms": {"tcn", "convtasnet", "brain", "losses", "data"},
@@ -24,6 +24,9 @@ FORBIDDEN = {
     "generate": MODEL | {"losses", "evaluation", "experiment"},
     "evaluation": MODEL | {"data", "experiment"},
     "report": MODEL | {"data", "experiment"},
+    "streaming": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "export", "live"},
+    "export": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "streaming", "live"},
+    "live": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "export"},
     "brain": {"experiment", "configuration", "data", "pretrained", "report"},
     "pretrained": {"brain", "experiment", "configuration", "losses", "evaluation", "data"},
 }

@@ -3,32 +3,49 @@
 `naive` is the truth, written to be read. Where a faster path stands beside it, the functions here choose.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
 from torch import Tensor
 
 from speechbrain_tasnet.ops import fused, naive
+from speechbrain_tasnet.ops.moments import Moments, no_moments
 from speechbrain_tasnet.ops.naive import (
     BlockWeights,
+    MaskWeights,
     channelwise_norm,
     cumulative_norm,
+    cumulative_norm_from,
     depthwise,
+    depthwise_from,
     encode,
     global_norm,
     prelu,
 )
-from speechbrain_tasnet.ops.passes import find_passes
+from speechbrain_tasnet.ops.passes import find_packing, find_passes, traced
 from speechbrain_tasnet.ops.products import apply_masks, linear
+
+if TYPE_CHECKING:
+    from speechbrain_tasnet.ops.packed import PackedNet
 
 __all__ = [
     "BlockWeights",
+    "MaskWeights",
+    "Moments",
     "apply_masks",
     "channelwise_norm",
     "conv_block",
     "cumulative_norm",
+    "cumulative_norm_from",
     "decode",
     "depthwise",
+    "depthwise_from",
     "encode",
     "global_norm",
     "linear",
+    "no_moments",
+    "pack",
     "prelu",
 ]
 
@@ -51,7 +68,18 @@ def conv_block(
 
 def decode(frames: Tensor, weight: Tensor) -> Tensor:
     """Compute `naive.decode`, with the product in the order in which memory holds the rows."""
+    if traced():
+        return naive.decode(frames, weight)
     order = sorted(range(frames.ndim - 1), key=frames.stride, reverse=True)
     products = frames.permute(*order, -1) @ weight.squeeze(1)
     back = [order.index(axis) for axis in range(len(order))]
     return naive.overlap_add(products.permute(*back, -1))
+
+
+def pack(weights: MaskWeights, dilations: Sequence[int], norm: str) -> "PackedNet | None":
+    """Pack the weights of a causal mask network for streams; None where nothing could run them."""
+    packing = find_packing(weights.bottleneck_weight)
+    if packing is None:
+        return None
+    with torch.no_grad():
+        return packing.PackedNet(weights, dilations, norm)

@@ -23,6 +23,7 @@ def _compiled(**options):
 
 
 loop = _compiled(parallel=True)
+serial = _compiled(nogil=True)
 inline = _compiled(forceinline=True)
 
 

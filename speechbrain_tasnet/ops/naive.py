@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from speechbrain_tasnet.lengths import padding_mask
+from speechbrain_tasnet.ops.moments import Moments, cumulative_moments, no_moments
 
 # Added to the variance inside the square root, as the authors' code does.
 EPS = 1e-8
@@ -127,13 +128,37 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, causal: bo
     >>> depthwise(x, torch.tensor([[[1.0, 10]]]), torch.zeros(1), dilation=2, causal=True).flatten()
     tensor([10., 20., 31., 42.])
     """
-    frames, taps = x.shape[1], weight.shape[2]
-    reach = (taps - 1) * dilation
+    reach = (weight.shape[2] - 1) * dilation
     left = reach if causal else reach // 2
-    padded = F.pad(x, (0, 0, left, reach - left))
+    return weigh_taps(F.pad(x, (0, 0, left, reach - left)), weight, bias, dilation)
+
+
+def depthwise_from(past: Tensor, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
+    """Go on with a causal `depthwise` after the frames ``past`` [batch, (P - 1) * dilation, channels].
+
+    Returns
+    -------
+    tuple of Tensor
+        [batch, frames, channels], and what is past now.
+    """
+    joined = torch.cat([past, x], dim=1)
+    return weigh_taps(joined, weight, bias, dilation), joined[:, x.shape[1] :]
+
+
+def weigh_taps(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """Convolve as `depthwise` does, but only where all taps meet ``x``: [batch, frames - reach, channels].
+
+    Example
+    -------
+    >>> x = torch.tensor([1.0, 2, 3, 4]).reshape(1, 4, 1)
+    >>> weigh_taps(x, torch.tensor([[[1.0, 10]]]), torch.zeros(1), dilation=2).flatten()
+    tensor([31., 42.])
+    """
+    taps = weight.shape[2]
+    frames = x.shape[1] - (taps - 1) * dilation
     y = bias
     for tap in range(taps):
-        y = torch.addcmul(y, padded[:, tap * dilation : tap * dilation + frames], weight[:, 0, tap])
+        y = torch.addcmul(y, x[:, tap * dilation : tap * dilation + frames], weight[:, 0, tap])
     return y
 
 
@@ -179,40 +204,26 @@ def cumulative_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Tensor
         [batch, frames, channels].
     """
-    x = x.float() if x.dtype != torch.float64 else x
-    variance, mean = torch.var_mean(x, dim=2, unbiased=False)  # of each frame: [batch, frames]
-    mean_so_far, variance_so_far = cumulative_moments(mean.double(), variance.double())
-    rstd = (variance_so_far + EPS).rsqrt()
-    normalised = (x - mean_so_far.to(x.dtype).unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
-    return torch.addcmul(bias, normalised, weight)
+    return cumulative_norm_from(no_moments(len(x), x.device), x, weight, bias)[0]
 
 
-def cumulative_moments(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Put the moments of all frames so far together from the moments of each.
-
-    The variance is the mean of the frames' own variances and the scatter of their means (Chan et al., 1979):
-    differences of large sums would lose it where the mean is large.
-
-    Parameters
-    ----------
-    mean, variance : Tensor
-        [batch, frames] of float64.
+def cumulative_norm_from(before: Moments, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Moments]:
+    """Go on with `cumulative_norm` after frames of which only the moments are known.
 
     Returns
     -------
-    tuple of Tensor
-        Mean and variance, [batch, frames].
-
-    Example
-    -------
-    >>> cumulative_moments(torch.tensor([[1.0, 3]]), torch.tensor([[0.0, 0]]))
-    (tensor([[1., 2.]]), tensor([[0., 1.]]))
+    Tensor, Moments
+        [batch, frames, channels], and the moments of all frames, these included.
     """
-    seen = torch.arange(1, mean.shape[1] + 1, device=mean.device)
-    mean_so_far = mean.cumsum(1) / seen
-    mean_before = F.pad(mean_so_far, (1, -1))
-    scatter = (mean - mean_before) * (mean - mean_so_far)  # what a frame adds to the scatter of the means
-    return mean_so_far, (variance + scatter).cumsum(1) / seen
+    x = x.float() if x.dtype != torch.float64 else x
+    if x.shape[1] == 0:
+        return x, before
+    variance, mean = torch.var_mean(x, dim=2, unbiased=False)  # of each frame: [batch, frames]
+    mean_so_far, variance_so_far = cumulative_moments(mean.double(), variance.double(), before)
+    rstd = (variance_so_far + EPS).rsqrt()
+    normalised = (x - mean_so_far.to(x.dtype).unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
+    now = Moments(before.frames + x.shape[1], mean_so_far[:, -1:], variance_so_far[:, -1:])
+    return torch.addcmul(bias, normalised, weight), now
 
 
 def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -255,6 +266,19 @@ class BlockWeights(NamedTuple):
     residual_bias: Tensor | None
     skip_weight: Tensor | None
     skip_bias: Tensor | None
+
+
+class MaskWeights(NamedTuple):
+    """The weights of a mask network in the order in which it uses them; ``blocks`` are its `BlockWeights`."""
+
+    gain: Tensor
+    shift: Tensor
+    bottleneck_weight: Tensor
+    bottleneck_bias: Tensor
+    blocks: list[BlockWeights]
+    slope: Tensor
+    mask_weight: Tensor
+    mask_bias: Tensor
 
 
 def conv_block(

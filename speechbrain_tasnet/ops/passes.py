@@ -46,7 +46,7 @@ def find_passes(x: Tensor) -> ModuleType | None:
     """
     device = x.device.type
     half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    if x.dtype not in (torch.float32, half) or _traced():
+    if x.dtype not in (torch.float32, half) or traced():
         return None
     if device == "cpu" and half in (None, torch.bfloat16):
         return _load("cpu", "numba")
@@ -55,7 +55,13 @@ def find_passes(x: Tensor) -> ModuleType | None:
     return None
 
 
-def _traced() -> bool:
+def find_packing(x: Tensor) -> ModuleType | None:
+    """Find the module that can pack blocks with weights like ``x`` for streams: `packed`, or None."""
+    return _load("packed", "numba") if x.device.type == "cpu" and x.dtype == torch.float32 else None
+
+
+def traced() -> bool:
+    """Tell whether somebody records which operations are done."""
     return torch.jit.is_tracing() or torch.jit.is_scripting() or torch.compiler.is_compiling()
 
 

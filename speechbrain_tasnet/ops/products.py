@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from speechbrain_tasnet.ops.passes import traced
+
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """Multiply ``x`` [rows, inner] by the transpose of ``weight`` [outer, inner]: [rows, outer].
@@ -26,7 +28,7 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner] with such products."""
-    if _onednn_is_faster(x) and not torch.is_autocast_enabled("cpu"):
+    if not traced() and _onednn_is_faster(x) and not torch.is_autocast_enabled("cpu"):
         return _Linear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
@@ -96,7 +98,8 @@ def _image(x: Tensor) -> Tensor:
 
 
 def _onednn_is_faster(x: Tensor) -> bool:
-    return x.dtype == torch.float32 and x.device.type == "cpu" and torch.backends.mkldnn.enabled and _is_amd()
+    possible = x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
+    return possible and torch.backends.mkldnn.enabled and _is_amd()
 
 
 @cache

@@ -8,7 +8,8 @@ row with, and `spread_backward` takes the derivative back through them. All in f
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.ops.naive import EPS, cumulative_moments
+from speechbrain_tasnet.ops.moments import cumulative_moments, no_moments
+from speechbrain_tasnet.ops.naive import EPS
 
 
 def _global(mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,7 +36,7 @@ def _channelwise_backward(d_mean, d_variance, row_mean, mean, valid) -> tuple[Te
 
 
 def _cumulative(mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    mean_so_far, variance_so_far = cumulative_moments(mean, variance)
+    mean_so_far, variance_so_far = cumulative_moments(mean, variance, no_moments(len(mean), mean.device))
     return mean_so_far, (variance_so_far + EPS).rsqrt()
 
 

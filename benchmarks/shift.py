@@ -1,0 +1,107 @@
+"""``python -m benchmarks.shift``: how much a model minds where its frames begin, the paper's shift test.
+
+Each mixture starts ``s`` samples later, s = 0 ... 2L, by zeros in front of it. The frames then fall elsewhere, and
+a good model separates as well as before: what is told is the standard deviation of SDRi over the shifts.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torchmetrics.functional.audio import permutation_invariant_training, signal_distortion_ratio
+from tqdm import tqdm
+
+from speechbrain_tasnet.audio import read_audio
+from speechbrain_tasnet.pretrained import TasNetSeparation, load_separator
+
+
+def improvements(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, shifts: int) -> list[float]:
+    """Separate a mixture at each shift and tell the SDRi of each in dB.
+
+    Parameters
+    ----------
+    separator : TasNetSeparation
+        The model.
+    mixture : Tensor
+        [time].
+    sources : Tensor
+        [C, time].
+    shifts : int
+        How many: 0, 1, ..., shifts - 1 samples.
+    """
+    unprocessed = _sdr(mixture.expand_as(sources), sources)
+    results = []
+    for shift in range(shifts):
+        estimates = separator.separate_batch(F.pad(mixture, (shift, 0))[None])[0, shift:].T.float().cpu()
+        results.append(_sdr(estimates, sources) - unprocessed)
+    return results
+
+
+def _sdr(estimates: Tensor, sources: Tensor) -> float:
+    best, _ = permutation_invariant_training(
+        estimates.double()[None], sources.double()[None], signal_distortion_ratio, eval_func="max"
+    )
+    return float(best)
+
+
+def test_set(manifest: Path, root: Path, rate: int) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Read the mixtures of a run's manifest with their sources."""
+    with manifest.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            paths = [row["mix_wav"], *(row[name] for name in row if name[0] == "s" and name.endswith("_wav"))]
+            mixture, *sources = (
+                torch.from_numpy(read_audio(path.replace("$data_root", str(root)), rate)) for path in paths
+            )
+            yield row["ID"], mixture, torch.stack(sources)
+
+
+def draw(scores: np.ndarray, path: Path) -> None:
+    """Plot SDRi over the shift, a grey line a mixture and their mean, and how large the deviations are."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    left.plot(scores.T, color="0.8", linewidth=0.7)
+    left.plot(scores.mean(axis=0), color="tab:blue")
+    left.set(xlabel="shift in samples", ylabel="SDRi in dB")
+    right.hist(scores.std(axis=1), bins=20)
+    right.set(xlabel="standard deviation of SDRi over the shifts in dB", ylabel="mixtures")
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Run the test and write plot and numbers."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shift", description=__doc__)
+    parser.add_argument("run", type=Path, help="output folder of a training run")
+    parser.add_argument("--data_folder", type=Path, required=True, help="the corpus that it was trained on")
+    parser.add_argument("--mixtures", type=int, default=20, help="of the test set (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("shift.png"), help="plot; the numbers go beside it as CSV"
+    )
+    options = parser.parse_args()
+    separator = load_separator(options.run)
+    shifts = 2 * separator.mods.encoder.kernel_size + 1
+    names, scores = [], []
+    rows = test_set(options.run / "save/tt.csv", options.data_folder, separator.hparams.sample_rate)
+    for (name, mixture, sources), _ in zip(rows, tqdm(range(options.mixtures)), strict=False):
+        names.append(name)
+        scores.append(improvements(separator, mixture, sources, shifts))
+    table = np.array(scores)
+    draw(table, options.out)
+    with options.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["ID", *(f"shift{s}" for s in range(shifts)), "std"])
+        writer.writerows([name, *row, np.std(row)] for name, row in zip(names, scores, strict=True))
+    deviation = table.std(axis=1)
+    print(f"SDRi {table.mean():.2f} dB; over {shifts} shifts its standard deviation is {deviation.mean():.3f} dB")
+
+
+if __name__ == "__main__":
+    main()

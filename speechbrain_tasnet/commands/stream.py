@@ -1,0 +1,104 @@
+"""``tasnet stream``: separate raw PCM from a pipe while it comes."""
+
+import argparse
+import os
+import signal
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from speechbrain_tasnet.errors import DiskError, InputError
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.description = (
+        "Read one channel of raw PCM at the model's rate from standard input; write the sources to standard "
+        "output, interleaved, or one file or named pipe each. A sample goes out with the chunk that makes it "
+        "known. At the end the real-time factor and the worst chunk stand on standard error. A half sample at the "
+        "end is dropped; when the reader goes away the exit status is 141."
+    )
+    parser.epilog = (
+        "example: sox meeting.wav -t s16 -r 8k -c 1 - | tasnet stream --model results/wsj0mix/1234 | "
+        "sox -t s16 -r 8k -c 2 - separated.wav"
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of a training run or of a causal separator",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("s16le", "f32le"),
+        default="s16le",
+        help="of input and output; 16-bit output is clipped at full scale, and it is said how often (%(default)s)",
+    )
+    parser.add_argument(
+        "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds taken at once (%(default)g)"
+    )
+    parser.add_argument(
+        "--out", type=Path, nargs="+", metavar="FILE", help="one file or named pipe a source (standard output)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    if not 0 < options.chunk <= 60_000:
+        raise InputError(f"--chunk {options.chunk:g}: expected milliseconds above 0, at most 60000")
+    if os.isatty(0) or (options.out is None and os.isatty(1)):
+        raise InputError("standard input and output: expected raw PCM through pipes, not a terminal")
+    for path in options.out or ():
+        if path.is_file() and not options.overwrite:
+            raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
+
+    from speechbrain_tasnet.live import Account, stream
+    from speechbrain_tasnet.pretrained import load_separator
+    from speechbrain_tasnet.streaming import StreamingSeparator
+
+    with _standard_output() as output:
+        separator = load_separator(options.model)
+        modules = separator.mods
+        live = StreamingSeparator(modules.encoder, modules.masknet, modules.decoder)
+        num_spks, rate = separator.hparams.num_spks, separator.hparams.sample_rate
+        if options.out is not None and len(options.out) != num_spks:
+            raise InputError(f"--out names {len(options.out)} files: expected one for each of {num_spks} sources")
+        account = Account()
+        with ExitStack() as opened:
+            sinks = [output] if options.out is None else _open(options.out, opened)
+            size = max(1, round(options.chunk * rate / 1000))
+            try:
+                stream(live, 0, sinks, options.format, size, account)
+            except BrokenPipeError:
+                raise SystemExit(128 + signal.SIGPIPE) from None
+        for line in account.lines(rate):
+            print(f"tasnet stream: {line}", file=sys.stderr)
+
+
+@contextmanager
+def _standard_output() -> Iterator[int]:
+    """Give a descriptor of standard output for us alone: what libraries print goes to standard error."""
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield output
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+
+
+def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:
+    """Open files anew, and pipes as they are; a pipe waits for its reader."""
+    sinks = []
+    for path in paths:
+        regular = not path.exists() or stat.S_ISREG(path.stat().st_mode)
+        try:
+            sinks.append(os.open(path, os.O_WRONLY | (os.O_CREAT | os.O_TRUNC if regular else 0), 0o666))
+        except OSError as error:
+            raise DiskError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+        opened.callback(os.close, sinks[-1])
+    return sinks

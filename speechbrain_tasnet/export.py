@@ -1,0 +1,85 @@
+"""A causal model as an ONNX graph of one step, for programs without torch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
+from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.states import map_tensors, named_tensors
+
+
+class _State(NamedTuple):
+    encoder: Tensor  # [batch, L/2], the samples before the chunk
+    masknet: MaskState
+    decoder: Tensor
+
+
+class _Step(nn.Module):
+    """One step with everything in and everything out, as ONNX wants it: flat."""
+
+    def __init__(self, encoder: Encoder, masknet: MaskNet, decoder: Decoder, state: _State):
+        super().__init__()
+        self.encoder, self.masknet, self.decoder = encoder, masknet, decoder
+        self.like = state
+
+    def forward(self, chunk: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        values: Iterator[Tensor] = iter(tensors)
+        state = map_tensors(lambda name, like: next(values), self.like)
+        mixture_w, before = self.encoder.step(chunk, state.encoder)
+        masks, masknet = self.masknet.step(mixture_w, state.masknet)
+        signal, tail = self.decoder.step(masks * mixture_w, state.decoder)
+        after = _State(before, masknet, tail)
+        return signal.transpose(1, 2), *(tensor for _, tensor in named_tensors(after))
+
+
+def export_streaming_onnx(
+    encoder: Encoder, masknet: MaskNet, decoder: Decoder, path: Path | str, chunk_samples: int
+) -> None:
+    """Write a causal model as an ONNX graph of one step of one stream.
+
+    The graph takes ``chunk`` [1, chunk_samples] and the state, a tensor an input, and gives ``sources``
+    [1, chunk_samples, C] and the state after it, under the same names with ``next.`` before them. All states are
+    zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal,
+    and the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2
+    samples are to be left out.
+
+    Parameters
+    ----------
+    encoder, masknet, decoder : Encoder, MaskNet, Decoder
+        The model, on the processor and in float32.
+    path : path-like
+        File to write.
+    chunk_samples : int
+        Samples of a chunk, a multiple of L/2.
+
+    Raises
+    ------
+    InputError
+        If the model is not causal, or the chunk no multiple of L/2.
+    """
+    stride = encoder.stride
+    if not masknet.config["causal"]:
+        raise InputError(
+            "causal=False: this model sees the future; train one with --causal True --norm cumulative"
+        )
+    if whole_number("chunk_samples", chunk_samples) % stride:
+        raise InputError(f"chunk_samples={chunk_samples}: expected a multiple of L/2={stride}")
+    before = encoder.weight.new_zeros(1, stride)
+    state = _State(before, masknet.initial_state(1), decoder.initial_state(masknet.num_sources, 1))
+    names = [name for name, _ in named_tensors(state)]
+    inputs = (encoder.weight.new_zeros(1, chunk_samples), *(tensor for _, tensor in named_tensors(state)))
+    with new_file(path) as partial, torch.no_grad():
+        torch.onnx.export(
+            _Step(encoder, masknet, decoder, state).eval(),
+            inputs,
+            str(partial),
+            input_names=["chunk", *names],
+            output_names=["sources", *(f"next.{name}" for name in names)],
+            opset_version=17,
+            dynamo=False,
+        )

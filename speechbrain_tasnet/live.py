@@ -1,0 +1,121 @@
+"""Raw PCM from a pipe through a separator into pipes, as it comes."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from speechbrain_tasnet.errors import DiskError
+from speechbrain_tasnet.streaming import LOUDEST, StreamingSeparator
+
+# What a sample is in the bytes of a format, and which value is full scale.
+FORMATS = {"s16le": (np.dtype("<i2"), 2**15), "f32le": (np.dtype("<f4"), 1)}
+
+
+@dataclass
+class Account:
+    """What has happened so far."""
+
+    samples: int = 0  # that came in
+    busy: float = 0.0  # seconds of computation
+    worst: float = 0.0  # seconds of the slowest chunk
+    silenced: int = 0  # samples that came in and were no usable numbers
+    clipped: int = 0  # samples that went out at full scale and lay beyond
+    dropped: int = 0  # bytes of a last sample that did not come whole
+
+    def add(self, samples: int, seconds: float) -> None:
+        """Count a chunk."""
+        self.samples += samples
+        self.busy += seconds
+        self.worst = max(self.worst, seconds)
+
+    def lines(self, rate: int) -> Iterator[str]:
+        """Tell it, one line each."""
+        if self.dropped:
+            yield f"the input ended within a sample: {self.dropped} bytes are dropped"
+        if self.silenced:
+            yield f"{self.silenced} samples that came in were NaN, infinite or above {LOUDEST:g}: taken as silence"
+        if self.clipped:
+            yield f"{self.clipped} samples that went out were clipped at full scale; f32le has no such limit"
+        seconds = self.samples / rate
+        factor = f", real-time factor {self.busy / seconds:.3f}" if seconds else ""
+        yield f"{seconds:.3f} s of audio{factor}, worst chunk {1e3 * self.worst:.2f} ms"
+
+
+def stream(
+    live: StreamingSeparator, source: int, sinks: Sequence[int], pcm: str, size: int, account: Account
+) -> None:
+    """Separate what comes through a pipe until it ends; a writer that stalls is waited for.
+
+    Parameters
+    ----------
+    live : StreamingSeparator
+        The model.
+    source : int
+        File descriptor to read one channel from.
+    sinks : sequence of int
+        File descriptors to write to: one for all sources, interleaved, or one a source.
+    pcm : str
+        ``s16le`` or ``f32le``, for what comes in and what goes out.
+    size : int
+        Samples of a chunk.
+    account : Account
+        Is kept up to date.
+
+    Raises
+    ------
+    BrokenPipeError
+        A reader has gone away.
+    DiskError
+        A file cannot be written.
+    """
+    kind, scale = FORMATS[pcm]
+    live.step(torch.zeros(1, 4 * live.encoder.kernel_size))  # compiles what is not compiled yet
+    live.reset(1)
+    for data in _chunks(source, size * kind.itemsize):
+        account.dropped = len(data) % kind.itemsize
+        samples = np.frombuffer(data[: len(data) - account.dropped], kind).astype(np.float32) / scale
+        usable = np.abs(samples) <= LOUDEST
+        account.silenced += int((~usable).sum())
+        samples[~usable] = 0
+        start = time.perf_counter()
+        known = live.step(torch.from_numpy(samples).unsqueeze(0))
+        account.add(len(samples), time.perf_counter() - start)
+        account.clipped += _write(known[0].numpy(), sinks, kind, scale)
+    account.clipped += _write(live.flush()[0].numpy(), sinks, kind, scale)
+
+
+def _chunks(source: int, size: int) -> Iterator[bytes]:
+    """Read chunks of ``size`` bytes; only the last may be shorter."""
+    held = b""
+    while data := os.read(source, size - len(held)):
+        held += data
+        if len(held) == size:
+            yield held
+            held = b""
+    if held:
+        yield held
+
+
+def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype, scale: int) -> int:
+    """Write ``sources`` [time, C]; returns how many samples were clipped."""
+    clipped = 0
+    if kind.kind == "i":
+        sources = np.round(sources * scale)
+        limited = np.clip(sources, -scale, scale - 1)
+        clipped = int((sources != limited).sum())
+        sources = limited
+    sources = sources.astype(kind)
+    for sink, part in zip(sinks, [sources] if len(sinks) == 1 else sources.T, strict=True):
+        data = memoryview(part.tobytes())
+        while data:
+            try:
+                data = data[os.write(sink, data) :]
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise DiskError(f"the sources cannot be written ({error.strerror})") from None
+    return clipped

@@ -1,0 +1,210 @@
+"""Separate while it is being said: chunks of any size in, what can be known of the sources out."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.states import map_tensors, named_tensors
+from speechbrain_tasnet.tcn import BlockState
+
+# Far beyond any recording, whose full scale is 1; squares of still larger samples would overflow in a norm.
+LOUDEST = 1e6
+
+
+class StreamState(NamedTuple):
+    """All that is remembered of a batch of streams; in every tensor the first axis tells them apart."""
+
+    encoder: Tensor
+    masknet: MaskState
+    decoder: Tensor
+    heard: Tensor  # [batch] of int64, samples that came in
+    decoded: Tensor  # [batch] of int64, samples that came out of the decoder
+
+
+class StreamingSeparator:
+    """A causal separator that is fed chunk by chunk and gives out each sample as soon as it is known.
+
+    All that it gives out, joined, is what `separate` makes of the whole signal. Sample ``i`` comes out with sample
+    ``i + L - 1`` at the latest: 2 ms behind at 8 kHz with L=16.
+
+    Parameters
+    ----------
+    encoder, masknet, decoder : Encoder, MaskNet, Decoder
+        A causal model. On a processor its weights are packed here, once: what is done to them later does not
+        reach this object.
+
+    Raises
+    ------
+    InputError
+        If the model sees the future.
+
+    Example
+    -------
+    >>> masknet = MaskNet(16, 8, 16, 8, X=2, norm="cumulative", causal=True)
+    >>> live = StreamingSeparator(Encoder(16), masknet, Decoder(16))
+    >>> live.step(torch.randn(1, 80)).shape, live.step(torch.randn(1, 3)).shape, live.flush().shape
+    (torch.Size([1, 72, 2]), torch.Size([1, 0, 2]), torch.Size([1, 11, 2]))
+    """
+
+    def __init__(self, encoder: Encoder, masknet: MaskNet, decoder: Decoder):
+        config = masknet.config
+        if not config["causal"]:
+            raise InputError(
+                f"causal=False, norm={config['norm']!r}: this model sees the future, so it cannot stream; train "
+                "one with --causal True --norm cumulative (or channelwise)"
+            )
+        if encoder.edge_padding != decoder.edge_padding:
+            raise InputError("edge_padding: expected the same of encoder and decoder")
+        self.encoder, self.masknet, self.decoder = encoder, masknet, decoder
+        self._packed_net = masknet.pack()
+        self._state: StreamState | None = None
+
+    @torch.no_grad()
+    def step(self, chunk: Tensor) -> Tensor:
+        """Take the next samples and give out those that are now known.
+
+        Parameters
+        ----------
+        chunk : Tensor
+            [batch, n], any n, also 0, and another one each time; batch is the same until `flush` or `reset`.
+
+        Returns
+        -------
+        Tensor
+            [batch, m, C]: over the whole stream as many as went in, less at most L - 1 that are still open.
+
+        Raises
+        ------
+        InputError
+            If the shape is another, or a sample is not finite or absurdly large; the stream then goes on as if
+            the chunk had not been given.
+        """
+        if chunk.ndim != 2 or len(chunk) == 0:
+            raise InputError(f"chunk of shape {list(chunk.shape)}: expected [batch, n], batch at least 1")
+        if self._state is not None and len(chunk) != len(self._state.heard):
+            raise InputError(
+                f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins anew"
+            )
+        chunk = chunk.to(self.encoder.weight)
+        if not (chunk.abs() <= LOUDEST).all():
+            raise InputError(
+                f"chunk with NaN, infinite samples or some above {LOUDEST:g}: expected full scale at 1"
+            )
+        if self._state is None:
+            self.reset(len(chunk))
+        known = self._run(chunk)
+        self._state = self._state._replace(heard=self._state.heard + chunk.shape[1])
+        return known
+
+    @torch.no_grad()
+    def flush(self) -> Tensor:
+        """Give out what is still open, as if silence followed, and be ready for new streams.
+
+        Returns
+        -------
+        Tensor
+            [batch, m, C], so that as many samples came out in all as went in; no streams: [0, 0, C].
+        """
+        state = self._state
+        if state is None or state.heard[0] == 0:
+            self._state = None
+            batch = 0 if state is None else len(state.heard)
+            return self.encoder.weight.new_zeros(batch, 0, self.masknet.num_sources)
+        heard, stride = int(state.heard[0]), self.encoder.stride
+        frames = int(self.encoder.num_frames(heard))
+        edge = stride if self.encoder.edge_padding else 0
+        missing = (frames + 1) * stride - edge - heard
+        before = self._given(state)
+        known = self._run(self.encoder.weight.new_zeros(len(state.heard), missing))
+        rest = torch.cat([known, self._state.decoder.transpose(1, 2)], dim=1)[:, : heard - before]
+        self._state = None
+        return rest
+
+    def reset(self, batch: int | None = None) -> None:
+        """Forget the streams; ``batch`` new ones may be begun at once, or else with the next chunk."""
+        self._state = None if batch is None else self._packed(self._initial_state(batch))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copy the state into a flat dictionary of tensors, as `torch.save` and safetensors take it.
+
+        Returns
+        -------
+        dict of Tensor
+            In every tensor the first axis tells the streams apart; empty before the first chunk.
+        """
+        if self._state is None:
+            return {}
+        return {name: tensor.clone() for name, tensor in named_tensors(self._unpacked(self._state))}
+
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Go on with streams whose state another separator with the same weights has saved, on any device.
+
+        Raises
+        ------
+        InputError
+            If the tensors are not those of such a state.
+        """
+        if not tensors:
+            self.reset()
+            return
+        if "heard" not in tensors or tensors["heard"].ndim != 1:
+            raise InputError("heard is missing or has no [batch]: expected the state_dict of a StreamingSeparator")
+        if len(tensors["heard"].unique()) != 1:
+            raise InputError("heard differs between the streams: expected streams that began together")
+        fresh = self._initial_state(len(tensors["heard"]))
+        names = {name for name, _ in named_tensors(fresh)}
+        if names != set(tensors):
+            raise InputError(
+                f"{min(names ^ set(tensors))}: expected the state of a model of the same configuration"
+            )
+        self._state = self._packed(map_tensors(lambda name, like: _as(like, name, tensors[name]), fresh))
+
+    def _initial_state(self, batch: int) -> StreamState:
+        count = torch.zeros(batch, dtype=torch.int64)
+        return StreamState(
+            self.encoder.initial_state(batch),
+            self.masknet.initial_state(batch),
+            self.decoder.initial_state(self.masknet.num_sources, batch),
+            count,
+            count,
+        )
+
+    def _packed(self, state: StreamState) -> StreamState:
+        if self._packed_net is None:
+            return state
+        return state._replace(masknet=self._packed_net.begin(*state.masknet))
+
+    def _unpacked(self, state: StreamState) -> StreamState:
+        if self._packed_net is None:
+            return state
+        norm, blocks = state.masknet.unpack()
+        return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks)))
+
+    def _run(self, chunk: Tensor) -> Tensor:
+        """Take samples through the network: [batch, n] to [batch, m, C]."""
+        state = self._state
+        mixture_w, waiting = self.encoder.step(chunk, state.encoder)
+        if mixture_w.shape[2] == 0:
+            self._state = state._replace(encoder=waiting)
+            return chunk.new_zeros(len(chunk), 0, self.masknet.num_sources)
+        masks, masknet = self.masknet.step(mixture_w, state.masknet)
+        signal, tail = self.decoder.step(masks * mixture_w, state.decoder)
+        decoded = state.decoded + signal.shape[2]
+        before = self._given(state)
+        self._state = StreamState(waiting, masknet, tail, state.heard, decoded)
+        return signal[..., signal.shape[2] - (self._given(self._state) - before) :].transpose(1, 2)
+
+    def _given(self, state: StreamState) -> int:
+        """Count the samples given out: those decoded, less the edge padding."""
+        edge = self.encoder.stride if self.encoder.edge_padding else 0
+        return max(int(state.decoded[0]) - edge, 0)
+
+
+def _as(like: Tensor, name: str, tensor: Tensor) -> Tensor:
+    """Bring a loaded tensor to device and dtype of a fresh one; only the encoder's has no fixed length."""
+    if tensor.shape != like.shape and not (name == "encoder" and tensor.shape[:-1] == like.shape[:-1]):
+        raise InputError(f"{name} of shape {list(tensor.shape)}: expected {list(like.shape)}")
+    return tensor.detach().to(like, copy=True)
