@@ -18,6 +18,8 @@ test-long: .venv/ready
 # Its options go into BENCH: make bench BENCH=--quick
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks $(BENCH)
+	.venv-bench/bin/python -m benchmarks.streaming
+	.venv-bench/bin/python -m benchmarks.data
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -8,8 +8,8 @@ from setuptools import setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init__.py").read_text())[1]
 
-BENCH = ["asteroid>=0.7", "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
 DEMO = ["espeakng-loader>=0.2.4"]
+BENCH = [*DEMO, "asteroid>=0.7", "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19", "safetensors>=0.4"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]

@@ -27,7 +27,7 @@ def run_demo(out: Path, seed: int = 0) -> None:
     if not speech.exists():
         synthesize_speech(speech, seed=seed)
     if not corpus.exists():
-        make_mixtures(speech, corpus, hours=3.6, valid_hours=0.03, test_hours=0.15, seed=seed)
+        make_mixtures(speech, corpus, hours=3.0, valid_hours=0.03, test_hours=0.15, seed=seed)
     folder = run(["demo", "--data_folder", str(corpus), "--output_folder", str(out / "run")])
 
     mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))

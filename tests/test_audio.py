@@ -73,7 +73,8 @@ def test_samples_that_would_clip_are_refused(tmp_path, bad):
 
 
 def test_unwritable_place_is_refused(tmp_path):
-    refuses(["cannot be written"], write_wav, tmp_path / "nowhere" / "x.wav", np.zeros(8), 8000)
+    (tmp_path / "file").write_text("no folder")
+    refuses(["cannot be written"], write_wav, tmp_path / "file" / "x.wav", np.zeros(8), 8000)
 
 
 def test_missing_file_and_text_file_are_refused(tmp_path):

@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import sys
+from errno import ENOSPC
 from pathlib import Path
 
 import mir_eval
@@ -10,7 +11,7 @@ import pytest
 import scipy.stats
 import torch
 
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.files import write_text
 
@@ -252,10 +253,10 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def full_disk(self, text, **_):
         with open(self, "w") as file:
             file.write(text[:2])
-        raise OSError("no space left on device")
+        raise OSError(ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(DiskError, match="No space"):
         write_text(path, "new content")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
