@@ -219,9 +219,13 @@ def cumulative_norm_from(before: Moments, x: Tensor, weight: Tensor, bias: Tenso
     if x.shape[1] == 0:
         return x, before
     variance, mean = torch.var_mean(x, dim=2, unbiased=False)  # of each frame: [batch, frames]
-    mean_so_far, variance_so_far = cumulative_moments(mean.double(), variance.double(), before)
+    # A mean far above the deviation has too few digits behind the point: what they miss is kept beside it.
+    rest = (x - mean.unsqueeze(2)).mean(2)
+    mean_so_far, variance_so_far = cumulative_moments(mean.double() + rest, variance.double(), before)
     rstd = (variance_so_far + EPS).rsqrt()
-    normalised = (x - mean_so_far.to(x.dtype).unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
+    high = mean_so_far.to(x.dtype)
+    low = (mean_so_far - high).to(x.dtype)
+    normalised = ((x - high.unsqueeze(2)) - low.unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
     now = Moments(before.frames + x.shape[1], mean_so_far[:, -1:], variance_so_far[:, -1:])
     return torch.addcmul(bias, normalised, weight), now
 
