@@ -3,8 +3,10 @@
 import itertools
 import logging
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -277,6 +279,33 @@ def test_it_compiles_where_nothing_can_be_written(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "tensor([[3., 3.]])"
+
+
+def test_machine_code_is_made_anew_when_a_loop_taken_in_from_another_file_changes(tmp_path):
+    """An upgrade may change `tile.py` alone, whose loops are part of what Numba keeps of `loops_stream.py`."""
+    package = shutil.copytree(
+        Path(ops.__file__).parent, tmp_path / "ops", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (package / "inner.py").write_text("from .compiled import inline\n@inline\ndef inner(x):\n    return x + 1\n")
+    (package / "outer.py").write_text(
+        "from .compiled import serial\nfrom .inner import inner\n@serial\ndef outer(x):\n    return inner(x)\n"
+    )
+    (package / "__init__.py").write_text("")
+    outer = [
+        sys.executable,
+        "-B",
+        "-c",
+        "from ops.outer import outer; print(outer(1), sum(outer.stats.cache_hits.values()))",
+    ]
+
+    def run_outer():
+        return subprocess.run(outer, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    assert run_outer() == ["2", "0"]
+    assert run_outer() == ["2", "1"]
+    inner = package / "inner.py"
+    inner.write_text(inner.read_text().replace("+ 1", "+ 2"))
+    assert run_outer() == ["3", "0"]
 
 
 @pytest.mark.parametrize(("environment", "kept"), [({}, True), ({"MALLOC_ARENA_MAX": "2"}, False)])

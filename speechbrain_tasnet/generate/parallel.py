@@ -62,7 +62,7 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
 def _start_worker() -> None:
     """Let Ctrl-C stop the parent alone, which then ends its workers in good order, and die if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The parent's handler, inherited, would raise in the middle of reading a task and leave the next worker the rest.
+    # The parent's handler would raise in the middle of reading a task and leave the next worker the rest of it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

@@ -1,5 +1,8 @@
 """How `loops` and `loops_backward` are compiled, and bfloat16, which Numba does not know."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, overload
@@ -8,6 +11,9 @@ from numba.extending import intrinsic, overload
 CHUNKS = 32
 # Sums may be reordered and products fused into them; NaN and infinity stay what they are.
 FASTMATH = {"reassoc", "contract", "nsz"}
+SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
 
 
 def _compiled(**options):
@@ -15,9 +21,13 @@ def _compiled(**options):
 
     def decorate(function):
         try:
-            return njit(function, fastmath=FASTMATH, cache=True, **options)
+            compiled = njit(function, fastmath=FASTMATH, cache=True, **options)
         except RuntimeError:  # neither the package's folder nor the user's cache can be written
             return njit(function, fastmath=FASTMATH, **options)
+        # Numba asks only whether the function's own file has changed, and would keep the machine code of loops
+        # that it has taken in from another file, across an upgrade too.
+        compiled._cache._cache_file._source_stamp = SOURCES
+        return compiled
 
     return decorate
 
