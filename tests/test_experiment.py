@@ -44,7 +44,8 @@ def test_the_bundle_says_where_it_comes_from(trained, corpus):
         assert score == {name: summary[metric][name] for name in ("mean", "ci95", "count")}
     seconds = sum(soundfile.info(path).duration for path in (corpus / "wav8k/min/tr/mix").iterdir())
     assert about["hours"] == pytest.approx(seconds / 3600, abs=1e-4)
-    assert (about["recipe"], about["seed"], about["epochs"]) == ("wsj0mix", 1234, 1)
+    assert (about["recipe"], about["seed"]) == ("wsj0mix", 1234)
+    assert about["epochs"] in (1, 2)  # of the best checkpoint
     assert about["corpus"] == corpus.name
     assert str(corpus.parent) not in (trained / "pretrained/config.json").read_text()
 

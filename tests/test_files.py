@@ -1,5 +1,6 @@
 """Files and folders appear whole or not at all. Folders are tested with the audio that fills them."""
 
+import signal
 import subprocess
 import sys
 
@@ -109,7 +110,8 @@ else:
 with new_folder({str(out)!r}, replace=True) as partial:
     (partial / "content").write_text("new")
 """
-        subprocess.run([sys.executable, "-c", code], check=False)
+        done = subprocess.run([sys.executable, "-c", code], check=False)
+        assert done.returncode == (0 if (call, calls) == ("rename", 3) else -signal.SIGKILL)
         kept = [folder / "content" for folder in (out, out.with_name(".folder.replaced")) if folder.exists()]
         assert {file.read_text() for file in kept} & {"old", "new"}
         with pytest.raises(RuntimeError), new_folder(out, replace=True):

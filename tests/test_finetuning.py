@@ -83,7 +83,7 @@ def test_a_run_starts_from_another_and_only_when_it_is_fresh(trained, corpus, ti
 
 def test_a_mistake_is_said_before_anything_is_written(trained, corpus, tiny, tmp_path):
     words = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
-    for start, message in (("nowhere", "holds no separator"), (str(trained), "N=24.* give --N 16")):
+    for start, message in (("nowhere", "holds no separator"), (str(trained), "P=5.* give --P 3")):
         with pytest.raises(InputError, match=message):
-            run([*words, "--pretrained", start, "--N", "24"])
-    assert not (tmp_path / "run").exists()
+            run([*words, "--pretrained", start, "--P", "5"])
+    assert not (tmp_path / "run/log.txt").exists()
