@@ -135,6 +135,25 @@ def test_hyperparams_of_another_bundle_are_refused_there_too(folder, tmp_path):
         SepformerSeparation.from_hparams(source=str(folder))
 
 
+@pytest.mark.parametrize("savedir", [None, "saved"])
+def test_the_toolkit_loads_it_from_the_hub(folder, tmp_path, savedir, monkeypatch):
+    """With the hub's client replaced by its cache, for there is no network here."""
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def download(repo_id, filename, **options):
+        asked.append(f"{repo_id}/{filename}")
+        return str(folder / filename)
+
+    monkeypatch.setattr("speechbrain.utils.fetching.huggingface_hub.hf_hub_download", download)
+    mixture = torch.randn(2, 1003)
+    theirs = SepformerSeparation.from_hparams(source="owner/name", savedir=savedir).separate_batch(mixture)
+    torch.testing.assert_close(theirs, TasNetSeparation.from_bundle(folder).separate_batch(mixture))
+    assert set(asked) == {
+        f"owner/name/{file}" for file in ("hyperparams.yaml", "config.json", "model.safetensors")
+    }
+
+
 def test_a_snapshot_of_the_hubs_cache_is_a_bundle(folder, tmp_path):
     snapshot, blobs = tmp_path / "models--a--b/snapshots/rev", tmp_path / "models--a--b/blobs"
     snapshot.mkdir(parents=True)

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import resource
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,27 +27,33 @@ def folder(tmp_path):
 
 
 def refused(folder) -> str:
-    """Load what must be refused in a process that has little memory and time; returns its one line."""
+    """Load what must be refused; returns its one line."""
+    with pytest.raises(InputError) as caught:
+        load_bundle(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 500
+    return message
+
+
+def refused_cheaply(folder) -> str:
+    """Do the same in a process that has little memory and time."""
     source, sink = os.pipe()
     pid = os.fork()
     if pid == 0:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, -1))
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 10, -1))
+        signal.alarm(60)  # for what waits without working
         try:
-            load_bundle(folder)
-        except InputError as error:
-            os.write(sink, str(error).encode())
+            os.write(sink, refused(folder).encode())
         except BaseException as error:
-            os.write(sink, f"not refused but failed: {error!r}"[:1000].encode())
+            os.write(sink, f"not refused: {error!r}"[:1000].encode())
         os._exit(0)
     os.close(sink)
     with open(source, encoding="utf-8") as file:
         message = file.read()
     assert os.waitpid(pid, 0)[1] == 0
-    assert message, "it was loaded"
-    assert "\n" not in message
-    assert len(message) < 500
     return message
 
 
@@ -168,7 +175,7 @@ def test_a_pickle_in_disguise(folder, kind, tmp_path, monkeypatch):
 )
 def test_headers_that_are_none(folder, header):
     write_weights(folder, len(header).to_bytes(8, "little") + header)
-    assert "model.safetensors: " in refused(folder)
+    assert "model.safetensors: " in refused_cheaply(folder)
 
 
 def test_tensors_that_overlap(folder):
@@ -185,7 +192,7 @@ def test_a_header_of_a_gigabyte(folder):
     with open(folder / "model.safetensors", "wb") as file:
         file.write((2**30).to_bytes(8, "little"))
         file.truncate(2**31)
-    assert "its header would take" in refused(folder)
+    assert "its header would take" in refused_cheaply(folder)
 
 
 def test_weights_of_another_configuration(folder):
@@ -235,7 +242,7 @@ def test_wrong_configurations(folder, change, message):
 
 
 @pytest.mark.parametrize("name", ["N", "B", "H", "Sc", "P", "X", "R", "C"])
-@pytest.mark.parametrize("value", [1000, 2**20, 10**9])
+@pytest.mark.parametrize("value", [1000, 10**9])
 def test_a_billion_channels(folder, name, value):
     def change(config):
         for module in config["modules"].values():
@@ -244,7 +251,9 @@ def test_a_billion_channels(folder, name, value):
         config["num_spks"] = config["modules"]["masknet"]["C"]
 
     edit(folder, change)
-    assert any(word in refused(folder) for word in ("at most", "the configuration makes it", "has no tensor"))
+    assert any(
+        word in refused_cheaply(folder) for word in ("at most", "the configuration makes it", "has no tensor")
+    )
 
 
 def test_a_large_network_that_is_all_holes(folder):
@@ -268,7 +277,7 @@ def test_a_large_network_that_is_all_holes(folder):
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + offset)
     (folder / "config.json").write_text(json.dumps(config))
-    assert "expected at most 1073741824" in refused(folder)
+    assert "expected at most 1073741824" in refused_cheaply(folder)
 
 
 @pytest.mark.parametrize(
@@ -286,13 +295,13 @@ def test_a_large_network_that_is_all_holes(folder):
 )
 def test_what_is_no_configuration(folder, text, message):
     (folder / "config.json").write_bytes(text)
-    assert message in refused(folder)
+    assert message in refused_cheaply(folder)
 
 
 def test_a_configuration_of_a_gigabyte(folder):
     with open(folder / "config.json", "ab") as file:
         file.truncate(2**30)
-    assert "has more than 1048576 bytes" in refused(folder)
+    assert "has more than 1048576 bytes" in refused_cheaply(folder)
 
 
 # ---------------------------------------------------------------------------------------------- files, links
@@ -310,7 +319,7 @@ def test_links_and_what_is_no_file(folder, name, kind, tmp_path):
     else:
         outside = {"outside": tmp_path / name, "device": "/dev/zero", "loop": path, "nowhere": "/nowhere"}
         path.symlink_to(outside[kind])
-    assert any(word in refused(folder) for word in ("leads out of the folder", f"has no {name}"))
+    assert any(word in refused_cheaply(folder) for word in ("leads out of the folder", f"has no {name}"))
 
 
 def test_a_folder_that_is_none(tmp_path):

@@ -105,7 +105,6 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         "name": _text(hparams["experiment_name"]),
         "recipe": getattr(prepare, "func", prepare).__name__.removeprefix("prepare_"),
         "experiment": _text(hparams["experiment_name"]),
-        "seed": hparams["seed"],
         "corpus": _folder_name(hparams["data_folder"]),
         "epochs": hparams["epoch_counter"].current,
         "test_voices": _text(hparams["test_voices"]),
@@ -116,8 +115,7 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         },
         "versions": {package: str(import_module(package).__version__) for package in PACKAGES},
     }
-    if "task" in hparams:
-        about["task"] = hparams["task"]
+    about |= {name: hparams[name] for name in ("seed", "task") if name in hparams}
     if hparams["speech_folder"] is None:
         about["hours"] = _hours(Path(hparams["train_data"]))
     else:

@@ -44,13 +44,18 @@ def write_card(config: Config) -> str:
         title=_title(config),
         config=config,
         about={name: _cell(value) if isinstance(value, str) else value for name, value in about.items()},
-        network=modules["encoder"] | modules["masknet"],
+        network=_network(modules["encoder"] | modules["masknet"]),
         parameters=f"{sum(p.numel() for module in config.build().values() for p in module.parameters()):,}",
         scores=[
             (*METRICS.get(metric, (_cell(metric), "")), score)
             for metric, score in sorted(about.get("scores", {}).items(), key=_order)
         ],
     )
+
+
+def _network(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call the arguments as a recipe does."""
+    return {"encoder_activation" if name == "activation" else name: value for name, value in arguments.items()}
 
 
 def _order(item: tuple[str, Any]) -> int:
