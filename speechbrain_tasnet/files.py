@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -87,7 +88,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
         `out` already holds something, or cannot be made.
     """
     out = Path(out).resolve()
-    if replace:
+    if replace and not out.is_file():
         _recover(out)
     else:
         check_free(out)
@@ -201,7 +202,7 @@ def _recover(out: Path) -> None:
     if replaced.exists() and not out.exists():
         replaced.rename(out)
     shutil.rmtree(replaced, ignore_errors=True)
-    for leftover in out.parent.glob(f".{out.name}{PARTIAL}-*"):
+    for leftover in out.parent.glob(f".{glob.escape(out.name)}{PARTIAL}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

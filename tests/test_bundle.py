@@ -195,6 +195,8 @@ def test_a_card_says_nothing_that_is_not_known(modules, tmp_path):
         ({"about": {"seed": True}}, "seed=True: expected int"),
         ({"about": {"name": "two\nlines"}}, "one line of text"),
         ({"about": {"hours": float("nan")}}, "hours=nan"),
+        ({"about": {"hours": 10**400}}, "hours=1000"),
+        ({"about": {"versions": {"two\nlines": "1"}}}, "one line of text"),
         ({"about": {"scores": {"sdr": {"mean": 1}}}}, "score 'sdr'"),
         ({"dtype": "bfloat16"}, "dtype='bfloat16'"),
         ({"sample_rate": 0}, "sample_rate=0"),

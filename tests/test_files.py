@@ -32,6 +32,10 @@ def test_a_folder_takes_the_place_of_another_only_when_complete(tmp_path):
         raise RuntimeError
     assert [path.name for path in out.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="already holds"), new_folder(tmp_path / "file", replace=True):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def fill(out, names, stop_with=None, options=None):

@@ -1,7 +1,6 @@
 """What a bundle says about where it comes from: recipe, training data, scores, licence."""
 
 import csv
-import math
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +29,7 @@ ABOUT: dict[str, type] = {
     "versions": dict,  # package: version
 }
 
+LARGEST_NUMBER = 1e9
 SCORE = {"mean", "ci95", "count"}
 PACKAGES = ("speechbrain_tasnet", "speechbrain", "torch")
 
@@ -51,24 +51,18 @@ def check_about(about: Any) -> None:
         expected = ABOUT[name]
         if not (_number(value) if expected is float else isinstance(value, expected)) or isinstance(value, bool):
             raise InputError(f"about has {name}={short(value)}: expected {expected.__name__}")
-    for name in ("datasets", "versions"):
-        entries = about.get(name, ())
-        for value in entries.values() if isinstance(entries, dict) else entries:
-            _one_line(name, value)
-    for name, value in about.items():
-        if isinstance(value, str):
-            _one_line(name, value)
+    texts = [(name, value) for name, value in about.items() if isinstance(value, str)]
+    texts += [(name, value) for name in ("datasets", "versions", "scores") for value in about.get(name, ())]
+    texts += [("versions", value) for value in about.get("versions", {}).values()]
+    for name, value in texts:
+        if not isinstance(value, str) or not value.isprintable():
+            raise InputError(f"about has {name}={short(value)}: expected one line of text")
     for metric, score in about.get("scores", {}).items():
         _check_score(metric, score)
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _one_line(name: str, value: Any) -> None:
-    if not isinstance(value, str) or not value.isprintable():
-        raise InputError(f"about has {name}={short(value)}: expected one line of text")
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
 
 
 def _check_score(metric: str, score: Any) -> None:
@@ -116,10 +110,10 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         "versions": {package: str(import_module(package).__version__) for package in PACKAGES},
     }
     about |= {name: hparams[name] for name in ("seed", "task") if name in hparams}
-    if hparams["speech_folder"] is None:
-        about["hours"] = _hours(Path(hparams["train_data"]))
-    else:
+    if hparams["speech_folder"] is not None:
         about["speech"] = _folder_name(hparams["speech_folder"])
+    elif Path(hparams["train_data"]).exists():
+        about["hours"] = _hours(Path(hparams["train_data"]))
     if hparams["pretrained"] is not None:
         about["started_from"] = _folder_name(hparams["pretrained"])
     return about
