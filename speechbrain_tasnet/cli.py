@@ -1,11 +1,22 @@
-"""The command line: ``tasnet demo | mix | generate | download | train | evaluate | separate | stream``."""
+"""The command line: ``tasnet demo | mix | generate | download | train | evaluate | separate | stream |
+import``."""
 
 import argparse
 import os
 from collections.abc import Sequence
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.commands import demo, download, evaluate, generate, mix, separate, stream, train
+from speechbrain_tasnet.commands import (
+    demo,
+    download,
+    evaluate,
+    generate,
+    import_weights,
+    mix,
+    separate,
+    stream,
+    train,
+)
 from speechbrain_tasnet.errors import one_line_errors
 
 COMMANDS = {
@@ -17,6 +28,7 @@ COMMANDS = {
     "evaluate": (evaluate, "evaluate what was trained, and write a report"),
     "separate": (separate, "separate audio files with a trained model"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
+    "import": (import_weights, "turn another toolkit's weights into a separator"),
 }
 
 

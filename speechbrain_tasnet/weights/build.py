@@ -1,0 +1,132 @@
+"""From tensors under our names to our modules: sizes are read off the shapes, and every tensor is accounted for."""
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.weights.layout import Renamed, State, listed
+from speechbrain_tasnet.weights.toolkit import Settings
+
+# The paper's letter, the tensor that shows it, and on which of its three axes.
+SIZES = {
+    "N": ("encoder.weight", 0),
+    "L": ("encoder.weight", 2),
+    "B": ("masknet.bottleneck.weight", 0),
+    "H": ("masknet.tcn.blocks.0.expand.weight", 0),
+    "P": ("masknet.tcn.blocks.0.depthwise.weight", 2),
+}
+
+# What of the settings belongs to which module.
+ENCODER = ("activation", "edge_padding", "tail")
+MASKNET = ("norm", "causal", "mask_activation", "input_norm", "conv_padding")
+
+
+def check(renamed: Renamed) -> None:
+    """Refuse what is incomplete or damaged, or holds more than a network.
+
+    Raises
+    ------
+    InputError
+        Tensors are missing, unknown or not finite.
+    """
+    here = renamed.tensors.keys()
+    skips = any(".skip." in name for name in here)
+    last = f"masknet.tcn.blocks.{renamed.blocks - 1}.residual."
+    missing = [
+        name
+        for name in renamed.names
+        if name not in here and (skips or ".skip." not in name) and not (skips and name.startswith(last))
+    ]
+    faults = []
+    if missing or not renamed.blocks:
+        faults.append(f"{len(missing)} tensors are missing ({_theirs(renamed, missing)})")
+    if renamed.unknown:
+        faults.append(f"{len(renamed.unknown)} are unknown ({listed(renamed.unknown)})")
+    if faults:
+        raise InputError(f"{' and '.join(faults)}: expected a Conv-TasNet of this toolkit, as it saves one")
+    if bad := [name for name, tensor in renamed.tensors.items() if not torch.isfinite(tensor).all()]:
+        raise InputError(f"{len(bad)} tensors hold NaN or infinite numbers ({_theirs(renamed, bad)})")
+
+
+def build(renamed: Renamed, settings: Settings) -> nn.ModuleDict:
+    """Make encoder, masknet and decoder with these weights.
+
+    Parameters
+    ----------
+    renamed : Renamed
+        The tensors, checked; 1x1 convolutions and norms may have axes of one besides.
+    settings : dict
+        What shapes do not show.
+
+    Returns
+    -------
+    ModuleDict
+
+    Raises
+    ------
+    InputError
+        Tensors have the wrong shape, or there is no such network.
+    """
+    sizes = _sizes(renamed, settings["X"])
+    if not settings["causal"] and sizes["P"] % 2 == 0:
+        raise InputError(f"P={sizes['P']}: a non-causal network of even P does not run in its own toolkit")
+    N, L = sizes["N"], sizes.pop("L")
+    encoder = Encoder(N, L, **{name: settings[name] for name in ENCODER if name in settings})
+    masknet = MaskNet(**sizes, **{name: settings[name] for name in MASKNET if name in settings})
+    model = nn.ModuleDict(
+        {"encoder": encoder, "masknet": masknet, "decoder": Decoder(N, L, settings["edge_padding"])}
+    )
+    model.load_state_dict(_fitted(renamed, model.state_dict()))
+    return model
+
+
+def _sizes(renamed: Renamed, X: object) -> dict[str, int]:
+    """Read the paper's letters off the shapes."""
+    tensors = renamed.tensors
+    mask, skip = "masknet.mask.weight", "masknet.tcn.blocks.0.skip.weight"
+    for name in {name for name, _ in SIZES.values()} | {mask}:
+        if tensors[name].ndim != 3:
+            raise InputError(f"{renamed.names[name]} of shape {list(tensors[name].shape)}: expected three axes")
+    sizes = {letter: tensors[name].shape[axis] for letter, (name, axis) in SIZES.items()}
+    sizes["Sc"] = len(tensors[skip]) if skip in tensors else 0
+    sizes["C"], rest = divmod(len(tensors[mask]), sizes["N"])
+    if rest:
+        raise InputError(
+            f"{renamed.names[mask]} of {len(tensors[mask])} rows: expected a multiple of N={sizes['N']}"
+        )
+    sizes["X"] = whole_number("X", X)
+    sizes["R"], rest = divmod(renamed.blocks, sizes["X"])
+    if rest:
+        raise InputError(f"X={X}: expected a divisor of the {renamed.blocks} blocks that there are")
+    return sizes
+
+
+def _fitted(renamed: Renamed, like: State) -> State:
+    """Bring the tensors into our shapes, with biases of 0 and slopes of 1 where a toolkit has none.
+
+    What we have no place for is the last block's residual convolution beside a skip path, which feeds nothing.
+    """
+    tensors = renamed.tensors
+    wrong = [name for name in like if name in tensors and _squeezed(tensors[name]) != _squeezed(like[name])]
+    if wrong:
+        shapes = f"{list(tensors[wrong[0]].shape)}, expected {list(like[wrong[0]].shape)}"
+        raise InputError(
+            f"{len(wrong)} tensors have another shape ({_theirs(renamed, wrong)}): the first {shapes}"
+        )
+    return {
+        name: tensors[name].reshape(mine.shape) if name in tensors else _neutral(name, mine)
+        for name, mine in like.items()
+    }
+
+
+def _neutral(name: str, like: Tensor) -> Tensor:
+    return torch.ones_like(like) if "prelu" in name else torch.zeros_like(like)
+
+
+def _squeezed(tensor: Tensor) -> list[int]:
+    return [size for size in tensor.shape if size != 1]
+
+
+def _theirs(renamed: Renamed, names: list[str]) -> str:
+    return listed(renamed.names[name] for name in names)
