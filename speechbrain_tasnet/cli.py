@@ -1,5 +1,4 @@
-"""The command line: ``tasnet demo | mix | generate | download | train | evaluate | separate | stream |
-import``."""
+"""The command line: ``tasnet COMMAND``, with a file a command in ``commands``."""
 
 import argparse
 import os

@@ -68,9 +68,8 @@ def load_weights(
     >>> masknet.config["X"], masknet.config["R"]
     (4, 2)
     """
-    modules = import_model(
-        toolkit, checkpoint, norm=norm, causal=causal, mask_activation=mask_activation, X=X
-    ).modules
+    answers = {"norm": norm, "causal": causal, "mask_activation": mask_activation, "X": X}
+    modules = import_model(toolkit, checkpoint, **answers).modules
     return modules["encoder"], modules["masknet"], modules["decoder"]
 
 
@@ -124,8 +123,7 @@ def export_weights(
     if express is None:
         able = [name for name, kit in TOOLKITS.items() if kit.express is not None]
         raise InputError(f"{toolkit}: weights go to {' and '.join(able)} alone")
-    modules = nn.ModuleDict({"encoder": encoder, "masknet": masknet, "decoder": decoder})
-    return express(modules.cpu(), sample_rate)
+    return express(nn.ModuleDict({"encoder": encoder, "masknet": masknet, "decoder": decoder}), sample_rate)
 
 
 def write_weights(

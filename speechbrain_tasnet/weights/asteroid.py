@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -86,7 +87,8 @@ def read(content: object) -> tuple[dict[str, object], Settings]:
 
 def _stated(model_args: Mapping[str, object]) -> Settings:
     """Translate the arguments of its constructor."""
-    args = DEFAULTS | dict(model_args)
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in model_args.items()}
+    args = DEFAULTS | plain
     if args["stride"] not in (None, args["kernel_size"] // 2):
         raise InputError(f"stride={args['stride']}, kernel_size={args['kernel_size']}: expected half of it")
     if args.get("out_chan") not in (None, args.get("n_filters")):
@@ -99,16 +101,13 @@ def _stated(model_args: Mapping[str, object]) -> Settings:
     stated = {
         "X": args["n_blocks"],
         "norm": "channelwise" if args["causal"] and norm == "global" else norm,
-        "causal": bool(args["causal"]),
+        "causal": args["causal"],
         "mask_activation": carry_over(NAME, "mask_act", args["mask_act"], MASKS),
         "activation": carry_over(NAME, "encoder_activation", args["encoder_activation"], ENCODERS),
     }
-    return state_rate(stated, args.get("sample_rate"))
-
-
-def state_rate(stated: Settings, sample_rate: float | None) -> Settings:
-    """Add the sample rate where there is one: old files lack it."""
-    return stated if sample_rate is None else stated | {"sample_rate": round(float(sample_rate))}
+    if args.get("sample_rate"):  # old files lack it
+        stated["sample_rate"] = round(args["sample_rate"])
+    return stated
 
 
 def express(model: nn.ModuleDict, sample_rate: int | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""From tensors under our names to our modules: sizes are read off the shapes, and every tensor is accounted for."""
+"""From tensors under our names to our modules: every one is accounted for, and their shapes tell the sizes."""
 
 import torch
 from torch import Tensor, nn

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.torch_version import TorchVersion
 
 from speechbrain_tasnet.errors import InputError
 
@@ -64,7 +65,7 @@ def _load(path: Path) -> object:
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     try:
-        with _numpy_scalars():
+        with _plain_values():
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch lets through whatever a damaged file provokes
         if names := _refused(path, error):
@@ -88,12 +89,12 @@ def _load_safetensors(path: Path) -> object:
 
 
 @contextmanager
-def _numpy_scalars() -> Iterator[None]:
-    """Let numbers of NumPy through, as Asteroid's files have them: they are built without running foreign code."""
+def _plain_values() -> Iterator[None]:
+    """Let NumPy's numbers and torch's version through, which Asteroid's files hold: neither runs foreign code."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(code)) for code in "?bhilqBHILQefd"]
     names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    with torch.serialization.safe_globals([*names, np.dtype, *kinds]):
+    with torch.serialization.safe_globals([*names, np.dtype, *kinds, TorchVersion]):
         yield
 
 
@@ -102,7 +103,7 @@ def _refused(path: Path, error: Exception) -> list[str]:
     if not isinstance(error, pickle.UnpicklingError):
         return []
     try:
-        with _numpy_scalars():
+        with _plain_values():
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception:  # torch can look into its newer format alone
         return re.findall(r"GLOBAL (\S+)", str(error))[:1]

@@ -118,10 +118,8 @@ class Layout:
         The layout must number its blocks by ``{i}``.
         """
         names = self.names({"i": i} for i in range(blocks))
-        return {
-            names[name]: tensor.unsqueeze(2) if tensor.ndim == 2 else tensor.clone()
-            for name, tensor in tensors.items()
-        }
+        copies = {names[name]: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        return {name: copy.unsqueeze(2) if copy.ndim == 2 else copy for name, copy in copies.items()}
 
 
 def listed(names: Iterable[object], most: int = 3) -> str:
