@@ -28,10 +28,10 @@ def stir(model, seed=0):
 class Norm(nn.Module):
     """Over all frames, over one frame, or over those so far; ``gain`` names its parameters."""
 
-    def __init__(self, kind, channels, gain="gamma", shift="beta", eps=1e-8):
+    def __init__(self, kind, channels, gain="gamma", shift="beta", eps=1e-8, flat=False):
         super().__init__()
         self.kind, self.eps, self.names = kind, eps, (gain, shift)
-        shape = (channels,) if gain == "weight" else (1, channels, 1)
+        shape = (channels,) if flat else (1, channels, 1)
         self.register_parameter(gain, nn.Parameter(torch.ones(shape)))
         self.register_parameter(shift, nn.Parameter(torch.zeros(shape)))
 
@@ -67,7 +67,7 @@ class NaplabBlock(nn.Module):
     def __init__(self, B, H, P, dilation, causal, skip):
         super().__init__()
         self.cut = (P - 1) * dilation if causal else 0
-        norm = ("cumulative", H, "gain", "bias") if causal else ("global", H, "weight", "bias")
+        norm = ("cumulative", H, "gain", "bias") if causal else ("global", H, "weight", "bias", 1e-8, True)
         self.conv1d, self.nonlinearity1, self.reg1 = nn.Conv1d(B, H, 1), nn.PReLU(), Norm(*norm)
         self.dconv1d = nn.Conv1d(H, H, P, padding=self.cut or dilation, dilation=dilation, groups=H)
         self.nonlinearity2, self.reg2, self.res_out = nn.PReLU(), Norm(*norm), nn.Conv1d(H, B, 1)
@@ -86,7 +86,7 @@ class Naplab(nn.Module):
         self.encoder = nn.Conv1d(1, N, L, stride=L // 2, bias=False)
         self.decoder = nn.ConvTranspose1d(N, 1, L, stride=L // 2, bias=False)
         self.TCN = nn.Module()
-        norm = ("cumulative", N, "gain", "bias") if causal else ("global", N, "weight", "bias")
+        norm = ("cumulative", N, "gain", "bias") if causal else ("global", N, "weight", "bias", 1e-8, True)
         self.TCN.LN, self.TCN.BN = Norm(*norm), nn.Conv1d(N, B, 1)
         self.TCN.TCN = nn.ModuleList(NaplabBlock(B, H, P, 2**x, causal, skip) for _ in range(R) for x in range(X))
         self.TCN.output = nn.Sequential(nn.PReLU(), nn.Conv1d(B, C * N, 1))
@@ -177,7 +177,7 @@ class AsteroidBlock(nn.Module):
         padding = (P - 1) * dilation if causal else (P - 1) * dilation // 2
         conv = nn.Conv1d(H, H, P, padding=padding, dilation=dilation, groups=H)
         conv = nn.Sequential(conv, Cut(padding)) if causal else conv
-        first, second = Norm(norm, H, eps=1e-8), Norm(norm, H, eps=1e-8)
+        first, second = Norm(norm, H, flat=True), Norm(norm, H, flat=True)
         self.shared_block = nn.Sequential(nn.Conv1d(B, H, 1), nn.PReLU(), first, conv, nn.PReLU(), second)
         self.res_conv = nn.Conv1d(H, B, 1)
         if Sc:
@@ -200,7 +200,7 @@ class Asteroid(nn.Module):
         for part in (self.encoder, self.decoder):
             part.filterbank = nn.Module()
             part.filterbank._filters = nn.Parameter(torch.empty(N, 1, L))
-        self.masker.bottleneck = nn.Sequential(Norm(kind, N), nn.Conv1d(N, B, 1))
+        self.masker.bottleneck = nn.Sequential(Norm(kind, N, flat=True), nn.Conv1d(N, B, 1))
         blocks = (AsteroidBlock(B, H, Sc, P, 2**x, kind, causal) for _ in range(R) for x in range(X))
         self.masker.TCN = nn.ModuleList(blocks)
         self.masker.mask_net = nn.Sequential(nn.PReLU(), nn.Conv1d(Sc or B, C * N, 1))

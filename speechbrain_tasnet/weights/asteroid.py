@@ -80,8 +80,8 @@ def read(content: object) -> tuple[dict[str, object], Settings]:
         return state, _stated(content.get_model_args())
     if "model_args" not in content:
         return state, {"causal": _causal(state)}
-    if content.get("model_name") != "ConvTasNet":
-        raise InputError(f"model_name={content.get('model_name')!r}: expected 'ConvTasNet'")
+    if content.get("model_name") != "ConvTasNet" or not isinstance(content["model_args"], Mapping):
+        raise InputError(f"model_name={content.get('model_name')!r}: expected 'ConvTasNet', and its model_args")
     return state, _stated(content["model_args"])
 
 
@@ -89,7 +89,7 @@ def _stated(model_args: Mapping[str, object]) -> Settings:
     """Translate the arguments of its constructor."""
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in model_args.items()}
     args = DEFAULTS | plain
-    if args["stride"] not in (None, args["kernel_size"] // 2):
+    if args["stride"] is not None and 2 * args["stride"] != args["kernel_size"]:
         raise InputError(f"stride={args['stride']}, kernel_size={args['kernel_size']}: expected half of it")
     if args.get("out_chan") not in (None, args.get("n_filters")):
         raise InputError(f"out_chan={args['out_chan']}: expected one mask value for each of the filters")
@@ -101,11 +101,11 @@ def _stated(model_args: Mapping[str, object]) -> Settings:
     stated = {
         "X": args["n_blocks"],
         "norm": "channelwise" if args["causal"] and norm == "global" else norm,
-        "causal": args["causal"],
+        "causal": bool(args["causal"]),
         "mask_activation": carry_over(NAME, "mask_act", args["mask_act"], MASKS),
         "activation": carry_over(NAME, "encoder_activation", args["encoder_activation"], ENCODERS),
     }
-    if args.get("sample_rate"):  # old files lack it
+    if isinstance(args.get("sample_rate"), int | float):  # old files lack it
         stated["sample_rate"] = round(args["sample_rate"])
     return stated
 

@@ -34,19 +34,16 @@ def check(renamed: Renamed) -> None:
     skips = any(".skip." in name for name in here)
     last = f"masknet.tcn.blocks.{renamed.blocks - 1}.residual."
     missing = [
-        name
-        for name in renamed.names
+        theirs
+        for name, theirs in renamed.names.items()
         if name not in here and (skips or ".skip." not in name) and not (skips and name.startswith(last))
     ]
-    faults = []
-    if missing or not renamed.blocks:
-        faults.append(f"{len(missing)} tensors are missing ({_theirs(renamed, missing)})")
-    if renamed.unknown:
-        faults.append(f"{len(renamed.unknown)} are unknown ({listed(renamed.unknown)})")
-    if faults:
-        raise InputError(f"{' and '.join(faults)}: expected a Conv-TasNet of this toolkit, as it saves one")
+    faults = {"missing": missing, "unknown": renamed.unknown}
+    if any(faults.values()):
+        found = "; ".join(f"{len(names)} {kind} ({listed(names)})" for kind, names in faults.items() if names)
+        raise InputError(f"tensors: {found}; expected a whole Conv-TasNet of this toolkit and nothing else")
     if bad := [name for name, tensor in renamed.tensors.items() if not torch.isfinite(tensor).all()]:
-        raise InputError(f"{len(bad)} tensors hold NaN or infinite numbers ({_theirs(renamed, bad)})")
+        raise InputError(f"tensors: {len(bad)} with NaN or infinite numbers ({_theirs(renamed, bad)})")
 
 
 def build(renamed: Renamed, settings: Settings) -> nn.ModuleDict:
@@ -111,9 +108,7 @@ def _fitted(renamed: Renamed, like: State) -> State:
     wrong = [name for name in like if name in tensors and _squeezed(tensors[name]) != _squeezed(like[name])]
     if wrong:
         shapes = f"{list(tensors[wrong[0]].shape)}, expected {list(like[wrong[0]].shape)}"
-        raise InputError(
-            f"{len(wrong)} tensors have another shape ({_theirs(renamed, wrong)}): the first {shapes}"
-        )
+        raise InputError(f"tensors: {len(wrong)} of a wrong shape ({_theirs(renamed, wrong)}); the first {shapes}")
     return {
         name: tensors[name].reshape(mine.shape) if name in tensors else _neutral(name, mine)
         for name, mine in like.items()

@@ -101,7 +101,7 @@ class Layout:
     def to_ours(self, state: Mapping[str, object]) -> Renamed:
         """Give the tensors of a network our names."""
         places = self.places(state)
-        names = self.names(places)
+        names = self.names(places or [{"i": 0, "r": 0, "x": 0}])
         ours = {theirs: mine for mine, theirs in names.items()}
         usable = {name for name, value in state.items() if isinstance(value, Tensor) and value.is_floating_point()}
         return Renamed(

@@ -79,7 +79,7 @@ def carry_over(toolkit: str, option: str, value: object, table: Mapping[object, 
     InputError
         There is nothing like it here.
     """
-    if value not in table:
+    if value not in list(table):  # a list has no hash
         raise InputError(
             f"{option}={value!r} of this {toolkit} model: there is nothing like it here; known are {list(table)}"
         )
