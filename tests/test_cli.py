@@ -10,7 +10,7 @@ import soundfile
 
 from speechbrain_tasnet.cli import main
 
-COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream")
+COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream", "import")
 
 
 def tasnet(*words) -> int:

@@ -9,7 +9,7 @@ from speechbrain.lobes.models.conv_tasnet import MaskNet as TheirMaskNet
 from speechbrain.lobes.models.dual_path import Decoder as TheirDecoder
 from speechbrain.lobes.models.dual_path import Encoder as TheirEncoder
 
-from speechbrain_tasnet import load_weights, separate
+from speechbrain_tasnet import StreamingSeparator, load_weights, separate
 
 # Whole frames, one sample more, half a window more, awkward, and one less than whole.
 LENGTHS = (800, 801, 804, 1003, 1007)
@@ -92,6 +92,28 @@ def test_speechbrain(options, sizes, tmp_path):
         "mask_activation": {"relu": "relu", "softmax": "softmax_filters"}[options.get("mask_nonlinear", "relu")],
     }
     assert_same(theirs, load_weights("speechbrain", tmp_path, **answers), lengths=(801,))
+
+
+@pytest.mark.parametrize("toolkit", ["speechbrain", "kaituoxu", "naplab", "asteroid"])
+def test_imported_causal_models_stream(toolkit):
+    models = {
+        "speechbrain": lambda: SpeechBrain(**small(), norm_type="cLN", causal=True),
+        "kaituoxu": lambda: Kaituoxu(**small(), norm="channelwise", causal=True),
+        "naplab": lambda: Naplab(**small(), causal=True),
+        "asteroid": lambda: Asteroid(**small(), norm="cgLN", causal=True),
+    }
+    theirs = models[toolkit]()
+    if toolkit == "speechbrain":
+        modules = load_weights(toolkit, (theirs.encoder, theirs.masknet, theirs.decoder))
+    else:
+        state = stir(theirs).state_dict() if toolkit != "asteroid" else stir(theirs).serialize()
+        answers = {"kaituoxu": {"norm": "channelwise", "mask_activation": "relu"}, "naplab": {"X": 3}}
+        modules = load_weights(toolkit, state, **answers.get(toolkit, {}))
+    live, mixture = StreamingSeparator(*modules), torch.randn(2, 1003)
+    got = torch.cat([*(live.step(chunk) for chunk in mixture.split(70, dim=1)), live.flush()], dim=1)
+    with torch.no_grad():
+        expected = theirs(mixture)
+    assert (got - expected).abs().max() <= 2e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize(

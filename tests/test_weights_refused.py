@@ -65,6 +65,7 @@ DAMAGE = {
         ["1 of a wrong shape", "masker.TCN.4.shared_block.0.weight", "[10, 7, 1], expected [10, 6]"],
     ),
     "axes": (lambda s: s.update({"encoder.filterbank._filters": torch.zeros(12)}), ["expected three axes"]),
+    "nothing in it": (lambda s: s.update({"encoder.filterbank._filters": torch.zeros(0, 1, 8)}), ["N=0"]),
     "mask": (
         lambda s: s.update({"masker.mask_net.1.weight": torch.zeros(25, 5, 1)}),
         ["of 25 rows: expected a multiple of N=12"],
@@ -148,6 +149,20 @@ def test_wrong_answers(answers, expected):
     assert "X=0" in refused("naplab", Naplab(**small()).state_dict(), X=0)
 
 
+@pytest.mark.parametrize("toolkit", ["torchaudio", "asteroid", "naplab", "kaituoxu", "espnet"])
+def test_another_module(toolkit):
+    message = refused(toolkit, torch.nn.Linear(2, 2))
+    assert "a Linear that is no Conv-TasNet" in message or "unknown (weight, bias)" in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"sample_rate": float("nan")}, {"stride": {}}, {"n_blocks": "8"}, {"n_blocks": None}], ids=str
+)
+def test_nonsense_in_a_file(arguments, package):
+    package["model_args"] |= arguments
+    refused("asteroid", package)
+
+
 def test_an_unknown_toolkit():
     assert "toolkit 'asteriod': expected one of ['torchaudio', 'asteroid'" in refused("asteriod", {})
 
@@ -190,6 +205,8 @@ def test_files_that_are_no_checkpoints(name, kind, tmp_path):
 def test_a_folder_without_the_three_files(tmp_path):
     assert "encoder.ckpt: no such file" in refused("speechbrain", tmp_path)
     assert "expected encoder, masknet, decoder" in refused("speechbrain", {"encoder": {}})
+    linear = torch.nn.Linear(2, 2)
+    assert "no Conv-TasNet of speechbrain" in refused("speechbrain", (linear, linear, linear))
     assert "expected a dictionary of tensors" in refused("naplab", torch.zeros(3))
 
 

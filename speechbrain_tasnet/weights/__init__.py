@@ -13,7 +13,7 @@ from speechbrain_tasnet.files import new_file
 from speechbrain_tasnet.weights import asteroid, espnet, kaituoxu, naplab, speechbrain, torchaudio
 from speechbrain_tasnet.weights.build import build, check
 from speechbrain_tasnet.weights.checkpoint import open_checkpoint
-from speechbrain_tasnet.weights.toolkit import Toolkit
+from speechbrain_tasnet.weights.toolkit import Settings, Toolkit
 
 TOOLKITS = {
     module.TOOLKIT.name: module.TOOLKIT for module in (torchaudio, asteroid, speechbrain, naplab, kaituoxu, espnet)
@@ -76,7 +76,7 @@ def load_weights(
 def import_model(toolkit: str, checkpoint: Checkpoint, **answers: object) -> Imported:
     """Do what `load_weights` does, and tell the sample rate too."""
     kit = _find(toolkit)
-    state, stated = kit.read(open_checkpoint(checkpoint))
+    state, stated = _read(kit, open_checkpoint(checkpoint))
     renamed = kit.layout(state).to_ours(state)
     check(renamed)
     if renamed.X is not None:
@@ -138,6 +138,17 @@ def write_weights(
     theirs = export_weights(toolkit, encoder, masknet, decoder, sample_rate)
     with new_file(path) as partial:
         torch.save(theirs.state_dict() if isinstance(theirs, nn.Module) else theirs, partial)
+
+
+def _read(kit: Toolkit, content: object) -> tuple[dict[str, object], Settings]:
+    """Read a checkpoint's content, which may be anything."""
+    try:
+        return kit.read(content)
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        cause = " ".join(str(error).split())[:100]
+        raise InputError(f"a {type(content).__name__} that is no Conv-TasNet of {kit.name} ({cause})") from error
 
 
 def _find(toolkit: str) -> Toolkit:

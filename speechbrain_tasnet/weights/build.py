@@ -85,7 +85,7 @@ def _sizes(renamed: Renamed, X: object) -> dict[str, int]:
     for name in {name for name, _ in SIZES.values()} | {mask}:
         if tensors[name].ndim != 3:
             raise InputError(f"{renamed.names[name]} of shape {list(tensors[name].shape)}: expected three axes")
-    sizes = {letter: tensors[name].shape[axis] for letter, (name, axis) in SIZES.items()}
+    sizes = {letter: whole_number(letter, tensors[name].shape[axis]) for letter, (name, axis) in SIZES.items()}
     sizes["Sc"] = len(tensors[skip]) if skip in tensors else 0
     sizes["C"], rest = divmod(len(tensors[mask]), sizes["N"])
     if rest:

@@ -19,7 +19,7 @@ def place_causal_taps(tensors: State, settings: Settings, delay: int = 0) -> Non
     """Turn left-padded convolutions into ours.
 
     With a global norm the network hears the whole utterance, whatever its convolutions do. It becomes what it
-    is, a non-causal network, whose taps in the future are zero.
+    is, a non-causal network, whose taps in the future are zero; `receptive_field` counts these too.
 
     Parameters
     ----------
