@@ -106,6 +106,16 @@ def test_what_there_is_nothing_like_here(arguments, expected, package):
     assert expected in refused("asteroid", package)
 
 
+@pytest.mark.parametrize("name", ["decoder.basis_signals.weight", "separator.network.2.1.0.net.3.net.0.weight"])
+def test_tensors_that_are_reshaped_on_the_way(name):
+    state = Kaituoxu(**small(), norm="channelwise", causal=True).state_dict()
+    for shape in ([], [3], [4, 4, 4, 4]):
+        message = refused(
+            "kaituoxu", state | {name: torch.zeros(shape)}, norm="channelwise", mask_activation="relu"
+        )
+        assert name in message
+
+
 def test_another_model_of_the_toolkit(package):
     assert "model_name='DPRNNTasNet'" in refused("asteroid", package | {"model_name": "DPRNNTasNet"})
 

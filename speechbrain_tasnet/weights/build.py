@@ -17,6 +17,8 @@ SIZES = {
     "P": ("masknet.tcn.blocks.0.depthwise.weight", 2),
 }
 
+MASK = "masknet.mask.weight"  # C * N rows
+
 # What of the settings belongs to which module.
 ENCODER = ("activation", "edge_padding", "tail")
 MASKNET = ("norm", "causal", "mask_activation", "input_norm", "conv_padding")
@@ -28,7 +30,7 @@ def check(renamed: Renamed) -> None:
     Raises
     ------
     InputError
-        Tensors are missing, unknown or not finite.
+        Tensors are missing, unknown or not finite, or convolutions are not three-dimensional.
     """
     here = renamed.tensors.keys()
     skips = any(".skip." in name for name in here)
@@ -44,6 +46,14 @@ def check(renamed: Renamed) -> None:
         raise InputError(f"tensors: {found}; expected a whole Conv-TasNet of this toolkit and nothing else")
     if bad := [name for name, tensor in renamed.tensors.items() if not torch.isfinite(tensor).all()]:
         raise InputError(f"tensors: {len(bad)} with NaN or infinite numbers ({_theirs(renamed, bad)})")
+    convolutions = {
+        MASK,
+        *(name for name, _ in SIZES.values()),
+        *(n for n in here if n.endswith("depthwise.weight")),
+    }
+    if bad := [name for name in here if name in convolutions and renamed.tensors[name].ndim != 3]:
+        shape = list(renamed.tensors[bad[0]].shape)
+        raise InputError(f"tensors: {renamed.names[bad[0]]} of shape {shape}; expected three axes")
 
 
 def build(renamed: Renamed, settings: Settings) -> nn.ModuleDict:
@@ -81,16 +91,13 @@ def build(renamed: Renamed, settings: Settings) -> nn.ModuleDict:
 def _sizes(renamed: Renamed, X: object) -> dict[str, int]:
     """Read the paper's letters off the shapes."""
     tensors = renamed.tensors
-    mask, skip = "masknet.mask.weight", "masknet.tcn.blocks.0.skip.weight"
-    for name in {name for name, _ in SIZES.values()} | {mask}:
-        if tensors[name].ndim != 3:
-            raise InputError(f"{renamed.names[name]} of shape {list(tensors[name].shape)}: expected three axes")
+    skip = "masknet.tcn.blocks.0.skip.weight"
     sizes = {letter: whole_number(letter, tensors[name].shape[axis]) for letter, (name, axis) in SIZES.items()}
     sizes["Sc"] = len(tensors[skip]) if skip in tensors else 0
-    sizes["C"], rest = divmod(len(tensors[mask]), sizes["N"])
+    sizes["C"], rest = divmod(len(tensors[MASK]), sizes["N"])
     if rest:
         raise InputError(
-            f"{renamed.names[mask]} of {len(tensors[mask])} rows: expected a multiple of N={sizes['N']}"
+            f"{renamed.names[MASK]} of {len(tensors[MASK])} rows: expected a multiple of N={sizes['N']}"
         )
     sizes["X"] = whole_number("X", X)
     sizes["R"], rest = divmod(renamed.blocks, sizes["X"])

@@ -71,7 +71,8 @@ def read(content: object) -> tuple[dict[str, object], Settings]:
 
 def adapt(tensors: State, settings: Settings) -> None:
     """Turn the decoder, a linear layer, into basis signals, and place the taps of a causal model."""
-    tensors["decoder.weight"] = tensors["decoder.weight"].T.unsqueeze(1)  # [L, N] -> [N, 1, L]
+    if tensors["decoder.weight"].ndim == 2:
+        tensors["decoder.weight"] = tensors["decoder.weight"].T.unsqueeze(1)  # [L, N] -> [N, 1, L]
     if settings["causal"]:
         place_causal_taps(tensors, settings)
 
