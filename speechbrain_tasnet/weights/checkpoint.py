@@ -1,10 +1,10 @@
 """What is in a checkpoint: read without running any code that it may hold."""
 
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ def _plain_values() -> Iterator[None]:
 
 def _refused(path: Path, error: Exception) -> list[str]:
     """Name what kept a pickle from being loaded."""
-    if not isinstance(error, pickle.UnpicklingError):
+    if not isinstance(error, UnpicklingError):
         return []
     try:
         with _plain_values():
