@@ -8,7 +8,8 @@ from speechbrain.inference.separation import SepformerSeparation
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, separate
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.pretrained import load_separator, save_pretrained, write_sources
+from speechbrain_tasnet.pretrained import load_separator, save_pretrained
+from speechbrain_tasnet.separation import write_sources
 
 
 def build():
