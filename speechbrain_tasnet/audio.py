@@ -146,7 +146,7 @@ def read_audio(path: Path | str, rate: int) -> np.ndarray:
 
 
 def read_blocks(file: soundfile.SoundFile, channels: str = "mean") -> Iterator[np.ndarray]:
-    """Read an open audio file from where it stands to its end.
+    """Read an audio file that has just been opened.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def read_blocks(file: soundfile.SoundFile, channels: str = "mean") -> Iterator[n
     InputError
         The file cannot be decoded, is cut short, or holds NaN, infinite or absurdly large samples.
     """
-    start = file.tell()
+    start = 0  # not file.tell(), which some formats do not know
     size = max(1, BLOCK // file.channels)
     while start < file.frames:
         try:
