@@ -27,7 +27,7 @@ class _Job(NamedTuple):
     num_samples: int  # of all its sources
 
 
-def separate_batch_of_files(
+def separate_files(
     separator: Separator,
     mixtures: Sequence[Path],
     out: Path,

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from speechbrain_tasnet.batch import separate_batch_of_files
+from speechbrain_tasnet.batch import separate_files
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation import Choices
 from speechbrain_tasnet.source_files import WAV, AudioFormat
@@ -35,7 +35,7 @@ def write(path, samples=800):
 
 
 def separate(mixtures, out, overwrite=False, kind=WAV, model=None):
-    separate_batch_of_files(model or Halves(), mixtures, out, overwrite, Choices(), kind)
+    separate_files(model or Halves(), mixtures, out, overwrite, Choices(), kind)
 
 
 def refused(mixtures, out, *words, error=InputError, **options):

@@ -13,7 +13,20 @@ MODULES = {
 }
 
 # A module (or a package, with all in it) and what it must not import.
-MODEL = {"ops", "norms", "tcn", "convtasnet", "reach", "streaming", "export", "live", "brain", "pretrained"}
+MODEL = {
+    "ops",
+    "norms",
+    "tcn",
+    "convtasnet",
+    "reach",
+    "streaming",
+    "export",
+    "live",
+    "brain",
+    "pretrained",
+    "separation",
+    "batch",
+}
 FORBIDDEN = {
     "ops": {"norms", "tcn", "convtasnet", "brain", "losses", "data"},
     "norms": {"tcn", "convtasnet", "brain", "losses", "data"},
@@ -27,6 +40,11 @@ FORBIDDEN = {
     "streaming": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "export", "live"},
     "export": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "streaming", "live"},
     "live": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "export"},
+    "resampling": MODEL,
+    "source_files": MODEL,
+    "windows": MODEL | {"losses", "data"},
+    "scaling": MODEL | {"losses", "data"},
+    "separation": MODEL - {"separation"} | {"losses", "data", "evaluation", "experiment"},
     "brain": {"experiment", "configuration", "data", "pretrained", "report"},
     "pretrained": {"brain", "experiment", "configuration", "losses", "evaluation", "data"},
 }

@@ -1,5 +1,8 @@
 """A recording into its sources: whole or in windows, any rate and channels, every scale, whole files or none."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -215,3 +218,32 @@ def test_headers_are_read_once(copies, tmp_path, monkeypatch):
     monkeypatch.setattr(soundfile.SoundFile, "__init__", count)
     write_sources(copies, path, tmp_path / "out")
     assert opened.count(str(path)) == 1
+
+
+HOUR = """
+import resource, sys, torch
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
+from speechbrain_tasnet.separation import write_sources
+
+torch.manual_seed(0)
+masknet = MaskNet(256, 64, 192, 64, X=7, R=2)
+modules = {"encoder": Encoder(256, 32), "masknet": masknet, "decoder": Decoder(256, 32)}
+write_sources(TasNetSeparation(modules, hparams={"sample_rate": 8000, "num_spks": 2}), *sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.long
+def test_an_hour_takes_no_more_memory_than_a_minute(tmp_path):
+    """Stereo at 44.1 kHz; MiB at the peak, the libraries' 700 included."""
+    peaks = []
+    for minutes in (1, 60):
+        path = tmp_path / f"{minutes}.flac"
+        with soundfile.SoundFile(path, "w", 44100, 2) as file:
+            for _ in range(minutes):
+                file.write(noise(60.0, 44100, 2))
+        program = [sys.executable, "-c", HOUR, path, tmp_path / "out"]
+        peaks.append(float(subprocess.run(program, capture_output=True, text=True, check=True).stdout))
+        assert soundfile.info(tmp_path / f"out/{minutes}_s2.wav").frames == minutes * 60 * 44100
+    assert peaks[1] < peaks[0] + 150
+    assert max(peaks) < 1200
