@@ -27,7 +27,15 @@ HIGHEST_RATE = 768_000
 BLOCK = 2**18  # samples of all channels that are read at once
 
 
-def open_audio(path: Path | str) -> soundfile.SoundFile:
+class AudioFile(soundfile.SoundFile):
+    """An audio file that is read from its begin to its end."""
+
+    def seekable(self) -> bool:
+        """Say no: soundfile would seek to where it stands after every read, and in an mp3 that makes a click."""
+        return False
+
+
+def open_audio(path: Path | str) -> AudioFile:
     """Open an audio file that holds at least one sample and, as far as its header tells, all of them.
 
     Parameters
@@ -37,7 +45,7 @@ def open_audio(path: Path | str) -> soundfile.SoundFile:
 
     Returns
     -------
-    soundfile.SoundFile
+    AudioFile
         To be closed, as by ``with``.
 
     Raises
@@ -49,7 +57,7 @@ def open_audio(path: Path | str) -> soundfile.SoundFile:
         kind = "a folder" if Path(path).is_dir() else "no such file"
         raise InputError(f"{path}: {kind}; expected an audio file ({', '.join(AUDIO_SUFFIXES)})")
     try:
-        file = soundfile.SoundFile(str(path))
+        file = AudioFile(str(path))
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: cannot be read as audio ({_reason(error)}); {WAY_OUT}") from None
     except TypeError:  # soundfile believes the suffix .raw
@@ -62,7 +70,7 @@ def open_audio(path: Path | str) -> soundfile.SoundFile:
     return file
 
 
-def _check_header(file: soundfile.SoundFile) -> None:
+def _check_header(file: AudioFile) -> None:
     """Refuse what a header promises and no file keeps."""
     # libsndfile reads what there is of a wav and only remarks upon the rest in its log.
     size = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
@@ -145,12 +153,12 @@ def read_audio(path: Path | str, rate: int) -> np.ndarray:
         return resample(samples, file.samplerate, rate)
 
 
-def read_blocks(file: soundfile.SoundFile, channels: str = "mean") -> Iterator[np.ndarray]:
+def read_blocks(file: AudioFile, channels: str = "mean") -> Iterator[np.ndarray]:
     """Read an audio file that has just been opened.
 
     Parameters
     ----------
-    file : soundfile.SoundFile
+    file : AudioFile
         As `open_audio` gives it.
     channels : str
         ``mean`` of all, the ``left`` or the ``right`` one, or ``each``. A single channel is on either side.
@@ -165,7 +173,7 @@ def read_blocks(file: soundfile.SoundFile, channels: str = "mean") -> Iterator[n
     InputError
         The file cannot be decoded, is cut short, or holds NaN, infinite or absurdly large samples.
     """
-    start = 0  # not file.tell(), which some formats do not know
+    start = 0
     size = max(1, BLOCK // file.channels)
     while start < file.frames:
         try:

@@ -9,10 +9,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from soundfile import SoundFile
 from torch import Tensor
 
-from speechbrain_tasnet.audio import CHANNELS, open_audio, read_blocks
+from speechbrain_tasnet.audio import CHANNELS, AudioFile, open_audio, read_blocks
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import scratch_file
 from speechbrain_tasnet.resampling import resample_blocks
@@ -20,8 +19,8 @@ from speechbrain_tasnet.scaling import SCALES, Levels, consistent
 from speechbrain_tasnet.source_files import WAV, AudioFormat, check_not_there, new_audio, source_paths
 from speechbrain_tasnet.windows import separate_windows
 
-# Seconds. More gain nothing, and memory is in proportion to them (benchmarks/windows.py).
-WINDOW = 20.0
+# Seconds: enough to change no mixture by 0.1 dB; memory is in proportion (benchmarks/windows.py).
+WINDOW = 30.0
 SHORTEST_WINDOW = 1.0
 FRAMES = 2**16  # that are scaled and written at once
 
@@ -167,7 +166,7 @@ def write_sources(
 
 
 def _source_blocks(
-    separator: Separator, file: SoundFile, choices: Choices, levels: Levels
+    separator: Separator, file: AudioFile, choices: Choices, levels: Levels
 ) -> Iterator[np.ndarray]:
     """Separate an open file: [channels, C, any number of samples] each at the file's rate; ``levels`` fills up."""
     rate = separator.hparams.sample_rate

@@ -11,13 +11,13 @@ from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import Choices, write_sources
 
-# Without a header, or for programs that play one instrument. DWVW soundfile writes and cannot read back.
+# Without a header, or for programs that play one instrument. DWVW_12 is announced and not written.
 OTHERWISE = {"RAW", "SD2", "XI"}
 FORMATS = [
     (format, subtype)
     for format in soundfile.available_formats()
     for subtype in soundfile.available_subtypes(format)
-    if format not in OTHERWISE and not subtype.startswith("DWVW")
+    if format not in OTHERWISE and subtype != "DWVW_12"
 ]
 
 
