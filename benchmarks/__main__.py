@@ -4,7 +4,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from benchmarks import markdown
+from benchmarks import markdown, page
 from benchmarks.results import load, save
 
 FULL_MINUTES, QUICK_MINUTES = 20, 3
@@ -42,7 +42,7 @@ def report(folder: Path, suffix: str) -> None:
     results = load(folder / f"results{suffix}.json")
     picture = folder / f"results{suffix}.png"
     plot.draw(results, picture)
-    (folder / f"RESULTS{suffix}.md").write_text(markdown.render(results, picture.name))
+    page.write_tables(folder / f"RESULTS{suffix}.md", markdown.render(results, picture.name))
     print(markdown.summary(results))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio import read_audio
 
 SAMPLE = np.dtype("<i2")
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a causal separator of two sources")
     parser.add_argument("--rate", type=int, default=8000, help="of the model, in Hz (%(default)s)")
     parser.add_argument("--chunk", type=float, default=10, help="milliseconds (%(default)g)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
     options = parser.parse_args()
     samples = read_audio(options.recording, options.rate)
     pcm = np.round(samples / max(1, np.abs(samples).max()) * 32767).astype(SAMPLE).tobytes()
@@ -70,7 +72,14 @@ def main() -> None:
     latency = 1e3 * (arrived - start - (spoken - silence + 1) / options.rate)
     middle, late = np.quantile(latency, [0.5, 0.99])
     worst = latency.max()
-    print(f"latency of {len(samples)} samples: median {middle:.1f} ms, 99 % {late:.1f} ms, worst {worst:.1f} ms")
+    text = (
+        "## Latency behind pipes\n\n"
+        f"`python -m benchmarks.latency`: {len(samples) / options.rate:.0f} s of speech in real time "
+        f"into `tasnet stream` in chunks of {options.chunk:g} ms. From a sample to both of its sources at the "
+        f"far end: median {middle:.1f} ms, 99 % {late:.1f} ms, worst {worst:.1f} ms.\n"
+    )
+    write_section(options.out, text)
+    print(text)
 
 
 if __name__ == "__main__":

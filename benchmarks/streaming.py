@@ -1,6 +1,6 @@
 """``python -m benchmarks.streaming``: what live separation costs, beside doing it anew for each chunk.
 
-Writes ``STREAMING.md``. A peer cannot stream: for the same latency it computes, for each chunk, all the signal
+A peer cannot stream: for the same latency it computes, for each chunk, all the signal
 that its network looks back on, of which only the newest samples are used.
 """
 
@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import Tensor
 
+from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, receptive_field, separate
 
 RATE = 8000
@@ -176,11 +177,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="for each row (%(default)g)")
     parser.add_argument("--hour", choices=SIZES, help="also stream an hour through this configuration")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "STREAMING.md")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
     options = parser.parse_args()
     threads = torch.get_num_threads()
     text = (
-        "## Live\n\n"
+        "## Live separation\n\n"
+        '`python -m benchmarks.streaming --hour "5 M"`. '
         f"One stream at {RATE} Hz on {threads} thread{'s' * (threads > 1)}, float32, causal, two sources; "
         f"{platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before. The real-time "
         "factor is the median time of a chunk by its length. *Anew* means: for each chunk the network runs over "
@@ -192,7 +194,7 @@ def main() -> None:
         text += row.line()
     if options.hour:
         text += f"\n{an_hour(options.hour)}"
-    options.out.write_text(text, encoding="utf-8")
+    write_section(options.out, text)
 
 
 if __name__ == "__main__":

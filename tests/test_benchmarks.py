@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import bench, markdown, memory, plan
+from benchmarks import bench, markdown, memory, page, plan
 from benchmarks.contestants import Contestant, Model, draw
 from benchmarks.networks import Ours, Torchaudio
 from benchmarks.players import Player
@@ -142,14 +142,26 @@ def test_the_page_holds_every_row(tmp_path):
     results = Results({"processor": "abacus"}, rows, peaks)
     save(results, tmp_path / "results.json")
     assert load(tmp_path / "results.json") == results
-    page = markdown.render(results, "results.png")
-    assert "| processor | abacus |" in page
-    assert "| speechbrain_tasnet | float32 | 2 | 0.25 | 3 | 4 | 40 % | 1.00 | 1.5e-07 |" in page
-    assert "| slow | float32 | 5 | 1.5 | 3 | 1.6 | 16 % | 2.50 | 2.5e-07 |" in page
-    assert "| absent | float32 | ModuleNotFoundError: No module named 'absent' |" in page
-    assert "### Training, 2 x 1.5 s" in page
-    assert "| slow | float32 | 1,234 MB |" in page
-    assert "| absent | float32 | killed |" in page
+    text = markdown.render(results, "results.png")
+    assert "| processor | abacus |" in text
+    assert "| speechbrain_tasnet | float32 | 2 | 0.25 | 3 | 4 | 40 % | 1.00 | 1.5e-07 |" in text
+    assert "| slow | float32 | 5 | 1.5 | 3 | 1.6 | 16 % | 2.50 | 2.5e-07 |" in text
+    assert "| absent | float32 | ModuleNotFoundError: No module named 'absent' |" in text
+    assert "### Training, 2 x 1.5 s" in text
+    assert "| slow | float32 | 1,234 MB |" in text
+    assert "| absent | float32 | killed |" in text
+
+
+def test_each_script_writes_its_part_of_the_page(tmp_path):
+    path = tmp_path / "RESULTS.md"
+    page.write_section(path, "## Live\n\nslow\n")
+    page.write_tables(path, "# Speed\n\n## Memory\n\nmuch\n")
+    page.write_section(path, "## Late\n\nvery\n")
+    page.write_section(path, "## Live\n\nfast\n\n### More\n")
+    page.write_tables(path, "# Speed\n\n## Memory\n\nlittle\n")
+    above, below = path.read_text().split(page.BORDER)
+    assert above == "# Speed\n\n## Memory\n\nlittle\n\n"
+    assert below == "\n## Live\n\nfast\n\n### More\n\n## Late\n\nvery\n"
 
 
 def test_the_summary_has_both_kinds_side_by_side_and_ours_last():
