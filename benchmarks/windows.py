@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import rise
+from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.data.speech_folder import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
@@ -58,14 +59,46 @@ def measure(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, windo
     return [improvement(mixture, sources, estimates), memory, seconds]
 
 
+def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> str:
+    """Write the page's section.
+
+    Parameters
+    ----------
+    results : numpy.ndarray
+        [mixtures, 1 + windows, 3], what `measure` tells; the whole comes first.
+    windows : sequence of float
+        Seconds.
+    seconds : float
+        Length of a mixture.
+    """
+    lines = [
+        "## Long recordings in windows",
+        "",
+        f"`python -m benchmarks.windows`: {len(results)} mixtures of {seconds:g} s on {torch.get_num_threads()} "
+        "threads, separated whole and in windows. Memory is what comes on top of the libraries and the model.",
+        "",
+        "| window, s | SI-SNRi, dB | change on average | at most | memory, MB | real-time factor |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for i, window in enumerate(["whole", *windows]):
+        change = results[:, i, 0] - results[:, 0, 0]
+        mean, memory, time_taken = results[:, i].mean(axis=0)
+        lines.append(
+            f"| {window} | {mean:.2f} | {change.mean():+.3f} | {np.abs(change).max():.3f} | {memory / 1e6:.0f} "
+            f"| {time_taken / seconds:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Measure, and print a table in Markdown."""
+    """Measure, and write the page's section."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.windows", description=__doc__)
     parser.add_argument("run", type=Path, help="output folder of a training run")
     parser.add_argument("--speech", type=Path, required=True, help="speech folder, as for tasnet mix")
     parser.add_argument("--mixtures", type=int, default=10, help="%(default)s")
     parser.add_argument("--seconds", type=float, default=120, help="of a mixture (%(default)g)")
     parser.add_argument("--windows", type=float, nargs="+", default=[5, 10, 20, 30], help="seconds (%(default)s)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
     options = parser.parse_args()
     separator = load_separator(options.run)
     rate = separator.hparams.sample_rate
@@ -77,15 +110,9 @@ def main() -> None:
         sources = 0.05 * torch.stack([voices[0], voices[1] * 10 ** (-rng.uniform(0, 5) / 20)], dim=1).unsqueeze(0)
         mixture = sources.sum(2)
         table.append([measure(separator, mixture, sources, window) for window in [None, *options.windows]])
-    results = np.array(table)  # [mixtures, windows, 3]
-    print("| window, s | SI-SNRi, dB | change on average | at most | memory, MB | real-time factor |")
-    print("|--:|--:|--:|--:|--:|--:|")
-    for i, window in enumerate(["whole", *options.windows]):
-        change = results[:, i, 0] - results[:, 0, 0]
-        mean, memory, seconds = results[:, i].mean(axis=0)
-        factor = seconds / options.seconds
-        most = np.abs(change).max()
-        print(f"| {window} | {mean:.2f} | {change.mean():+.3f} | {most:.3f} | {memory / 1e6:.0f} | {factor:.3f} |")
+    text = section(np.array(table), options.windows, options.seconds)
+    write_section(options.out, text)
+    print(text)
 
 
 if __name__ == "__main__":
