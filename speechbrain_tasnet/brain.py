@@ -1,6 +1,7 @@
 """The separation task in SpeechBrain's training loop."""
 
 import logging
+import sys
 from statistics import fmean
 
 import speechbrain as sb
@@ -13,6 +14,8 @@ from speechbrain_tasnet.convtasnet import separate
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.lengths import valid_samples
 from speechbrain_tasnet.losses import pit_si_snr_loss, silent
+from speechbrain_tasnet.shares import gather, share_of
+from speechbrain_tasnet.termination import STATUS, Termination
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ class SeparationBrain(sb.Brain):
         super().__init__(*args, **kwargs)
         self.num_batches = {}
         self.datasets = {}
+        self.ending = False
 
     def compute_forward(self, batch, stage: sb.Stage) -> Tensor:
         """Separate a batch: returns the estimates, [batch, time, C]."""
@@ -70,11 +74,34 @@ class SeparationBrain(sb.Brain):
             self.evaluator.add(batch.id[i], mixture[i, :size], batch.sources.data[i, :size], estimates[i, :size])
 
     def make_dataloader(self, dataset, stage: sb.Stage, **kwargs):
-        """Make the toolkit's loader, and note its length for the progress bar."""
+        """Make the toolkit's loader, and note its length for the progress bar.
+
+        The toolkit shares the training set out among the processes of a distributed run and lets each of them
+        do all of validation and test. Here those are shared too, each utterance once.
+        """
+        if stage != sb.Stage.TRAIN and self.distributed_launch:
+            kwargs["sampler"] = share_of(dataset)
         loader = super().make_dataloader(dataset, stage, **kwargs)
         self.num_batches[stage] = len(loader)
         self.datasets[stage] = dataset
         return loader
+
+    def fit(self, *args, **kwargs) -> None:
+        """Train as the toolkit does; SIGTERM ends it with a checkpoint and status 143."""
+        with Termination() as self.termination:
+            super().fit(*args, **kwargs)
+
+    def _should_save_intra_epoch_ckpt(self, *args) -> bool:
+        # Where the toolkit asks after each step, its own account of the step is complete.
+        self.ending = self.termination.requested()
+        return super()._should_save_intra_epoch_ckpt(*args) or self.ending
+
+    def _save_intra_epoch_ckpt(self) -> None:
+        super()._save_intra_epoch_ckpt()
+        if self.ending:
+            logger.warning("Told to end: saved a checkpoint after %d steps of the epoch", self.step)
+            self.termination.resume()
+            sys.exit(STATUS)
 
     def on_fit_start(self) -> None:
         """Recover the last checkpoint, if there is one, and say where training goes on."""
@@ -91,6 +118,8 @@ class SeparationBrain(sb.Brain):
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin the averages and the progress bar of a stage."""
         self.losses, self.improvements, self.silent_targets = [], [], 0
+        if stage == sb.Stage.TRAIN:
+            self.termination.defer()
         if hasattr(self.datasets.get(stage), "set_epoch"):
             # Before the loader's processes copy the dataset.
             self.datasets[stage].set_epoch(epoch)
@@ -107,12 +136,16 @@ class SeparationBrain(sb.Brain):
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log the stage; after validation adjust the learning rate and save a checkpoint."""
         self.bar.close()
-        stats = {"si-snr": fmean(self.losses), "si-snr_i": fmean(self.improvements)}
-        if self.silent_targets:
-            stats["silent targets"] = self.silent_targets
+        losses, improvements = gather(self.losses), gather(self.improvements)
+        stats = {"si-snr": fmean(losses), "si-snr_i": fmean(improvements)} if losses else {}
+        if silent_targets := sum(gather([self.silent_targets])):
+            stats["silent targets"] = silent_targets
         if stage == sb.Stage.TRAIN:
             # The toolkit's average survives a kill in mid-epoch, ours has only seen what came after.
-            self.train_stats = stats | {"si-snr": stage_loss}
+            self.train_stats = stats | {"si-snr": fmean(gather([float(stage_loss)]))}
+            # What a kill or a signal in validation would cost is then the validation alone.
+            self._save_intra_epoch_ckpt()
+            self.termination.resume()
         elif stage == sb.Stage.VALID:
             lr = self.optimizer.param_groups[0]["lr"]
             if self.hparams.lr_scheduler is not None:
@@ -121,5 +154,8 @@ class SeparationBrain(sb.Brain):
             self.hparams.train_logger.log_stats({"epoch": epoch, "lr": lr}, self.train_stats, stats)
             self.checkpointer.save_and_keep_only(meta=stats, min_keys=["si-snr"])
         else:
+            self.evaluator, *others = gather([self.evaluator])
+            for other in others:
+                self.evaluator.merge(other)
             epochs = self.hparams.epoch_counter.current
             self.hparams.train_logger.log_stats({"epoch loaded": epochs}, test_stats=stats)

@@ -20,6 +20,8 @@ CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "data_folder": (lambda v: Path(v).is_dir(), "an existing folder"),
     "num_spks": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
     "sample_rate": (lambda v: v == int(v) >= 1, "a rate in Hz"),
+    # Looked for at a fresh start alone: a run goes on, and is evaluated, without it.
+    "pretrained": (lambda v: v is None or isinstance(v, str), "a folder, or null"),
     "number_of_epochs": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
     "batch_size": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
     "num_workers": (lambda v: v == int(v) >= 0, "a whole number of at least 0"),

@@ -142,6 +142,12 @@ class Evaluator:
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
         self._rows[utterance_id] = row
 
+    def merge(self, other: "Evaluator") -> None:
+        """Take in the utterances that another process of a distributed run has scored."""
+        self._rows |= other._rows
+        self._silent_targets += other._silent_targets
+        self._lone_targets += other._lone_targets
+
     def _score(self, mixtures: Tensor, targets: Tensor, estimates: Tensor, sources: list[int]) -> Row:
         """Scores of the utterance and, as ``si-snr_s1`` and ``si-snr_i_s1``, those of its sources."""
         values = {"si-snr": si_snr(targets[None], estimates[None])[0]}

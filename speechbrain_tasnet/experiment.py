@@ -16,12 +16,14 @@ from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_o
 
 from speechbrain_tasnet import configuration
 from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet.bundle import PRETRAINED, save_bundle
+from speechbrain_tasnet.bundle.about import about_run
 from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.losses import pit_si_snr_loss
-from speechbrain_tasnet.pretrained import PRETRAINED, save_pretrained
 from speechbrain_tasnet.reach import receptive_field
 from speechbrain_tasnet.report import write_report
 
@@ -44,7 +46,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     -------
     Path
         The output folder. It holds ``test_results.csv``, ``test_results.json``, ``report.html`` and, in
-        ``pretrained``, the best checkpoint as `TasNetSeparation` loads it.
+        ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads.
 
     Raises
     ------
@@ -56,8 +58,11 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
         raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
     # A metric that cannot be had is said now, not after the training.
     Evaluator(hparams["sample_rate"], hparams["metrics"])
+    started = _start_from_pretrained(hparams)
     ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    if started:
+        logger.info(started)
     run_on_main(hparams["prepare"])
     for scheduler in ("lr_scheduler", "step_scheduler"):
         if hparams[scheduler] is not None:
@@ -81,6 +86,13 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
         command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
         _write_results(brain, hparams, test, shlex.join(command))
     return Path(hparams["output_folder"])
+
+
+def _start_from_pretrained(hparams: dict) -> str | None:
+    """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
+    if hparams["pretrained"] is None or hparams["checkpointer"].find_checkpoint() is not None:
+        return None
+    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"])
 
 
 def _dataset(hparams: dict, manifest: str, **cut) -> DynamicItemDataset:
@@ -134,7 +146,9 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
     folder = Path(hparams["output_folder"])
     brain.evaluator.write(folder)
     modules = hparams["modules"]  # the Brain may hold them in wrappers for distributed training
-    save_pretrained(folder / PRETRAINED, modules, hparams["sample_rate"])
+    summary = brain.evaluator.summary()
+    about = about_run(hparams, summary)
+    save_bundle(folder / PRETRAINED, modules, hparams["sample_rate"], about, replace=True)
 
     def separate_again(utterance_id: str):
         item = test[test.data_ids.index(utterance_id)]
@@ -157,7 +171,7 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
             "Receptive field": f"{seen.seconds:.2f} s",
             "Epochs": hparams["epoch_counter"].current,
         },
-        summary=brain.evaluator.summary(),
+        summary=summary,
         rows=brain.evaluator.rows,
         curve=learning_curve(hparams["train_log"]),
         examples=brain.evaluator.examples(separate_again),

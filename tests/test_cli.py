@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from huggingface_hub import ModelCard
 
 from speechbrain_tasnet.cli import main
 
-COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream")
+COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream", "export")
 
 
 def tasnet(*words) -> int:
@@ -79,19 +80,9 @@ def test_separate(trained, corpus, tmp_path, capsys):
 def test_separate_as_told(trained, tmp_path, capsys):
     stereo = 0.1 * np.random.default_rng(0).standard_normal((44100, 2))
     soundfile.write(tmp_path / "mix.ogg", stereo, 22050)
-    words = [
-        "--channels",
-        "each",
-        "--scale",
-        "consistent",
-        "--window",
-        "1",
-        "--format",
-        "flac",
-        "--subtype",
-        "PCM_24",
-    ]
-    assert tasnet("separate", tmp_path / "mix.ogg", "--model", trained, "--out", tmp_path / "out", *words) == 0
+    words = "--channels each --scale consistent --window 1 --format flac --subtype PCM_24".split()  # noqa: SIM905
+    words += ["--model", trained, "--out", tmp_path / "out"]
+    assert tasnet("separate", tmp_path / "mix.ogg", *words) == 0
     paths = [tmp_path / f"out/mix_s{i}.flac" for i in (1, 2)]
     assert capsys.readouterr().out.split() == [str(path) for path in paths]
     info = soundfile.info(paths[0])
@@ -106,6 +97,22 @@ def test_separate_leaves_out_what_it_cannot_read(trained, tmp_path, capsys):
     line = refused(capsys, "separate", *mixtures, "--model", trained, "--out", tmp_path / "out")
     assert "1 of 3 files" in line
     assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_export_bundle(trained, corpus, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["export", "bundle", trained, "--out", out, "--dtype", "float16", "--name", "two voices"]
+    assert tasnet(*words, "--licence", "cc-by-4.0", "--language", "en", "--datasets", "a/b", "c/d") == 0
+    assert str(out) in capsys.readouterr().out
+    card = ModelCard.load(out / "README.md").data
+    assert (card.license, card.language, card.datasets) == ("cc-by-4.0", "en", ["a/b", "c/d"])
+    assert card.model_name == "two voices"
+    assert "si-snr_i" in {result.metric_type for result in card.eval_results}
+    mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))
+    assert tasnet("separate", mixture, "--model", out, "--out", tmp_path / "separated") == 0
+    assert "already holds something" in refused(capsys, *words)
+    assert "holds no separator" in refused(capsys, "export", "bundle", tmp_path, "--out", tmp_path / "other")
+    assert tasnet("export", "wav", trained) == 2
 
 
 def write_nan(path):

@@ -26,6 +26,8 @@ MODEL = {
     "pretrained",
     "separation",
     "batch",
+    "bundle",
+    "finetuning",
 }
 FORBIDDEN = {
     "ops": {"norms", "tcn", "convtasnet", "brain", "losses", "data"},
@@ -46,6 +48,8 @@ FORBIDDEN = {
     "scaling": MODEL | {"losses", "data"},
     "separation": MODEL - {"separation"} | {"losses", "data", "evaluation", "experiment"},
     "brain": {"experiment", "configuration", "data", "pretrained", "report"},
+    "bundle": {"brain", "experiment", "configuration", "losses", "evaluation", "data", "pretrained", "finetuning"},
+    "finetuning": {"brain", "experiment", "configuration", "losses", "evaluation", "data", "pretrained"},
     "pretrained": {"brain", "experiment", "configuration", "losses", "evaluation", "data"},
 }
 
@@ -79,6 +83,22 @@ def test_files_stay_small(name):
 def test_architecture_names_every_file(name):
     text = (ROOT / "ARCHITECTURE.md").read_text()
     assert MODULES[name].stem in text or MODULES[name].name == "__init__.py"
+
+
+# What reads pickles, which run code, or writes what only they can read.
+PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_reads_a_pickle(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            assert "weights_only=True" in [ast.unparse(keyword) for keyword in node.keywords]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
+            assert "allow_pickle=True" not in [ast.unparse(keyword) for keyword in node.keywords]
+        elif isinstance(node, ast.Import | ast.ImportFrom) and path.parts[len(ROOT.parts)] != "tests":
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            assert not PICKLING & {name.split(".")[0] for name in names}
 
 
 def test_public_names_exist():
