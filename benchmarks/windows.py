@@ -74,8 +74,9 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> st
     lines = [
         "## Long recordings in windows",
         "",
-        f"`python -m benchmarks.windows`: {len(results)} mixtures of {seconds:g} s on {torch.get_num_threads()} "
-        "threads, separated whole and in windows. Memory is what comes on top of the libraries and the model.",
+        f"`python -m benchmarks.windows`: {len(results)} mixtures of {seconds:g} s separated "
+        f"on {torch.get_num_threads()} thread(s), whole and in windows. Memory is what comes "
+        "on top of the libraries and the model.",
         "",
         "| window, s | SI-SNRi, dB | change on average | at most | memory, MB | real-time factor |",
         "|--:|--:|--:|--:|--:|--:|",
