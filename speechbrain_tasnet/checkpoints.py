@@ -6,10 +6,12 @@ killed in between, it leaves a folder that the next run would load.
 
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
+from speechbrain.utils.distributed import ddp_barrier
 
 from speechbrain_tasnet.errors import DiskError
 
@@ -34,19 +36,18 @@ class WholeCheckpointer(Checkpointer):
         """Save as the toolkit does, in a folder that is renamed when all files are on the disk."""
         try:
             saved = super().save_checkpoint(meta or {}, end_of_epoch, name, logging.DEBUG)
-            if saved is None:  # another process than the main one
-                return None
-            for file in saved.path.iterdir():
-                _reach_the_disk(file)
-            path = saved.path.rename(saved.path.with_name(saved.path.name.removeprefix(UNFINISHED)))
-        except OSError as error:
-            raise self._disk_error(error) from error
-        except RuntimeError as error:  # how torch.save says it
-            if "file write failed" not in str(error) and "PytorchStreamWriter" not in str(error):
+            if saved is not None:  # as it is in the main process
+                saved = _rename(saved)
+                logger.log(verbosity, "Saved a checkpoint in %s", saved.path)
+        except (OSError, RuntimeError) as error:
+            # torch.save says it by the line of its source that failed.
+            if isinstance(error, RuntimeError) and not re.search("inline_container|iostream", str(error)):
                 raise
+            self._remove_remains()
             raise self._disk_error(error) from error
-        logger.log(verbosity, "Saved a checkpoint in %s", path)
-        return Checkpoint(path, saved.meta, {name: path / file.name for name, file in saved.paramfiles.items()})
+        # All processes list the checkpoints next, to choose which to delete.
+        ddp_barrier()
+        return saved
 
     def _disk_error(self, error: Exception) -> DiskError:
         reason = " ".join(str(error).split())[:200]
@@ -74,6 +75,10 @@ class WholeCheckpointer(Checkpointer):
                 shutil.rmtree(folder)
 
 
-def _reach_the_disk(file: Path) -> None:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
+def _rename(saved: Checkpoint) -> Checkpoint:
+    """Give a checkpoint its name."""
+    for file in saved.path.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    path = saved.path.rename(saved.path.with_name(saved.path.name.removeprefix(UNFINISHED)))
+    return Checkpoint(path, saved.meta, {name: path / file.name for name, file in saved.paramfiles.items()})
