@@ -1,7 +1,8 @@
-"""One channel of audio on disk: read at any rate, write as 16-bit PCM."""
+"""Audio on disk: read at any rate, whole or in blocks; written as one channel of 16-bit PCM."""
 
 import re
 import wave
+from collections.abc import Iterator
 from math import ceil, gcd
 from pathlib import Path
 
@@ -17,6 +18,68 @@ FULL_SCALE = 2**15
 # Programs that write a wav into a pipe cannot know its size and promise about this much or more.
 STREAMED_WAV = 0x7FFF0000
 WAY_OUT = "replace the file or delete it"
+# What becomes of several channels.
+CHANNELS = ("mean", "left", "right", "each")
+# Far beyond any recording, whose full scale is 1; squares of still larger samples would overflow in a norm.
+LOUDEST = 1e6
+# Beyond what is recorded, and the filters of a resampler would fill gigabytes.
+HIGHEST_RATE = 768_000
+BLOCK = 2**18  # samples of all channels that are read at once
+
+
+class AudioFile(soundfile.SoundFile):
+    """An audio file that is read from its begin to its end."""
+
+    def seekable(self) -> bool:
+        """Say no: soundfile would seek to where it stands after every read, and in an mp3 that makes a click."""
+        return False
+
+
+def open_audio(path: Path | str) -> AudioFile:
+    """Open an audio file that holds at least one sample and, as far as its header tells, all of them.
+
+    Parameters
+    ----------
+    path : path-like
+        Audio file.
+
+    Returns
+    -------
+    AudioFile
+        To be closed, as by ``with``.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no audio, is cut short, holds no samples, or has a rate above 768 kHz.
+    """
+    if not Path(path).is_file():
+        kind = "a folder" if Path(path).is_dir() else "no such file"
+        raise InputError(f"{path}: {kind}; expected an audio file ({', '.join(AUDIO_SUFFIXES)})")
+    try:
+        file = AudioFile(str(path))
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path}: cannot be read as audio ({_reason(error)}); {WAY_OUT}") from None
+    except TypeError:  # soundfile believes the suffix .raw
+        raise InputError(f"{path}: samples without a header; convert the file to wav") from None
+    try:
+        _check_header(file)
+    except InputError:
+        file.close()
+        raise
+    return file
+
+
+def _check_header(file: AudioFile) -> None:
+    """Refuse what a header promises and no file keeps."""
+    # libsndfile reads what there is of a wav and only remarks upon the rest in its log.
+    size = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if size and int(size[1]) < STREAMED_WAV:
+        raise InputError(f"{file.name}: cut short, {size[2]} bytes of audio instead of {size[1]}; {WAY_OUT}")
+    if file.frames == 0:
+        raise InputError(f"{file.name}: holds no samples; {WAY_OUT}")
+    if file.samplerate > HIGHEST_RATE:
+        raise InputError(f"{file.name}: {file.samplerate} samples a second; expected at most {HIGHEST_RATE}")
 
 
 def audio_length(path: Path | str, rate: int) -> int:
@@ -39,7 +102,7 @@ def audio_length(path: Path | str, rate: int) -> int:
     InputError
         The file is missing, is no audio or holds no samples.
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         return ceil(file.frames * rate / file.samplerate)
 
 
@@ -61,7 +124,7 @@ def audio_rate(path: Path | str) -> int:
     InputError
         The file is missing, is no audio or holds no samples.
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         return file.samplerate
 
 
@@ -85,17 +148,56 @@ def read_audio(path: Path | str, rate: int) -> np.ndarray:
     InputError
         The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
     """
-    with _open(path) as file:
-        file_rate = file.samplerate
+    with open_audio(path) as file:
+        samples = np.concatenate([block[0] for block in read_blocks(file)])
+        return resample(samples, file.samplerate, rate)
+
+
+def read_blocks(file: AudioFile, channels: str = "mean") -> Iterator[np.ndarray]:
+    """Read an audio file that has just been opened.
+
+    Parameters
+    ----------
+    file : AudioFile
+        As `open_audio` gives it.
+    channels : str
+        ``mean`` of all, the ``left`` or the ``right`` one, or ``each``. A single channel is on either side.
+
+    Yields
+    ------
+    numpy.ndarray
+        Samples `[channels, time]`, float32, full scale at 1.
+
+    Raises
+    ------
+    InputError
+        The file cannot be decoded, is cut short, or holds NaN, infinite or absurdly large samples.
+    """
+    start = 0
+    size = max(1, BLOCK // file.channels)
+    while start < file.frames:
         try:
-            samples = file.read(dtype="float32", always_2d=True)
+            samples = file.read(size, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise InputError(f"{path}: cannot be decoded ({_reason(error)}); {WAY_OUT}") from None
-        if len(samples) != file.frames:
-            raise InputError(f"{path}: cut short, {len(samples)} samples instead of {file.frames}; {WAY_OUT}")
-    if not np.isfinite(samples).all():
-        raise InputError(f"{path}: holds NaN or infinite samples; {WAY_OUT}")
-    return resample(samples.mean(axis=1), file_rate, rate)
+            raise InputError(f"{file.name}: cannot be decoded ({_reason(error)}); {WAY_OUT}") from None
+        if len(samples) < min(size, file.frames - start):
+            raise InputError(
+                f"{file.name}: cut short, {start + len(samples)} samples instead of {file.frames}; {WAY_OUT}"
+            )
+        if not (np.abs(samples) <= LOUDEST).all():
+            raise InputError(f"{file.name}: holds NaN or infinite samples, or some above {LOUDEST:g}; {WAY_OUT}")
+        start += len(samples)
+        yield _choose(samples, channels)
+
+
+def _choose(samples: np.ndarray, channels: str) -> np.ndarray:
+    """Make of samples [time, all channels] those that are wanted, [channels, time]."""
+    if channels == "mean":
+        return samples.mean(axis=1)[np.newaxis]
+    if channels == "each":
+        return samples.T
+    side = 0 if channels == "left" else min(1, samples.shape[1] - 1)
+    return samples[:, side][np.newaxis]
 
 
 def resample(samples: np.ndarray, old_rate: int, new_rate: int) -> np.ndarray:
@@ -152,25 +254,6 @@ def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(pcm.tobytes())
-
-
-def _open(path: Path | str) -> soundfile.SoundFile:
-    """Open an audio file that holds at least one sample and, as far as its header tells, all of them."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; expected an audio file ({', '.join(AUDIO_SUFFIXES)})")
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: cannot be read as audio ({_reason(error)}); {WAY_OUT}") from None
-    # libsndfile reads what there is of a wav and only remarks upon the rest in its log.
-    size = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if size and int(size[1]) < STREAMED_WAV:
-        file.close()
-        raise InputError(f"{path}: cut short, {size[2]} bytes of audio instead of {size[1]}; {WAY_OUT}")
-    if file.frames == 0:
-        file.close()
-        raise InputError(f"{path}: holds no samples; {WAY_OUT}")
-    return file
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic import synthesize_speech
-from speechbrain_tasnet.pretrained import load_separator, write_sources
+from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.separation import write_sources
 
 
 def run_demo(out: Path, seed: int = 0) -> None:

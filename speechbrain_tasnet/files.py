@@ -11,10 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO
 
 from speechbrain_tasnet.errors import DiskError, InputError
 
 PARTIAL = ".partial"
+SMALL = 2**26  # bytes that a scratch file keeps in memory
 REPLACED = ".replaced"
 
 
@@ -98,7 +101,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
     shutil.rmtree(partial, ignore_errors=True)
     _make_folder(partial, out)
     try:
-        with _termination_as_exit():
+        with termination_as_exit():
             yield partial
         if replace and out.exists():
             _swap(partial, out)
@@ -142,7 +145,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     if not resumed:
         _make_folder(partial, out)
     note, lock = partial / ".options.json", partial / ".lock"
-    with _exclusive(lock, out), _termination_as_exit():
+    with _exclusive(lock, out), termination_as_exit():
         text = json.dumps(options, indent=1, sort_keys=True, default=str)
         if not note.exists():
             write_text(note, text)
@@ -182,6 +185,59 @@ def check_free(out: Path | str) -> None:
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out}: already holds something; choose another --out or delete it")
+
+
+@contextmanager
+def scratch_file(near: Path | str) -> Iterator[IO[bytes]]:
+    """Open a file without a name, for bytes that are written and read again; nothing can leave it behind.
+
+    Parameters
+    ----------
+    near : path-like
+        The file lies on the disk of this file or folder, which need not be there yet.
+
+    Yields
+    ------
+    file object
+        In memory as long as it is small.
+
+    Raises
+    ------
+    DiskError
+        The disk is full, or the folder cannot be written to.
+    """
+    try:
+        with SpooledTemporaryFile(SMALL, dir=existing_parent(near)) as file:
+            yield file
+    except OSError as error:
+        raise DiskError(
+            f"{near}: no room for a scratch file ({error.strerror}); see to folder and disk space"
+        ) from None
+
+
+def existing_parent(path: Path | str) -> Path:
+    """Tell the nearest folder, or file, on the way to a path that is there; the path itself if it is.
+
+    Examples
+    --------
+    >>> existing_parent("/no such folder/at all")
+    PosixPath('/')
+    """
+    path = Path(path).absolute()
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+@contextmanager
+def termination_as_exit() -> Iterator[None]:
+    """Raise `SystemExit` on a termination signal, which would otherwise leave no time to clean up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _swap(partial: Path, out: Path) -> None:
@@ -231,16 +287,3 @@ def _exclusive(lock: Path, out: Path) -> Iterator[None]:
         except OSError:
             raise InputError(f"{out}: another run is at work on it; wait for it or choose another --out") from None
         yield
-
-
-@contextmanager
-def _termination_as_exit() -> Iterator[None]:
-    """Raise `SystemExit` on a termination signal, which would otherwise leave no time to clean up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

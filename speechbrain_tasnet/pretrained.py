@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
-from speechbrain_tasnet.audio import audio_length, audio_rate, read_audio, resample, write_wav
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.convtasnet import separate
-from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.separation import WINDOW, Choices, separate_recording
 
 
 class TasNetSeparation(Pretrained):
@@ -69,29 +66,29 @@ class TasNetSeparation(Pretrained):
         with self.inference_ctx:
             return separate(self.mods.encoder, self.mods.masknet, self.mods.decoder, mix.to(self.device), lengths)
 
-    def separate_file(self, path: Path | str) -> Tensor:
-        """Separate an audio file of any rate; channels are averaged.
+    def separate_file(
+        self, path: Path | str, channels: str = "mean", scale: str = "none", window: float | None = WINDOW
+    ) -> Tensor:
+        """Separate an audio file of any rate and length; `separation.write_sources` writes the sources instead.
 
         Parameters
         ----------
         path : path-like
-            wav, flac, ogg or mp3.
+            wav, flac, ogg, mp3 or whatever soundfile reads.
+        channels, scale, window
+            As `separation.Choices` has them.
 
         Returns
         -------
         Tensor
-            [1, time, C], at the rate and of the length of the file.
+            [1, time, C], at the rate and of the length of the file; [channels, time, C] with ``channels="each"``.
 
         Raises
         ------
         InputError
             The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
-        rate, file_rate = self.hparams.sample_rate, audio_rate(path)
-        mix = torch.from_numpy(read_audio(path, rate)).unsqueeze(0)  # [1, time]
-        sources = self.separate_batch(mix).squeeze(0).float().cpu().T.numpy()  # [C, time]
-        back = resample(sources, rate, file_rate)[:, : audio_length(path, file_rate)]
-        return torch.from_numpy(back).T.unsqueeze(0)
+        return separate_recording(self, path, Choices(channels, scale, window))
 
     def forward(self, mix: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Separate a batch, as `separate_batch`."""
@@ -112,45 +109,3 @@ def load_separator(folder: Path | str) -> TasNetSeparation:
         There is no separator, or it is not as it should be.
     """
     return TasNetSeparation.from_bundle(find_bundle(folder))
-
-
-def write_sources(
-    separator: TasNetSeparation, mixture: Path | str, out: Path | str, overwrite: bool = False
-) -> list[Path]:
-    """Separate a file into one file a source, ``OUT/NAME_s1.wav`` and so on, 16-bit PCM.
-
-    Where a source would clip, all are scaled down together, so that their levels still compare.
-
-    Parameters
-    ----------
-    separator : TasNetSeparation
-        The model.
-    mixture : path-like
-        Audio file.
-    out : path-like
-        Folder; made if it is not there.
-    overwrite : bool
-        Replace files that are there.
-
-    Returns
-    -------
-    list of Path
-        The files, one a source.
-
-    Raises
-    ------
-    InputError
-        The mixture cannot be read, or a file is there already.
-    """
-    name = Path(mixture).stem
-    paths = [Path(out) / f"{name}_s{i}.wav" for i in range(1, separator.hparams.num_spks + 1)]
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
-    rate = audio_rate(mixture)
-    sources = separator.separate_file(mixture).squeeze(0).T.numpy()  # [C, time]
-    sources = sources / max(1.0, np.abs(sources).max())
-    for path, source in zip(paths, sources, strict=True):
-        with new_file(path) as partial:
-            write_wav(partial, source, rate)
-    return paths

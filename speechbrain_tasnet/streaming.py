@@ -6,13 +6,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from speechbrain_tasnet.audio import LOUDEST
 from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.states import map_tensors, named_tensors
 from speechbrain_tasnet.tcn import BlockState
-
-# Far beyond any recording, whose full scale is 1; squares of still larger samples would overflow in a norm.
-LOUDEST = 1e6
 
 
 class StreamState(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_tasnet.audio import audio_length, read_audio, write_wav
+from speechbrain_tasnet.audio import audio_length, open_audio, read_audio, read_blocks, write_wav
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_folder
 from speechbrain_tasnet.generate.parallel import in_parallel
@@ -47,6 +47,19 @@ def test_channels_are_averaged(tmp_path):
     stereo = np.stack([tone(8000), np.zeros(8000)], axis=1)
     soundfile.write(tmp_path / "stereo.wav", stereo, 8000)
     np.testing.assert_allclose(read_audio(tmp_path / "stereo.wav", 8000), tone(8000) / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+def test_blocks_are_the_whole(tmp_path, suffix, monkeypatch):
+    path = tmp_path / f"tone.{suffix}"
+    soundfile.write(path, np.stack([tone(22050), tone(22050, frequency=330)], axis=1), 22050)
+    whole = soundfile.read(path, dtype="float32")[0]
+    monkeypatch.setattr("speechbrain_tasnet.audio.BLOCK", 999)
+    for channels, expected in {"each": whole.T, "mean": whole.mean(1)[None], "right": whole[:, 1:].T}.items():
+        with open_audio(path) as file:
+            blocks = list(read_blocks(file, channels))
+        assert len(blocks) > 40
+        np.testing.assert_allclose(np.concatenate(blocks, axis=1), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("frames", [1, 7, 441, 22051])

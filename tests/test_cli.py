@@ -77,6 +77,28 @@ def test_separate(trained, corpus, tmp_path, capsys):
     )
 
 
+def test_separate_as_told(trained, tmp_path, capsys):
+    stereo = 0.1 * np.random.default_rng(0).standard_normal((44100, 2))
+    soundfile.write(tmp_path / "mix.ogg", stereo, 22050)
+    words = "--channels each --scale consistent --window 1 --format flac --subtype PCM_24".split()  # noqa: SIM905
+    words += ["--model", trained, "--out", tmp_path / "out"]
+    assert tasnet("separate", tmp_path / "mix.ogg", *words) == 0
+    paths = [tmp_path / f"out/mix_s{i}.flac" for i in (1, 2)]
+    assert capsys.readouterr().out.split() == [str(path) for path in paths]
+    info = soundfile.info(paths[0])
+    assert (info.frames, info.samplerate, info.channels, info.subtype) == (44100, 22050, 2, "PCM_24")
+
+
+def test_separate_leaves_out_what_it_cannot_read(trained, tmp_path, capsys):
+    for name in ("x", "y"):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(800), 8000)
+    BAD_AUDIO["NaN"](tmp_path / "nan.wav")
+    mixtures = [tmp_path / f"{name}.wav" for name in ("x", "nan", "y")]
+    line = refused(capsys, "separate", *mixtures, "--model", trained, "--out", tmp_path / "out")
+    assert "1 of 3 files" in line
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
 def test_export_bundle(trained, corpus, tmp_path, capsys):
     out = tmp_path / "out"
     words = ["export", "bundle", trained, "--out", out, "--dtype", "float16", "--name", "two voices"]
@@ -163,6 +185,10 @@ def test_bad_input_to_mix(words, expected, speech_folder, tmp_path, capsys, monk
         (["train", "nothing.yaml"], "no such YAML file"),
         (["train", "typo.yaml"], "typo.yaml"),
         (["separate", "mix.wav", "--model", "empty"], "holds no separator"),
+        (["separate", "mix.wav", "--model", "empty", "--channels", "both"], "channels='both'"),
+        (["separate", "mix.wav", "--model", "empty", "--scale", "loud"], "scale='loud'"),
+        (["separate", "mix.wav", "--model", "empty", "--window", "0"], "window=0.0"),
+        (["separate", "mix.wav", "--model", "empty", "--format", "mp3"], "wav or flac"),
     ],
 )
 def test_bad_input_to_the_other_commands(words, expected, tmp_path, capsys, monkeypatch):

@@ -9,7 +9,8 @@ from speechbrain.inference.separation import SepformerSeparation
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, separate
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.pretrained import load_separator, write_sources
+from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.separation import write_sources
 
 
 def build():

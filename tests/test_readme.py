@@ -34,7 +34,7 @@ def test_python_blocks_run_on_a_bundle(code, tmp_path, monkeypatch):
     soundfile.write("meeting.wav", np.random.default_rng(0).normal(size=4410) / 10, 44100)
     names = {"mixtures": torch.randn(2, 400)}
     exec(compile(code, "README.md", "exec"), names)
-    assert names["sources"].shape == (2, 400, 2)
+    assert names["sources"].shape in ((2, 400, 2), (1, 4410, 2))
 
 
 def test_receptive_field_is_printed_as_shown(capsys):

@@ -1,4 +1,4 @@
-"""``tasnet separate``: audio files into one file a source."""
+"""``tasnet separate``: audio files of any length into one file a source."""
 
 import argparse
 from pathlib import Path
@@ -6,10 +6,14 @@ from pathlib import Path
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    parser.description = "Write one file a source: OUT/NAME_s1.wav, OUT/NAME_s2.wav, ..."
-    parser.epilog = "example: tasnet separate meeting.wav --model results/wsj0mix/1234 --out separated"
+    parser.description = (
+        "Write one file a source, OUT/NAME_s1.wav, OUT/NAME_s2.wav and so on, at the rate of the mixture. A long "
+        "recording is separated in windows, in constant memory. A file that cannot be read is told and left out; "
+        "the exit status is then 2."
+    )
+    parser.epilog = "example: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated"
     parser.add_argument(
-        "mixtures", type=Path, nargs="+", metavar="MIXTURE", help="wav, flac, ogg or mp3 at any rate"
+        "mixtures", type=Path, nargs="+", metavar="MIXTURE", help="wav, flac, ogg or mp3 of any rate and length"
     )
     parser.add_argument(
         "--model", type=Path, required=True, metavar="DIR", help="folder of a training run or of a separator"
@@ -18,13 +22,44 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path(), metavar="DIR", help="where the sources go (the current folder)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--channels",
+        default="mean",
+        metavar="WHICH",
+        help="of several channels: their mean, left, right, or each by itself into sources with as many "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--scale",
+        default="none",
+        metavar="HOW",
+        help="none: as the model gives them; peak: the loudest sample of all sources at 0.9; mixture: one gain, "
+        "with which their sum fits the mixture; consistent: they sum to the mixture. All are made softer together "
+        "where one would clip (%(default)s)",
+    )
+    parser.add_argument(
+        "--window",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="seconds that are separated at once; memory is in proportion (%(default)g)",
+    )
+    parser.add_argument("--format", default="wav", help="of the sources: wav or flac (%(default)s)")
+    parser.add_argument(
+        "--subtype",
+        default="PCM_16",
+        help="of their samples: PCM_16, PCM_24 or, in a wav, FLOAT, which has no full scale (%(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
-    from speechbrain_tasnet.pretrained import load_separator, write_sources
+    from speechbrain_tasnet.batch import separate_files
+    from speechbrain_tasnet.pretrained import load_separator
+    from speechbrain_tasnet.separation import Choices
+    from speechbrain_tasnet.source_files import AudioFormat
 
+    choices = Choices(options.channels, options.scale, options.window)
+    kind = AudioFormat(options.format, options.subtype)
     separator = load_separator(options.model)
-    for mixture in options.mixtures:
-        for path in write_sources(separator, mixture, options.out, overwrite=options.overwrite):
-            print(path)
+    separate_files(separator, options.mixtures, options.out, options.overwrite, choices, kind)

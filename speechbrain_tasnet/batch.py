@@ -1,0 +1,128 @@
+"""Many recordings, one behind the other; what can be checked is checked before the first one is separated."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from speechbrain_tasnet.audio import open_audio
+from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.files import existing_parent, termination_as_exit
+from speechbrain_tasnet.separation import Choices, Separator, write_sources
+from speechbrain_tasnet.source_files import AudioFormat, check_not_there, source_paths
+
+BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
+SCRATCH_BYTES = 4  # of a sample that waits for its gain
+
+
+class _Job(NamedTuple):
+    """A recording that can be opened."""
+
+    mixture: Path
+    seconds: float
+    num_samples: int  # of all its sources
+
+
+def separate_files(
+    separator: Separator,
+    mixtures: Sequence[Path],
+    out: Path,
+    overwrite: bool,
+    choices: Choices,
+    kind: AudioFormat,
+) -> None:
+    """Separate files as `write_sources` does and print the names of what is written.
+
+    Of several files, one that cannot be read is told on standard error, and the others are separated all the
+    same. An interrupt or a termination signal leaves whole files only.
+
+    Parameters
+    ----------
+    separator : Separator
+        The model.
+    mixtures : sequence of Path
+        Audio files.
+    out, overwrite, choices, kind
+        As `write_sources` takes them.
+
+    Raises
+    ------
+    InputError
+        Before work starts: two mixtures have one name, a file is there already or the disk has too little space.
+        At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
+    """
+    _check_names(separator, mixtures, out, overwrite, kind)
+    alone = len(mixtures) == 1
+    jobs = []
+    for mixture in mixtures:
+        try:
+            jobs.append(_job(separator, mixture, choices))
+        except InputError as error:
+            _leave_out(error, alone)
+    _check_space(jobs, out, kind)
+    done = 0
+    total = sum(job.seconds for job in jobs)
+    with termination_as_exit(), tqdm(total=total, bar_format=BAR, disable=None) as bar:
+        for job in jobs:
+            bar.set_description(job.mixture.name)
+            try:
+                sources = write_sources(separator, job.mixture, out, overwrite, choices, kind, bar.update)
+            except DiskError:
+                raise
+            except InputError as error:
+                _leave_out(error, alone)
+            else:
+                done += 1
+                bar.write("\n".join(str(path) for path in sources))
+    if done < len(mixtures):
+        raise InputError(
+            f"{len(mixtures) - done} of {len(mixtures)} files were left out, see above; mend or omit them"
+        )
+
+
+def _leave_out(error: InputError, alone: bool) -> None:
+    """Tell what is wrong with a file of several."""
+    if alone:
+        raise error
+    tqdm.write(f"tasnet: left out: {error}", file=sys.stderr)
+
+
+def _job(separator: Separator, mixture: Path, choices: Choices) -> _Job:
+    """Look at a recording's header."""
+    with open_audio(mixture) as file:
+        samples = file.frames * choices.num_channels(file.channels) * separator.hparams.num_spks
+        return _Job(mixture, file.frames / file.samplerate, samples)
+
+
+def _check_names(
+    separator: Separator, mixtures: Sequence[Path], out: Path, overwrite: bool, kind: AudioFormat
+) -> None:
+    """Refuse files that would replace each other, a mixture, or what is there."""
+    inputs = {mixture.resolve() for mixture in mixtures}
+    owners = {}
+    for mixture in mixtures:
+        paths = source_paths(mixture, out, separator.hparams.num_spks, kind)
+        for path in paths:
+            owner = owners.setdefault(path, mixture)
+            if owner is not mixture:
+                raise InputError(f"{owner} and {mixture}: both would become {path}; give each an --out of its own")
+            if path.resolve() in inputs:
+                raise InputError(f"{path}: a mixture, and {mixture} would replace it; choose another --out")
+        if not overwrite:
+            check_not_there(paths)
+
+
+def _check_space(jobs: Sequence[_Job], out: Path, kind: AudioFormat) -> None:
+    """Refuse a folder that cannot take the sources and, one recording at a time, the scratch file."""
+    folder = existing_parent(out)
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise DiskError(f"{out}: no folder that can be written to; choose another --out")
+    needed = sum(kind.num_bytes(job.num_samples) for job in jobs)
+    needed += max((job.num_samples * SCRATCH_BYTES for job in jobs), default=0)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DiskError(f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; make room there")

@@ -1,0 +1,118 @@
+"""Signals of any length separated in constant memory: windows that overlap, joined in one order of speakers."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+# Part of a window that it shares with the next one, unless little is to be heard there: then up to half of it.
+OVERLAP = 1 / 6
+# An overlap is heard when it holds this part of the energy that as long a piece of the window holds on average.
+HEARD = 0.1
+# Below any correlation of signals: where nothing is to be heard the order stays as it is.
+KEEP = 1e-6
+
+
+def separate_windows(
+    separate: Callable[[Tensor], Tensor], blocks: Iterable[Tensor], size: int | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Separate a signal that comes in blocks; a signal of at most one window is separated whole.
+
+    Each window's sources are put in the order in which they agree best with those of the window before, where
+    both overlap, and are faded in over the middle of the overlap: at its ends one of the two windows does not
+    know what comes next or came before. Every window has the full size: the last one reaches back farther.
+
+    Parameters
+    ----------
+    separate : callable
+        From mixtures [1, time] to sources [1, time, C].
+    blocks : iterable of Tensor
+        The mixture, [channels, any number of samples] each. Channels are separated one by one.
+    size : int, optional
+        Samples of a window; None: all there are.
+
+    Yields
+    ------
+    tuple of Tensor
+        A piece of the mixture, [channels, time], and its sources, [channels, time, C], on the processor, float32.
+        Source c is the same speaker in all pieces and channels, as far as the overlaps tell.
+
+    Example
+    -------
+    >>> halves = lambda mixture: torch.stack([mixture / 2, mixture / 2], dim=2)
+    >>> pieces = separate_windows(halves, torch.ones(1, 1000).split(70, dim=1), size=300)
+    >>> torch.cat([sources for _, sources in pieces], dim=1).shape
+    torch.Size([1, 1000, 2])
+    """
+    take = _Taker(blocks)
+    mixture = take(size)
+    sources = _separate(separate, mixture, None)
+    done = 0  # samples of this window that have gone out
+    while size is not None and (more := take(_hop(mixture))).shape[1]:
+        hop = more.shape[1]
+        following = torch.cat([mixture[:, hop:], more], dim=1)
+        present = _separate(separate, following, sources[:, hop:])
+        fade = int(size * OVERLAP) // 2
+        begin = (size - hop - fade) // 2  # of the fade, in the new window
+        yield mixture[:, done : hop + begin], sources[:, done : hop + begin]
+        rise = (torch.arange(fade) + 0.5).div(fade).unsqueeze(1)
+        meeting = slice(begin, begin + fade)
+        present[:, meeting] = torch.lerp(sources[:, hop:][:, meeting], present[:, meeting], rise)
+        mixture, sources, done = following, present, begin
+    yield mixture[:, done:], sources[:, done:]
+
+
+class _Taker:
+    """Take as many samples as are wanted from blocks of any length; fewer only at the end."""
+
+    def __init__(self, blocks: Iterable[Tensor]):
+        self.blocks = iter(blocks)
+        self.rest: Tensor | None = None
+
+    def __call__(self, size: int | None) -> Tensor:
+        held = [] if self.rest is None else [self.rest]
+        count = sum(block.shape[1] for block in held)
+        while size is None or count < size:
+            block = next(self.blocks, None)
+            if block is None:
+                break
+            held.append(block)
+            count += block.shape[1]
+        taken = torch.cat(held, dim=1)
+        if size is None:
+            size = count
+        self.rest = taken[:, size:]
+        return taken[:, :size]
+
+
+def _hop(mixture: Tensor) -> int:
+    """Tell how far behind this window [channels, time] the next one begins: an order needs speech to go by."""
+    size = mixture.shape[1]
+    shortest, longest = int(size * OVERLAP), size // 2
+    energy = mixture.square().sum(0).double().flip(0).cumsum(0)  # of the window's last samples
+    heard = energy[shortest - 1 : longest] >= HEARD * OVERLAP * energy[-1]
+    # With a pause as long as half a window nothing is to be gained.
+    grown = int(heard.byte().argmax()) if heard.any() else 0
+    return size - (shortest + grown)
+
+
+def _separate(separate: Callable[[Tensor], Tensor], mixture: Tensor, before: Tensor | None) -> Tensor:
+    """Separate a window [channels, time], in the order of ``before``, which overlaps its begin."""
+    ordered = []
+    for channel, samples in enumerate(mixture):
+        sources = separate(samples.unsqueeze(0)).squeeze(0).float().cpu()  # [time, C]
+        agreement = KEEP * torch.eye(sources.shape[1])
+        if before is not None:
+            agreement += _correlation(before[channel], sources[: before.shape[1]])
+        if channel:
+            agreement += _correlation(ordered[0], sources)
+        order = linear_sum_assignment(agreement.numpy(), maximize=True)[1]
+        ordered.append(sources[:, order])
+    return torch.stack(ordered)
+
+
+def _correlation(reference: Tensor, sources: Tensor) -> Tensor:
+    """Correlate each source with each, both [time, C]; a loud one has more weight than a faint one."""
+    power = reference.norm() * sources.norm()
+    return reference.T @ sources / power if power > 0 else torch.zeros(reference.shape[1], sources.shape[1])

@@ -1,0 +1,160 @@
+"""Many recordings: what can be refused is refused before work starts; one bad file does not stop the others."""
+
+import os
+import resource
+import signal
+from contextlib import suppress
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechbrain_tasnet.batch import separate_files
+from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation import Choices
+from speechbrain_tasnet.source_files import WAV, AudioFormat
+
+
+class Halves:
+    """A model without a network, which counts its calls."""
+
+    def __init__(self):
+        self.hparams, self.calls = SimpleNamespace(sample_rate=8000, num_spks=2), 0
+
+    def separate_batch(self, mix):
+        self.calls += 1
+        return torch.stack([mix / 2, mix / 2], dim=2)
+
+
+def write(path, samples=800):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(samples), 8000)
+    return path
+
+
+def separate(mixtures, out, overwrite=False, kind=WAV, model=None):
+    separate_files(model or Halves(), mixtures, out, overwrite, Choices(), kind)
+
+
+def refused(mixtures, out, *words, error=InputError, **options):
+    """Check that nothing is separated, and that one line tells why."""
+    model = Halves()
+    before = sorted(out.parent.rglob("*"))
+    with pytest.raises(error) as caught:
+        separate(mixtures, out, model=model, **options)
+    assert all(str(word) in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)
+    assert model.calls == 0
+    assert sorted(out.parent.rglob("*")) == before
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_all_files_and_their_names(tmp_path, capsys):
+    separate([write(tmp_path / "a/x.wav"), write(tmp_path / "b/y.flac")], tmp_path / "out")
+    assert names(tmp_path / "out") == ["x_s1.wav", "x_s2.wav", "y_s1.wav", "y_s2.wav"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [str(tmp_path / "out" / name) for name in names(tmp_path / "out")]
+
+
+@pytest.mark.parametrize("other", ["b/x.wav", "a/x.flac", "a/x.wav"])
+def test_files_of_one_name_are_not_confused(tmp_path, other):
+    first, second = write(tmp_path / "a/x.wav"), write(tmp_path / other)
+    refused([first, second], tmp_path / "out", f"{first} and {second}", overwrite=True)
+
+
+def test_files_that_are_there_are_kept_unless_told(tmp_path):
+    mixtures = [write(tmp_path / "x.wav"), write(tmp_path / "y.wav")]
+    write(tmp_path / "out/y_s2.wav", 5)
+    refused(mixtures, tmp_path / "out", "y_s2.wav", "--overwrite")
+    separate(mixtures, tmp_path / "out", overwrite=True)
+    assert soundfile.info(tmp_path / "out/y_s2.wav").frames == 800
+
+
+def test_a_mixture_is_never_replaced(tmp_path):
+    mixtures = [write(tmp_path / "x.wav"), write(tmp_path / "x_s1.wav")]
+    refused(mixtures, tmp_path, "x_s1.wav: a mixture", overwrite=True)
+
+
+def test_too_little_space(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=800 * 2 * (2 + 4) - 1))
+    refused([write(tmp_path / "x.wav")], tmp_path / "out", "needed", error=DiskError)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=800 * 2 * (2 + 4)))
+    separate([tmp_path / "x.wav"], tmp_path / "out")
+
+
+def test_out_is_a_file(tmp_path):
+    out = write(tmp_path / "taken.wav")
+    refused([write(tmp_path / "x.wav")], out, "taken.wav", "--out", error=DiskError)
+    refused([write(tmp_path / "x.wav")], out / "deeper", "taken.wav", "--out", error=DiskError)
+
+
+def test_a_bad_file_among_many_is_told_and_left_out(tmp_path, capsys):
+    (tmp_path / "text.wav").write_text("no audio")
+    soundfile.write(tmp_path / "nan.wav", np.full(800, np.nan), 8000, "FLOAT")
+    mixtures = [tmp_path / name for name in ("text.wav", "nan.wav", "gone.wav")]
+    with pytest.raises(InputError, match="3 of 5 files were left out"):
+        separate([write(tmp_path / "x.wav"), *mixtures, write(tmp_path / "y.wav")], tmp_path / "out")
+    assert names(tmp_path / "out") == ["x_s1.wav", "x_s2.wav", "y_s1.wav", "y_s2.wav"]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    for mixture in mixtures:
+        assert any(line.startswith("tasnet: left out: ") and str(mixture) in line for line in told)
+
+
+def test_a_bad_file_alone_is_the_error(tmp_path):
+    refused([tmp_path / "gone.wav"], tmp_path / "out", "gone.wav", "no such file")
+    refused([tmp_path], tmp_path / "out", "a folder", "expected an audio file")
+
+
+def test_a_full_disk_ends_the_batch(tmp_path):
+    """A limit on the size of files is as good as a full disk."""
+    mixtures = [write(tmp_path / "x.wav", 80_000), write(tmp_path / "y.wav", 80_000)]
+    for kind in (WAV, AudioFormat("flac")):
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+            try:
+                separate(mixtures, tmp_path / "out", kind=kind)
+            except DiskError:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert names(tmp_path / "out") == []
+
+
+class Stuck(Halves):
+    """Says that it has come to the second file, and stays there."""
+
+    def __init__(self, sign):
+        super().__init__()
+        self.sign = sign
+
+    def separate_batch(self, mix):
+        if self.calls:
+            self.sign.touch()
+            signal.pause()
+        return super().separate_batch(mix)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_batch_leaves_whole_files_only(tmp_path, stop):
+    mixtures, sign = [write(tmp_path / "x.wav"), write(tmp_path / "y.wav")], tmp_path / "sign"
+    child = os.fork()
+    if not child:
+        # A shell that runs the tests in the background would have Ctrl-C ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with suppress(BaseException):
+            separate(mixtures, tmp_path / "out", model=Stuck(sign))
+        os._exit(7)
+    while not sign.exists():
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, stop)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert names(tmp_path / "out") == ["x_s1.wav", "x_s2.wav"]
+    assert names(tmp_path) == ["out", "sign", "x.wav", "y.wav"]

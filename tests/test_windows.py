@@ -1,0 +1,139 @@
+"""Long signals: windows that are joined give what the whole gives, in one order of speakers."""
+
+import weakref
+
+import pytest
+import torch
+
+from speechbrain_tasnet.windows import separate_windows
+
+SIZE = 600
+
+
+def voices(num_samples: int, count: int = 2) -> torch.Tensor:
+    """Noises [time, count] of unlike loudness."""
+    return torch.randn(num_samples, count, generator=torch.Generator().manual_seed(0)) / torch.arange(1, count + 1)
+
+
+def joined(separate, mixture, size=SIZE, block=97):
+    """Separate in windows; checks that the pieces of the mixture are the mixture."""
+    pieces = list(separate_windows(separate, mixture.split(block, dim=1), size))
+    assert torch.equal(torch.cat([piece for piece, _ in pieces], 1), mixture)
+    return torch.cat([sources for _, sources in pieces], 1)
+
+
+class Oracle:
+    """Finds the voices of each window in the whole mixture, and gives them in another order at every call."""
+
+    def __init__(self, mixture, sources):
+        self.mixture, self.sources, self.calls = mixture, sources, 0
+
+    def __call__(self, window):
+        start = int((self.mixture.unfold(0, window.shape[1], 1) == window).all(1).byte().argmax())
+        self.calls += 1
+        return self.sources[start : start + window.shape[1]].roll(self.calls - 1, 1).unsqueeze(0)
+
+
+@pytest.mark.parametrize("num_samples", [1, 599, 600, 601, 1100, 1101, 2000, 7777])
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_a_model_that_swaps_its_outputs_at_every_call_comes_out_in_one_order(num_samples, count):
+    sources = voices(num_samples, count)
+    mixture = sources.sum(1)
+    oracle = Oracle(mixture, sources)
+    torch.testing.assert_close(joined(oracle, mixture.unsqueeze(0))[0], sources)
+    assert oracle.calls == 1 + max(0, -(-(num_samples - SIZE) // (SIZE - SIZE // 6)))
+
+
+def test_a_pause_where_windows_would_meet_does_not_lose_the_order():
+    sources = voices(1500)
+    sources[350:650] = 0  # the first window ends at 600: its last 100 samples tell nothing
+    mixture = sources.sum(1)
+    torch.testing.assert_close(joined(Oracle(mixture, sources), mixture.unsqueeze(0))[0], sources)
+
+
+def test_one_voice_in_the_overlap_is_enough():
+    sources = voices(1500)
+    sources[450:650, 1] = 0
+    mixture = sources.sum(1)
+    torch.testing.assert_close(joined(Oracle(mixture, sources), mixture.unsqueeze(0))[0], sources)
+
+
+def test_in_silence_the_order_stays():
+    sources = voices(2500)
+    sources[250:1800] = 0
+    mixture = sources.sum(1)
+    oracle = Oracle(mixture, sources)
+
+    def steady(window):
+        oracle.calls = 0
+        return oracle(window)
+
+    torch.testing.assert_close(joined(steady, mixture.unsqueeze(0))[0], sources)
+
+
+def test_up_to_one_window_is_separated_whole():
+    windows = []
+
+    def separate(window):
+        windows.append(window)
+        return torch.stack([window, -window], 2)
+
+    mixture = voices(SIZE, 1).T
+    joined(separate, mixture)
+    joined(separate, voices(5000, 1).T, size=None)
+    assert [window.shape[1] for window in windows] == [SIZE, 5000]
+    assert torch.equal(windows[0], mixture)
+
+
+def test_every_window_has_the_full_size():
+    sizes = []
+
+    def separate(window):
+        sizes.append(window.shape[1])
+        return window.unsqueeze(2)
+
+    joined(separate, voices(5001, 1).T)
+    assert set(sizes) == {SIZE}
+
+
+def test_no_seam_where_windows_differ():
+    """Windows of different loudness: the step from one to the next is spread over the fade."""
+    calls = iter(range(1, 100))
+    sources = joined(lambda window: next(calls) * torch.ones(1, window.shape[1], 1), voices(3000, 1).T)[0, :, 0]
+    assert (sources[0], sources[-1]) == (1, 6)
+    assert sources.diff().max() <= 1 / (SIZE // 12) + 1e-6
+    assert sources.diff().min() >= 0
+
+
+def test_channels_come_out_in_the_same_order():
+    sources = voices(2000)
+    other = sources * torch.tensor([0.2, 1.5]) + 0.05 * torch.randn(2000, 1)
+    calls = iter(range(1000))
+
+    def separate(window):
+        start, channel = min(
+            ((i, c) for c, signal in enumerate((sources, other)) for i in [find(signal.sum(1), window)] if i >= 0),
+        )
+        return (sources, other)[channel][start : start + window.shape[1]].roll(next(calls), 1).unsqueeze(0)
+
+    def find(signal, window):
+        matches = (signal.unfold(0, window.shape[1], 1) == window).all(1)
+        return int(matches.byte().argmax()) if matches.any() else -1
+
+    result = joined(separate, torch.stack([sources.sum(1), other.sum(1)]))
+    torch.testing.assert_close(result, torch.stack([sources, other]))
+
+
+def test_memory_does_not_grow_with_the_signal():
+    held = []
+
+    def blocks():
+        for _ in range(400):
+            block = torch.randn(1, 100)
+            held.append(weakref.ref(block))
+            yield block
+
+    most = 0
+    for _ in separate_windows(lambda window: window.unsqueeze(2), blocks(), SIZE):
+        most = max(most, sum(block() is not None for block in held))
+    assert most <= 2
