@@ -33,9 +33,9 @@ class Forecast(NamedTuple):
     def __str__(self) -> str:
         """Say it in one line."""
         return (
-            f"Dry run: the largest batch, {self.items} x {self.seconds:.2f} s, takes {self.step:.3f} s a "
-            f"step, reading one {self.loading:.3f} s; peak memory {self.peak_bytes / 1e6:,.0f} MB; {self.epochs} epochs "
-            f"of {self.steps} steps take about {_duration(self.whole)}"
+            f"Dry run: the largest batch, {self.items} x {self.seconds:.2f} s, takes {self.step:.3f} s a step "
+            f"and {self.loading:.3f} s to read; peak memory {self.peak_bytes / 1e6:,.0f} MB; "
+            f"{self.epochs} epochs of {self.steps} steps take about {_duration(self.whole)}"
         )
 
 

@@ -76,13 +76,13 @@ def make_dataset(
 
     @takes("id", *columns)
     @provides("mixture", "sources")
-    def signals(utterance_id: str, *files: str):
+    def signals(utterance_id: str, *files: str) -> tuple[Tensor, Tensor]:
+        # No generator: the toolkit would go on with a broken one at the next item.
         with blaming(utterance_id):
             mixture, sources = _read(files, sample_rate, size, max(1.0, *speeds))
         if set(speeds) != {1.0}:
             mixture, sources = _perturb_speed(mixture, sources, speeds)
-        yield mixture[:size]
-        yield sources[:size]
+        return mixture[:size], sources[:size]
 
     dataset = DynamicItemDataset.from_csv(manifest, replacements={"data_root": str(data_folder)})
     dataset.add_dynamic_item(signals)
