@@ -21,6 +21,7 @@ from speechbrain_tasnet import configuration
 from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.data.dynamic import DynamicMixing
+from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.dry_run import Forecast, rehearse
@@ -146,7 +147,11 @@ def _scratch_manifests(hparams: dict) -> Iterator[None]:
         scratch = Path(name)
         for file in (*save.glob("*.csv"), *save.glob("*.json")):
             shutil.copy(file, scratch)
-        hparams["prepare"](save_folder=scratch)
+        try:
+            hparams["prepare"](save_folder=scratch)
+        except InputError as error:
+            # The list would be gone with the folder.
+            raise InputError(str(error).replace(f", listed in {scratch / PROBLEMS}", "")) from None
         for manifest in ("train_data", "valid_data", "test_data"):
             path = Path(hparams[manifest])
             if path.parent == save:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 
 import torch
 from speechbrain.utils.run_opts import RunOptions
+from torch.utils.data import DataLoader
 
 import speechbrain_tasnet.hparams
 from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
@@ -139,6 +141,7 @@ def check_values(recipe: object) -> None:
             raise InputError(f"{name}={recipe[name]!r}: expected {expected}")
     _check_segment(recipe)
     _check_mixing(recipe)
+    _check_loader(recipe)
 
 
 def _check_segment(recipe: dict) -> None:
@@ -163,6 +166,13 @@ def _check_mixing(recipe: dict) -> None:
         raise InputError(f"task={task!r}: training without noise; set noise_folder, or leave speech_folder out")
     if "reverb" in task and rooms is None:
         raise InputError(f"task={task!r}: training without rooms; set rooms, or leave speech_folder out")
+
+
+def _check_loader(recipe: dict) -> None:
+    known = {*signature(DataLoader).parameters, "looped_nominal_epoch"}
+    for options in ("dataloader_opts", "valid_dataloader_opts"):
+        for name in sorted(set(recipe.get(options) or ()) - known):
+            raise InputError(f"{options}: {name} is no option of a DataLoader{_near(name, known)}")
 
 
 def check_device(device: str | None, precision: str) -> None:

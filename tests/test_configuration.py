@@ -101,6 +101,7 @@ def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
         (("torch.optim.Adam", "torch.optim.Adma"), "Adma"),
         (("lr: 0.001", "learning_rate: 0.001"), "lr"),
         (("{factor: 0.5", "{fcator: 0.5"), "fcator"),
+        (("shuffle: True", "shufle: True"), "dataloader_opts: shufle .*; did you mean shuffle?"),
         (
             ("max_grad_norm: 5", "max_grad_nrom: 5"),
             "max_grad_nrom: nothing reads this key; did you mean max_grad_norm?",

@@ -1,6 +1,7 @@
 """From a manifest to the batches of the Brain: one ``mixture`` [time] and one ``sources`` [time, C] an item."""
 
 import csv
+from contextlib import ExitStack
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
@@ -13,6 +14,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
+from speechbrain_tasnet.audio import WAY_OUT
 from speechbrain_tasnet.data.recordings import unreadable
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
@@ -92,54 +94,60 @@ def make_dataset(
 
 def _read(files: tuple[str, ...], rate: int, size: int | None, longest: float) -> tuple[Tensor, Tensor]:
     """Read the same stretch of the mixture [time] and its sources [time, C], long enough to be sped up."""
-    start, stop = 0, None
-    if size is not None:
-        length, wanted = _count(files[0]), ceil(size * longest)
-        start = int(torch.randint(max(length - wanted, 0) + 1, ()))
-        stop = min(start + wanted, length)
-    signals = _stretch(files, rate, start, stop)
-    if not (signals[:, 0].any() and signals[:, 1:].any()):
-        # In a pause it is as it should be.
-        _check_audible(files, _stretch(files, rate))
-    signals = torch.from_numpy(signals)
-    return signals[:, 0], signals[:, 1:]
+    with ExitStack() as stack:
+        signals = [stack.enter_context(_open(file, rate)) for file in files]
+        lengths = {signal.name: signal.frames for signal in signals}
+        start, count = 0, signals[0].frames
+        if set(lengths.values()) != {count} or not count:
+            raise InputError(f"samples in its files {lengths}, expected one length above 0")
+        if size is not None:
+            wanted = ceil(size * longest)
+            start = int(torch.randint(max(count - wanted, 0) + 1, ()))
+            count = min(wanted, count)
+        stretch = _stretch(signals, start, count)
+        if not (stretch[:, 0].any() and stretch[:, 1:].any()):
+            # In a pause it is as it should be.
+            _check_audible(signals, _stretch(signals, 0, signals[0].frames))
+    stretch = torch.from_numpy(stretch)
+    return stretch[:, 0], stretch[:, 1:]
 
 
-def _count(file: str) -> int:
-    """Tell from its header how many samples a file has."""
+def _open(file: str, rate: int) -> soundfile.SoundFile:
+    """Open one of an item's files, which must have one channel and the right rate."""
     try:
-        return soundfile.info(file).frames
-    except soundfile.LibsndfileError as error:
+        signal = soundfile.SoundFile(file)
+    except (soundfile.LibsndfileError, OSError) as error:
         raise unreadable(Path(file), error) from None
+    if (signal.samplerate, signal.channels) != (rate, 1):
+        found = f"{signal.samplerate} Hz and {signal.channels} channels"
+        signal.close()
+        raise InputError(f"{file}: {found}, expected {rate} Hz and one channel")
+    return signal
 
 
-def _stretch(files: tuple[str, ...], rate: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+def _stretch(signals: list[soundfile.SoundFile], start: int, count: int) -> np.ndarray:
     """Read the same stretch of several files, [time, files]."""
-    signals = []
-    for file in files:
+    stretch = np.empty((count, len(signals)), np.float32)
+    for signal, samples in zip(signals, stretch.T, strict=True):
         try:
-            samples, found = soundfile.read(file, start=start, stop=stop, dtype="float32")
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise unreadable(Path(file), error) from None
-        channels = 1 if samples.ndim == 1 else samples.shape[1]
-        if (found, channels) != (rate, 1):
-            raise InputError(f"{file}: {found} Hz, channels: {channels}; expected {rate} Hz and one channel")
-        signals.append(samples)
-    if len({len(samples) for samples in signals}) > 1 or not len(signals[0]):
-        lengths = dict(zip(files, map(len, signals), strict=True))
-        raise InputError(f"samples from {start} on in its files {lengths}, expected one length above 0")
-    signals = np.stack(signals, axis=1)
-    if not np.isfinite(signals).all():
-        raise InputError(f"{files[0]} or a source of it: holds NaN or infinite samples")
-    return signals
+            signal.seek(start)
+            read = signal.read(count, dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise unreadable(Path(signal.name), error) from None
+        if len(read) != count:
+            raise InputError(f"{signal.name}: cut short, no samples after {start + len(read)}; {WAY_OUT}")
+        samples[:] = read
+        if not np.isfinite(read).all():
+            raise InputError(f"{signal.name}: holds NaN or infinite samples; {WAY_OUT}")
+    return stretch
 
 
-def _check_audible(files: tuple[str, ...], signals: np.ndarray) -> None:
-    """Refuse whole signals [time, files] that teach nothing; one silent source among others may be."""
-    if not signals[:, 0].any():
-        raise InputError(f"{files[0]}: silent")
-    if not signals[:, 1:].any():
-        raise InputError(f"{files[1]}: silent, as are all sources of its mixture")
+def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray) -> None:
+    """Refuse a whole item [time, files] that teaches nothing; one silent source among others may be."""
+    if not whole[:, 0].any():
+        raise InputError(f"{signals[0].name}: silent; {WAY_OUT}")
+    if not whole[:, 1:].any():
+        raise InputError(f"{signals[1].name}: silent, as are all sources of its mixture; {WAY_OUT}")
 
 
 def _perturb_speed(mixture: Tensor, sources: Tensor, speeds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
