@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 class BadItems:
-    """What was bad since the run was started; each item counts once, however often it is met.
+    """What was bad in a run; each item counts once, however often it is met.
 
     Parameters
     ----------
     path : path-like
-        CSV file with the columns ``split,id,reason``: made at the first bad item, and kept up to date. One that
-        an earlier start has left is removed with `start_anew`.
+        CSV file with the columns ``split,id,reason``, kept up to date; there is none while nothing is bad. What
+        it holds already is taken over.
     limit : int
         So many are put up with.
     """
@@ -29,6 +29,9 @@ class BadItems:
     def __init__(self, path: Path | str, limit: int):
         self.path, self.limit = Path(path), limit
         self._reasons: dict[tuple[str, str], str] = {}
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                self._reasons = {(row["split"], row["id"]): row["reason"] for row in csv.DictReader(file)}
 
     def __len__(self) -> int:
         return len(self._reasons)
@@ -37,9 +40,11 @@ class BadItems:
         """List the bad items of a split, sorted."""
         return sorted(name for found, name in self._reasons if found == split)
 
-    def start_anew(self) -> None:
-        """Remove the file of an earlier start, whose faults may have been mended."""
-        self.path.unlink(missing_ok=True)
+    def forget(self, *splits: str) -> None:
+        """Begin anew with some splits: what an earlier start has found bad may have been mended."""
+        self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] not in splits}
+        if if_main_process():
+            self._write()
 
     def add(self, split: str, name: str, reason: str) -> None:
         """Enter an item.
@@ -89,6 +94,9 @@ class BadItems:
             logger.warning("%d bad items were skipped; they are listed in %s", len(self), self.path)
 
     def _write(self) -> None:
+        if not self._reasons:
+            self.path.unlink(missing_ok=True)
+            return
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["split", "id", "reason"])

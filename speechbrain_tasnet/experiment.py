@@ -76,10 +76,10 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
         if hparams[scheduler] is not None:
             hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
     brain = _make_brain(hparams, run_opts)
+    brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
     test = _dataset(hparams, "test_data")
     valid_loader_options = hparams["valid_dataloader_opts"] | {"collate_fn": collate}
     if not evaluate_only:
-        run_on_main(brain.hparams.bad_items.start_anew)
         run_on_main(_log_input_si_snr, kwargs={"test": test})
         training, loader_options = _training_set(hparams)
         logger.info("%s", _rehearse(brain, training))

@@ -143,6 +143,18 @@ def test_the_account_counts_once_and_ends_in_one_line(tmp_path, caplog):
         ]
 
 
+def test_an_account_goes_on_from_its_file_but_for_what_is_read_anew(tmp_path):
+    account = BadItems(tmp_path / "bad_items.csv", limit=2)
+    account.add("train", "a", "silent, twice")
+    account.add("test", "b", "gone")
+    again = BadItems(tmp_path / "bad_items.csv", limit=2)
+    again.forget("test")
+    assert (again.names("train"), again.names("test")) == (["a"], [])
+    assert "silent, twice" in (tmp_path / "bad_items.csv").read_text()
+    again.forget("train")
+    assert not (tmp_path / "bad_items.csv").exists()
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_survives_files_that_go_bad_between_its_epochs(copied, tmp_path, tiny, monkeypatch, workers):
     corpus, _ = copied

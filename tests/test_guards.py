@@ -67,6 +67,16 @@ def test_a_loss_that_is_not_finite_leaves_no_trace_but_in_the_log(tmp_path, capl
     assert brain.optimizer_step == 2
 
 
+def test_a_loss_that_is_not_finite_is_enough_even_if_its_gradient_is(tmp_path, monkeypatch):
+    other = fit(make_brain(tmp_path), GOOD[0], GOOD[2])
+    brain = make_brain(tmp_path)
+    objectives = brain.compute_objectives
+    monkeypatch.setattr(
+        brain, "compute_objectives", lambda *args: objectives(*args) + (math.inf if brain.step == 2 else 0)
+    )
+    assert_same(fit(brain, *GOOD[:3]), other)
+
+
 def test_a_skipped_step_takes_all_that_was_accumulated_for_it(tmp_path):
     brain = fit(make_brain(tmp_path, grad_accumulation_factor=2), *GOOD[:2], BAD, GOOD[2], *GOOD[3:5])
     assert_same(brain, fit(make_brain(tmp_path, grad_accumulation_factor=2), *GOOD[:2], *GOOD[3:5]))

@@ -28,6 +28,9 @@ FORBIDDEN = {
     "export": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "streaming", "live"},
     "live": {"brain", "losses", "data", "experiment", "pretrained", "evaluation", "export"},
     "brain": {"experiment", "configuration", "data", "pretrained", "report"},
+    "guards": MODEL | {"losses", "evaluation", "data", "experiment"},
+    "telemetry": MODEL | {"losses", "evaluation", "data", "experiment"},
+    "dry_run": MODEL | {"experiment", "configuration", "evaluation"},
     "pretrained": {"brain", "experiment", "configuration", "losses", "evaluation", "data"},
 }
 

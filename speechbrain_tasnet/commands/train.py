@@ -21,6 +21,7 @@ def describe_recipe(parser: argparse.ArgumentParser) -> None:
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     describe_recipe(parser)
+    parser.usage = f"{parser.prog} [--check] RECIPE [--KEY VALUE ...]"
     parser.add_argument(
         "--check",
         action="store_true",
