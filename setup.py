@@ -10,7 +10,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init_
 
 DEMO = ["espeakng-loader>=0.2.4"]
 BENCH = [*DEMO, "asteroid>=0.7", "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
-EXPORT = ["onnx>=1.16", "onnxruntime>=1.19", "safetensors>=0.4"]
+EXPORT = ["onnx>=1.16", "onnxruntime>=1.19"]
 TENSORBOARD = ["tensorboard>=2.14"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
@@ -28,6 +28,7 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=[
         "speechbrain_tasnet",
+        "speechbrain_tasnet.bundle",
         "speechbrain_tasnet.commands",
         "speechbrain_tasnet.data",
         "speechbrain_tasnet.generate",
@@ -39,6 +40,7 @@ setup(
     package_dir={"speechbrain_tasnet.hparams": "hparams"},
     package_data={
         "speechbrain_tasnet": ["*.j2"],
+        "speechbrain_tasnet.bundle": ["model_card.md.j2"],
         "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml"],
     },
     entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},
@@ -50,6 +52,7 @@ setup(
         "pillow>=10",
         "pyyaml>=6",
         "ruamel.yaml>=0.17.28",
+        "safetensors>=0.4",
         "scipy>=1.11",
         "soundfile>=0.12.1",
         "speechbrain>=1.1,<1.2",

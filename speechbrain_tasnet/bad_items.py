@@ -5,11 +5,11 @@ import io
 import logging
 from pathlib import Path
 
-import torch
-from speechbrain.utils.distributed import if_main_process, is_distributed_initialized
+from speechbrain.utils.distributed import if_main_process
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.shares import gather
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +79,8 @@ class BadItems:
 
     def gather(self) -> None:
         """Enter what other processes have met that train together with this one; all must call it."""
-        if is_distributed_initialized():
-            everywhere = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(everywhere, self._reasons)
-            for reasons in everywhere:
-                for (split, name), reason in reasons.items():
-                    self.add(split, name, reason)
+        for (split, name), reason in gather(list(self._reasons.items())):
+            self.add(split, name, reason)
 
     def log_all(self) -> None:
         """List them at the end of a run."""

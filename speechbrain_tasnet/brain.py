@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from statistics import fmean
 
 import speechbrain as sb
@@ -16,7 +17,9 @@ from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.guards import GuardedBrain
 from speechbrain_tasnet.lengths import valid_samples
 from speechbrain_tasnet.losses import pit_si_snr_loss, silent
+from speechbrain_tasnet.shares import gather, share_of
 from speechbrain_tasnet.telemetry import Telemetry
+from speechbrain_tasnet.termination import STATUS, Termination
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ class SeparationBrain(GuardedBrain):
         super().__init__(*args, **kwargs)
         self.num_batches = {}
         self.datasets = {}
+        self.ending = False
 
     def compute_forward(self, batch, stage: sb.Stage) -> Tensor:
         """Separate a batch: returns the estimates, [batch, time, C]."""
@@ -80,11 +84,35 @@ class SeparationBrain(GuardedBrain):
             self.evaluator.add(batch.id[i], mixture[i, :size], batch.sources.data[i, :size], estimates[i, :size])
 
     def make_dataloader(self, dataset, stage: sb.Stage, **kwargs):
-        """Make the toolkit's loader, and note its length for the progress bar."""
+        """Make the toolkit's loader, and note its length for the progress bar.
+
+        The toolkit shares the training set out among the processes of a distributed run and lets each of them
+        do all of validation and test. Here those are shared too, each utterance once.
+        """
+        if stage != sb.Stage.TRAIN and self.distributed_launch:
+            kwargs["sampler"] = share_of(dataset)
         loader = super().make_dataloader(dataset, stage, **kwargs)
         self.num_batches[stage] = len(loader)
         self.datasets[stage] = dataset
         return loader
+
+    def fit(self, *args, **kwargs) -> None:
+        """Train as the toolkit does; SIGTERM ends it with a checkpoint and status 143."""
+        with Termination() as self.termination:
+            super().fit(*args, **kwargs)
+
+    def _should_save_intra_epoch_ckpt(self, *args) -> bool:
+        # Where the toolkit asks after each step, its own account of the step is complete.
+        self.ending = self.termination.requested()
+        return super()._should_save_intra_epoch_ckpt(*args) or self.ending
+
+    def _save_intra_epoch_ckpt(self) -> None:
+        super()._save_intra_epoch_ckpt()
+        self.telemetry.ready()  # saving is no waiting for data
+        if self.ending:
+            logger.warning("Told to end: saved a checkpoint after %d steps of the epoch", self.step)
+            self.termination.resume()
+            sys.exit(STATUS)
 
     def on_fit_start(self) -> None:
         """Recover the last checkpoint, if there is one, and say where training goes on."""
@@ -119,15 +147,17 @@ class SeparationBrain(GuardedBrain):
             if stage == sb.Stage.TEST:
                 self.evaluator.leave_out(name)
 
-    def _save_intra_epoch_ckpt(self) -> None:
-        """Save a checkpoint; the time it takes is no waiting for data."""
-        super()._save_intra_epoch_ckpt()
-        self.telemetry.ready()
+    def _figures(self) -> dict[str, float | int]:
+        """Sum up what the epoch cost; the processes of a distributed run add up their audio."""
+        figures = self.telemetry.figures()
+        return figures | {"audio per second": sum(gather([figures["audio per second"]]))}
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin the averages and the progress bar of a stage."""
         self.losses, self.improvements, self.silent_targets = [], [], 0
         self.telemetry = Telemetry(self.device)
+        if stage == sb.Stage.TRAIN:
+            self.termination.defer()
         if hasattr(self.datasets.get(stage), "set_epoch"):
             # Before the loader's processes copy the dataset.
             self.datasets[stage].set_epoch(epoch)
@@ -146,16 +176,23 @@ class SeparationBrain(GuardedBrain):
         self.bar.close()
         name = stage.name.lower()
         self.hparams.bad_items.gather()
-        if not self.losses:
-            raise InputError(f"{name}: no item gave a finite loss; the warnings in the log tell why")
-        stats = {"si-snr": fmean(self.losses), "si-snr_i": fmean(self.improvements)}
-        if self.silent_targets:
-            stats["silent targets"] = self.silent_targets
+        losses, improvements = gather(self.losses), gather(self.improvements)
+        if not losses and stage != sb.Stage.TRAIN:
+            raise InputError(f"{name}: no item could be used; the warnings in the log tell why")
+        # A run that goes on after the last step of an epoch has nothing to train in it.
+        stats = {"si-snr": fmean(losses), "si-snr_i": fmean(improvements)} if losses else {}
+        if silent_targets := sum(gather([self.silent_targets])):
+            stats["silent targets"] = silent_targets
         if bad := self.hparams.bad_items.names(name):
             stats["bad items"] = len(bad)
         if stage == sb.Stage.TRAIN:
             # The toolkit's average survives a kill in mid-epoch, ours has only seen what came after.
-            self.train_stats = stats | {"si-snr": stage_loss} | self.telemetry.figures()
+            self.train_stats = stats | {"si-snr": fmean(gather([float(stage_loss)]))}
+            if losses:
+                self.train_stats |= self._figures()
+            # What a kill or a signal in validation would cost is then the validation alone.
+            self._save_intra_epoch_ckpt()
+            self.termination.resume()
         elif stage == sb.Stage.VALID:
             lr = self.optimizer.param_groups[0]["lr"]
             if self.hparams.lr_scheduler is not None:
@@ -164,5 +201,8 @@ class SeparationBrain(GuardedBrain):
             self.hparams.train_logger.log_stats({"epoch": epoch, "lr": lr}, self.train_stats, stats)
             self.checkpointer.save_and_keep_only(meta=stats, min_keys=["si-snr"])
         else:
+            self.evaluator, *others = gather([self.evaluator])
+            for other in others:
+                self.evaluator.merge(other)
             epochs = self.hparams.epoch_counter.current
             self.hparams.train_logger.log_stats({"epoch loaded": epochs}, test_stats=stats)

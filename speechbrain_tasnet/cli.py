@@ -1,11 +1,11 @@
-"""The command line: ``tasnet demo | mix | generate | download | train | evaluate | separate | stream``."""
+"""The command line: ``tasnet COMMAND``, a module of `commands` each."""
 
 import argparse
 import os
 from collections.abc import Sequence
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.commands import demo, download, evaluate, generate, mix, separate, stream, train
+from speechbrain_tasnet.commands import demo, download, evaluate, export, generate, mix, separate, stream, train
 from speechbrain_tasnet.errors import one_line_errors
 
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": (evaluate, "evaluate what was trained, and write a report"),
     "separate": (separate, "separate audio files with a trained model"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
+    "export": (export, "a trained model as a folder to hand on"),
 }
 
 

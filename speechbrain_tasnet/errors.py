@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from reprlib import repr as short
 
 
 class InputError(ValueError):
@@ -38,7 +39,7 @@ def one_line_errors(program: str) -> Iterator[None]:
         raise SystemExit(2) from None
 
 
-def whole_number(name: str, value: object, minimum: int = 1) -> int:
+def whole_number(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> int:
     """Check a size or a count from a configuration.
 
     Parameters
@@ -49,12 +50,16 @@ def whole_number(name: str, value: object, minimum: int = 1) -> int:
         What the user gave.
     minimum : int
         Smallest value allowed.
+    maximum : int, optional
+        Largest value allowed.
 
     Raises
     ------
     InputError
-        If it is not an int or too small.
+        If it is not an int, too small or too large.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        raise InputError(f"{name}={value!r}: expected a whole number of at least {minimum}")
+        raise InputError(f"{name}={short(value)}: expected a whole number of at least {minimum}")
+    if maximum is not None and value > maximum:
+        raise InputError(f"{name}={short(value)}: expected a whole number of at most {maximum}")
     return value

@@ -147,6 +147,13 @@ class Evaluator:
         """Note an utterance of the test set that could not be read."""
         self._bad_items.append(utterance_id)
 
+    def merge(self, other: "Evaluator") -> None:
+        """Take in the utterances that another process of a distributed run has scored."""
+        self._rows |= other._rows
+        self._bad_items += other._bad_items
+        self._silent_targets += other._silent_targets
+        self._lone_targets += other._lone_targets
+
     def _score(self, mixtures: Tensor, targets: Tensor, estimates: Tensor, sources: list[int]) -> Row:
         """Scores of the utterance and, as ``si-snr_s1`` and ``si-snr_i_s1``, those of its sources."""
         values = {"si-snr": si_snr(targets[None], estimates[None])[0]}

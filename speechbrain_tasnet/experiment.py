@@ -20,6 +20,8 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain_tasnet import configuration
 from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet.bundle import PRETRAINED, save_bundle
+from speechbrain_tasnet.bundle.about import about_run
 from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.pipeline import make_dataset
@@ -27,9 +29,9 @@ from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.dry_run import Forecast, rehearse
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.learning_curve import learning_curve
 from speechbrain_tasnet.losses import pit_si_snr_loss
-from speechbrain_tasnet.pretrained import PRETRAINED, save_pretrained
 from speechbrain_tasnet.provenance import record_start
 from speechbrain_tasnet.reach import receptive_field
 from speechbrain_tasnet.report import write_report
@@ -54,8 +56,8 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     -------
     Path
         The output folder. It holds ``test_results.csv``, ``test_results.json``, ``report.html`` and, in
-        ``pretrained``, the best checkpoint as `TasNetSeparation` loads it; ``runs.json`` tells how it came about,
-        ``bad_items.csv`` what could not be used.
+        ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads; ``runs.json`` tells how it
+        came about, ``bad_items.csv`` what could not be used.
 
     Raises
     ------
@@ -66,8 +68,11 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
         raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
     _check_packages(hparams)
+    started = _start_from_pretrained(hparams)
     ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    if started:
+        logger.info(started)
     folder = Path(hparams["output_folder"])
     command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
     run_on_main(record_start, args=[folder / "runs.json", command])
@@ -99,6 +104,13 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     return folder
 
 
+def _start_from_pretrained(hparams: dict) -> str | None:
+    """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
+    if hparams["pretrained"] is None or hparams["checkpointer"].find_checkpoint() is not None:
+        return None
+    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"])
+
+
 def check(argv: Sequence[str]) -> Forecast:
     """Do all that comes before the first step of `run`: the checks and a dry run. Nothing is written.
 
@@ -120,6 +132,7 @@ def check(argv: Sequence[str]) -> Forecast:
     with _no_new_folder(Path(configuration.read(argv)["save_folder"])):
         _, run_opts, hparams, _ = configuration.load(argv)
         _check_packages(hparams)
+        _start_from_pretrained(hparams)
         with _scratch_manifests(hparams):
             for manifest in ("valid_data", "test_data"):
                 _dataset(hparams, manifest)
@@ -253,7 +266,9 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
     folder = Path(hparams["output_folder"])
     brain.evaluator.write(folder)
     modules = hparams["modules"]  # the Brain may hold them in wrappers for distributed training
-    save_pretrained(folder / PRETRAINED, modules, hparams["sample_rate"])
+    summary = brain.evaluator.summary()
+    about = about_run(hparams, summary)
+    save_bundle(folder / PRETRAINED, modules, hparams["sample_rate"], about, replace=True)
 
     def separate_again(utterance_id: str):
         item = test[test.data_ids.index(utterance_id)]
@@ -279,7 +294,7 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
             "Epochs": hparams["epoch_counter"].current,
             "Bad items": ", ".join(f"{count} in {split}" for split, count in bad.items()) or "none",
         },
-        summary=brain.evaluator.summary(),
+        summary=summary,
         rows=brain.evaluator.rows,
         curve=learning_curve(hparams["train_log"]),
         examples=brain.evaluator.examples(separate_again),

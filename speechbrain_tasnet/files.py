@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from speechbrain_tasnet.errors import DiskError, InputError
 
 PARTIAL = ".partial"
+REPLACED = ".replaced"
 
 
 @contextmanager
@@ -71,7 +73,8 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
     out : path-like
         Folder to make; it must not exist yet, or be empty.
     replace : bool
-        Let it take the place of a folder that is there.
+        Let it take the place of a folder that is there. A kill at any moment leaves one of the two whole: between
+        two renames the old one is called ``.OUT.replaced``, and the next call puts it back.
 
     Yields
     ------
@@ -85,7 +88,9 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
         `out` already holds something, or cannot be made.
     """
     out = Path(out).resolve()
-    if not replace:
+    if replace and not out.is_file():
+        _recover(out)
+    else:
         check_free(out)
     partial = out.with_name(f".{out.name}{PARTIAL}-{os.getpid()}")
     missing_parents = [parent for parent in partial.parents if not parent.exists()]
@@ -95,9 +100,10 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
     try:
         with _termination_as_exit():
             yield partial
-        if replace:
-            shutil.rmtree(out, ignore_errors=True)
-        partial.replace(out)
+        if replace and out.exists():
+            _swap(partial, out)
+        else:
+            partial.replace(out)
     finally:
         _remove(partial, missing_parents)
 
@@ -176,6 +182,28 @@ def check_free(out: Path | str) -> None:
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out}: already holds something; choose another --out or delete it")
+
+
+def _swap(partial: Path, out: Path) -> None:
+    """Put a new folder in the place of the old one, which is there until the new one is."""
+    replaced = out.with_name(f".{out.name}{REPLACED}")
+    out.rename(replaced)
+    try:
+        partial.rename(out)
+    except OSError:
+        replaced.rename(out)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _recover(out: Path) -> None:
+    """Clean up after a run that was killed while it replaced a folder: one run at a time does."""
+    replaced = out.with_name(f".{out.name}{REPLACED}")
+    if replaced.exists() and not out.exists():
+        replaced.rename(out)
+    shutil.rmtree(replaced, ignore_errors=True)
+    for leftover in out.parent.glob(f".{glob.escape(out.name)}{PARTIAL}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _make_folder(partial: Path, out: Path) -> None:

@@ -1,36 +1,17 @@
 """Load a trained separator and use it on any audio: the toolkit's `Pretrained` interface."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
-from torch import Tensor, nn
+from torch import Tensor
 
 from speechbrain_tasnet.audio import audio_length, audio_rate, read_audio, resample, write_wav
+from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.convtasnet import separate
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file, new_folder
-
-# Where a training run keeps its separator.
-PRETRAINED = "pretrained"
-
-HPARAMS = """\
-# A separator that speechbrain_tasnet trained. Load it with
-#   speechbrain_tasnet.TasNetSeparation.from_hparams(source="this folder")
-sample_rate: {sample_rate}
-num_spks: {num_spks}
-encoder: !new:speechbrain_tasnet.convtasnet.Encoder {encoder}
-masknet: !new:speechbrain_tasnet.convtasnet.MaskNet {masknet}
-decoder: !new:speechbrain_tasnet.convtasnet.Decoder {decoder}
-modules:
-    encoder: !ref <encoder>
-    masknet: !ref <masknet>
-    decoder: !ref <decoder>
-pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
-    loadables: !ref <modules>
-"""
+from speechbrain_tasnet.files import new_file
 
 
 class TasNetSeparation(Pretrained):
@@ -47,6 +28,26 @@ class TasNetSeparation(Pretrained):
 
     HPARAMS_NEEDED = ("sample_rate", "num_spks")
     MODULES_NEEDED = ("encoder", "masknet", "decoder")
+
+    @classmethod
+    def from_bundle(cls, folder: Path | str, device: str | None = None) -> "TasNetSeparation":
+        """Load a separator without running any code from its folder, and without the network.
+
+        Parameters
+        ----------
+        folder : path-like
+            What `bundle.save_bundle` wrote: ``config.json`` and ``model.safetensors`` are read.
+        device : str, optional
+            ``cpu``, ``cuda:0`` and the like; by default a GPU if there is one.
+
+        Raises
+        ------
+        InputError
+            There is no bundle, it is damaged, or something in it is not as it should be.
+        """
+        modules, config = load_bundle(folder)
+        hparams = {"sample_rate": config.sample_rate, "num_spks": config.num_spks}
+        return cls(modules, hparams, run_opts=None if device is None else {"device": device})
 
     @torch.no_grad()
     def separate_batch(self, mix: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -97,45 +98,20 @@ class TasNetSeparation(Pretrained):
         return self.separate_batch(mix, lengths)
 
 
-def save_pretrained(folder: Path | str, modules: dict[str, nn.Module], sample_rate: int) -> None:
-    """Write a separator as a folder that `TasNetSeparation.from_hparams` loads.
-
-    Parameters
-    ----------
-    folder : path-like
-        Made if need be; replaced as a whole.
-    modules : dict of Module
-        ``encoder``, ``masknet`` and ``decoder``.
-    sample_rate : int
-        In Hz.
-    """
-    # JSON is YAML too.
-    configs = {name: json.dumps(module.config) for name, module in modules.items()}
-    num_spks = modules["masknet"].config["C"]
-    with new_folder(folder, replace=True) as partial:
-        text = HPARAMS.format(sample_rate=sample_rate, num_spks=num_spks, **configs)
-        (partial / "hyperparams.yaml").write_text(text, encoding="utf-8")
-        for name, module in modules.items():
-            torch.save(module.state_dict(), partial / f"{name}.ckpt")
-
-
 def load_separator(folder: Path | str) -> TasNetSeparation:
     """Load a separator from its folder, or from that of the training run that made it.
 
     Parameters
     ----------
     folder : path-like
-        Holds ``hyperparams.yaml`` and ``encoder.ckpt``, or ``pretrained`` with these in it.
+        A bundle, or a folder with a bundle ``pretrained`` in it.
 
     Raises
     ------
     InputError
-        There is no separator.
+        There is no separator, or it is not as it should be.
     """
-    for candidate in (Path(folder) / PRETRAINED, Path(folder)):
-        if (candidate / "encoder.ckpt").is_file() and (candidate / "hyperparams.yaml").is_file():
-            return TasNetSeparation.from_hparams(source=str(candidate))
-    raise InputError(f"{folder}: holds no separator; expected the folder of a finished training run")
+    return TasNetSeparation.from_bundle(find_bundle(folder))
 
 
 def write_sources(

@@ -39,6 +39,8 @@ CHECKS: dict[str, Check] = {
     "data_folder": (lambda v: Path(v).is_dir(), "an existing folder"),
     "num_spks": _whole(1),
     "sample_rate": (lambda v: v == int(v) >= 1, "a rate in Hz"),
+    # Looked for at a fresh start alone: a run goes on, and is evaluated, without it.
+    "pretrained": (lambda v: v is None or isinstance(v, str), "a folder, or null"),
     "number_of_epochs": _whole(1),
     "batch_size": _whole(1),
     "num_workers": _whole(0),

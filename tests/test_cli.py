@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from huggingface_hub import ModelCard
 
 from speechbrain_tasnet.cli import main
 
-COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream")
+COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream", "export")
 
 
 def tasnet(*words) -> int:
@@ -74,6 +75,22 @@ def test_separate(trained, corpus, tmp_path, capsys):
     assert "is there already" in refused(
         capsys, "separate", mixtures[0], "--model", trained, "--out", tmp_path / "out"
     )
+
+
+def test_export_bundle(trained, corpus, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["export", "bundle", trained, "--out", out, "--dtype", "float16", "--name", "two voices"]
+    assert tasnet(*words, "--licence", "cc-by-4.0", "--language", "en", "--datasets", "a/b", "c/d") == 0
+    assert str(out) in capsys.readouterr().out
+    card = ModelCard.load(out / "README.md").data
+    assert (card.license, card.language, card.datasets) == ("cc-by-4.0", "en", ["a/b", "c/d"])
+    assert card.model_name == "two voices"
+    assert "si-snr_i" in {result.metric_type for result in card.eval_results}
+    mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))
+    assert tasnet("separate", mixture, "--model", out, "--out", tmp_path / "separated") == 0
+    assert "already holds something" in refused(capsys, *words)
+    assert "holds no separator" in refused(capsys, "export", "bundle", tmp_path, "--out", tmp_path / "other")
+    assert tasnet("export", "wav", trained) == 2
 
 
 def write_nan(path):

@@ -73,6 +73,7 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
         ("wsj0mix --data_folder . --speeds [1,-1]", "speeds"),
         ("wsj0mix --data_folder . --num_spks 0", "num_spks=0"),
         ("wsj0mix --data_folder . --number_of_epochs 0", "number_of_epochs=0"),
+        ("wsj0mix --data_folder . --pretrained 3", "pretrained=3: expected a folder, or null"),
         ("wsj0mix --data_folder . --loss_threshold 30", "loss_threshold=30"),
         ("wsj0mix --data_folder . --B 0", "B=0: expected a whole number"),
         ("wsj0mix --data_folder . --L 15", "L=15: expected an even number"),

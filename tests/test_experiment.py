@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 
 from speechbrain_tasnet import TasNetSeparation
+from speechbrain_tasnet.bundle import load_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment import learning_curve, run
 
@@ -33,6 +35,19 @@ def test_a_run_leaves_what_the_toolkit_leaves(trained, corpus):
     summary = json.loads((trained / "test_results.json").read_text())
     assert summary["utterances"] == len(rows)
     assert "<html" in (trained / "report.html").read_text()
+
+
+def test_the_bundle_says_where_it_comes_from(trained, corpus):
+    about = load_bundle(trained / "pretrained").config.about
+    summary = json.loads((trained / "test_results.json").read_text())["metrics"]
+    for metric, score in about["scores"].items():
+        assert score == {name: summary[metric][name] for name in ("mean", "ci95", "count")}
+    seconds = sum(soundfile.info(path).duration for path in (corpus / "wav8k/min/tr/mix").iterdir())
+    assert about["hours"] == pytest.approx(seconds / 3600, abs=1e-4)
+    assert (about["recipe"], about["seed"]) == ("wsj0mix", 1234)
+    assert about["epochs"] in (1, 2)  # of the best checkpoint
+    assert about["corpus"] == corpus.name
+    assert str(corpus.parent) not in (trained / "pretrained/config.json").read_text()
 
 
 def test_the_logged_value_is_the_negative_si_snr_the_test_set_confirms(trained):

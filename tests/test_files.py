@@ -1,5 +1,9 @@
 """Files and folders appear whole or not at all. Folders are tested with the audio that fills them."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from speechbrain_tasnet.errors import DiskError, InputError
@@ -28,6 +32,10 @@ def test_a_folder_takes_the_place_of_another_only_when_complete(tmp_path):
         raise RuntimeError
     assert [path.name for path in out.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="already holds"), new_folder(tmp_path / "file", replace=True):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def fill(out, names, stop_with=None, options=None):
@@ -76,3 +84,41 @@ def test_a_file_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(DiskError, match="file/below: cannot be written"):
         write_text(tmp_path / "file/below", "text")
+
+
+@pytest.mark.parametrize("call", ["rename", "rmtree"])
+def test_a_kill_while_a_folder_is_replaced_leaves_one_of_the_two(tmp_path, call):
+    """Killed after each rename and before each removal in turn, in a process of its own."""
+    for calls in range(1, 4):
+        out = tmp_path / str(calls) / "folder"
+        out.mkdir(parents=True)
+        (out / "content").write_text("old")
+        code = f"""
+import os, pathlib, shutil, signal
+from speechbrain_tasnet.files import new_folder
+left = {calls}
+def count_down(do):
+    def deadly(*args, **kwargs):
+        global left
+        left -= 1
+        if {call!r} == "rename":
+            do(*args, **kwargs)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return do(*args, **kwargs) if {call!r} == "rmtree" else None
+    return deadly
+if {call!r} == "rename":
+    pathlib.Path.rename = count_down(pathlib.Path.rename)
+else:
+    shutil.rmtree = count_down(shutil.rmtree)
+with new_folder({str(out)!r}, replace=True) as partial:
+    (partial / "content").write_text("new")
+"""
+        done = subprocess.run([sys.executable, "-c", code], check=False)
+        assert done.returncode == (0 if (call, calls) == ("rename", 3) else -signal.SIGKILL)
+        kept = [folder / "content" for folder in (out, out.with_name(".folder.replaced")) if folder.exists()]
+        assert {file.read_text() for file in kept} & {"old", "new"}
+        with pytest.raises(RuntimeError), new_folder(out, replace=True):
+            raise RuntimeError  # what was left is put back, and kept when the next one fails as well
+        assert (out / "content").read_text() in ("old", "new")
+        assert [path.name for path in out.parent.iterdir()] == ["folder"]

@@ -13,7 +13,20 @@ MODULES = {
 }
 
 # A module (or a package, with all in it) and what it must not import.
-MODEL = {"ops", "norms", "tcn", "convtasnet", "reach", "streaming", "export", "live", "brain", "pretrained"}
+MODEL = {
+    "ops",
+    "norms",
+    "tcn",
+    "convtasnet",
+    "reach",
+    "streaming",
+    "export",
+    "live",
+    "brain",
+    "pretrained",
+    "bundle",
+    "finetuning",
+}
 FORBIDDEN = {
     "ops": {"norms", "tcn", "convtasnet", "brain", "losses", "data"},
     "norms": {"tcn", "convtasnet", "brain", "losses", "data"},
@@ -31,6 +44,8 @@ FORBIDDEN = {
     "guards": MODEL | {"losses", "evaluation", "data", "experiment"},
     "telemetry": MODEL | {"losses", "evaluation", "data", "experiment"},
     "dry_run": MODEL | {"experiment", "configuration", "evaluation"},
+    "bundle": {"brain", "experiment", "configuration", "losses", "evaluation", "data", "pretrained", "finetuning"},
+    "finetuning": {"brain", "experiment", "configuration", "losses", "evaluation", "data", "pretrained"},
     "pretrained": {"brain", "experiment", "configuration", "losses", "evaluation", "data"},
 }
 
@@ -64,6 +79,22 @@ def test_files_stay_small(name):
 def test_architecture_names_every_file(name):
     text = (ROOT / "ARCHITECTURE.md").read_text()
     assert MODULES[name].stem in text or MODULES[name].name == "__init__.py"
+
+
+# What reads pickles, which run code, or writes what only they can read.
+PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_reads_a_pickle(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            assert "weights_only=True" in [ast.unparse(keyword) for keyword in node.keywords]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
+            assert "allow_pickle=True" not in [ast.unparse(keyword) for keyword in node.keywords]
+        elif isinstance(node, ast.Import | ast.ImportFrom) and path.parts[len(ROOT.parts)] != "tests":
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            assert not PICKLING & {name.split(".")[0] for name in names}
 
 
 def test_public_names_exist():

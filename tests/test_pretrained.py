@@ -7,8 +7,9 @@ import torch
 from speechbrain.inference.separation import SepformerSeparation
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, separate
+from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.pretrained import load_separator, save_pretrained, write_sources
+from speechbrain_tasnet.pretrained import load_separator, write_sources
 
 
 def build():
@@ -19,18 +20,18 @@ def build():
 def folder(tmp_path):
     torch.manual_seed(0)
     modules = build()
-    save_pretrained(tmp_path / "pretrained", modules, sample_rate=8000)
+    save_bundle(tmp_path / "pretrained", modules, sample_rate=8000)
     return tmp_path / "pretrained"
 
 
 def test_saved_and_loaded_it_gives_the_same_samples(tmp_path):
     modules, mixture = build(), torch.randn(2, 1003)
-    save_pretrained(tmp_path / "here", modules, 8000)
+    save_bundle(tmp_path / "here", modules, 8000)
     expected = separate(*modules.values(), mixture)
     assert torch.equal(
         TasNetSeparation.from_hparams(source=str(tmp_path / "here")).separate_batch(mixture), expected
     )
-    save_pretrained(tmp_path / "here", build(), 8000)  # another takes its place
+    save_bundle(tmp_path / "here", build(), 8000, replace=True)  # another takes its place
     assert not torch.equal(load_separator(tmp_path / "here").separate_batch(mixture), expected)
 
 

@@ -4,8 +4,13 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 
+from speechbrain_tasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import _parser
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +24,17 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_blocks_run(code):
     exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("code", blocks("python bundle"))
+def test_python_blocks_run_on_a_bundle(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    modules = {"encoder": Encoder(8, 4), "masknet": MaskNet(8, 4, 8, 4, X=2, R=1), "decoder": Decoder(8, 4)}
+    save_bundle("results/wsj0mix/1234/pretrained", modules, 8000)
+    soundfile.write("meeting.wav", np.random.default_rng(0).normal(size=4410) / 10, 44100)
+    names = {"mixtures": torch.randn(2, 400)}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["sources"].shape == (2, 400, 2)
 
 
 def test_receptive_field_is_printed_as_shown(capsys):

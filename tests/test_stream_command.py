@@ -13,9 +13,10 @@ import soundfile
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, separate
+from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.live import Account, stream
-from speechbrain_tasnet.pretrained import load_separator, save_pretrained
+from speechbrain_tasnet.pretrained import load_separator
 
 RATE = 8000
 
@@ -27,7 +28,7 @@ def folder(tmp_path_factory):
     net = MaskNet(16, 8, 24, 8, X=3, R=1, C=2, norm="cumulative", causal=True)
     modules = {"encoder": Encoder(16, 16), "masknet": net, "decoder": Decoder(16, 16)}
     path = tmp_path_factory.mktemp("separator") / "causal"
-    save_pretrained(path, modules, RATE)
+    save_bundle(path, modules, RATE)
     return path
 
 

@@ -41,7 +41,7 @@ def test_it_holds_recipes_and_template_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for recipe in [*ROOT.glob("hparams/*.yaml"), *ROOT.glob("hparams/model/*.yaml")]:
         assert f"speechbrain_tasnet/{recipe.relative_to(ROOT)}" in names
-    assert "speechbrain_tasnet/report.html.j2" in names
+    assert {"speechbrain_tasnet/report.html.j2", "speechbrain_tasnet/bundle/model_card.md.j2"} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "recipes/"))]
     modules = {str(module.relative_to(ROOT)) for module in ROOT.glob("speechbrain_tasnet/**/*.py")}
     assert {name for name in names if name.endswith(".py")} == modules | {"speechbrain_tasnet/hparams/__init__.py"}
@@ -63,11 +63,14 @@ def test_it_runs_without_the_checkout(installed, corpus, tmp_path):
     mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))
     run("tasnet", "separate", mixture, "--model", "results/demo/0", "--out", "separated")
     assert len(list((tmp_path / "separated").glob("*.wav"))) == 2
+    run("tasnet", "export", "bundle", "results/demo/0", "--out", "bundle", "--licence", "cc-by-4.0")
+    assert "license: cc-by-4.0" in (tmp_path / "bundle/README.md").read_text()
 
 
 def test_metadata_says_what_is_needed(wheel):
     with zipfile.ZipFile(wheel) as archive:
         name = next(n for n in archive.namelist() if n.endswith("METADATA"))
         metadata = archive.read(name).decode()
-    for line in ("Name: speechbrain-tasnet", "Requires-Dist: torch<2.12,>=2.7.1", "Provides-Extra: export"):
+    needed = ("Requires-Dist: torch<2.12,>=2.7.1", "Requires-Dist: safetensors>=0.4")
+    for line in ("Name: speechbrain-tasnet", *needed, "Provides-Extra: export"):
         assert line in metadata

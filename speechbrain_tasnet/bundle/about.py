@@ -1,0 +1,135 @@
+"""What a bundle says about where it comes from: recipe, training data, scores, licence."""
+
+import csv
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from reprlib import repr as short
+from typing import Any
+
+from speechbrain_tasnet.errors import InputError
+
+# Everything may be left out. Texts are of one line; no entry is ever used as a path.
+ABOUT: dict[str, type] = {
+    "name": str,
+    "licence": str,  # as the Hugging Face hub writes it: apache-2.0, cc-by-4.0
+    "language": str,  # a code such as en
+    "datasets": list,  # names of data sets on the hub
+    "recipe": str,
+    "experiment": str,
+    "seed": int,
+    "corpus": str,  # name of the folder
+    "task": str,
+    "hours": float,  # of mixtures to train on, as they lie on disk
+    "speech": str,  # name of the folder that dynamic mixing drew from
+    "started_from": str,  # name of the folder of the separator that fine-tuning began with
+    "epochs": int,
+    "test_voices": str,
+    "scores": dict,  # metric: mean, ci95 (low and high, or null) and count
+    "versions": dict,  # package: version
+}
+
+LARGEST_NUMBER = 1e9
+SCORE = {"mean", "ci95", "count"}
+PACKAGES = ("speechbrain_tasnet", "speechbrain", "torch")
+
+
+def check_about(about: Any) -> None:
+    """Refuse what `ABOUT` does not describe.
+
+    Example
+    -------
+    >>> check_about({"name": "two voices", "seed": True})
+    Traceback (most recent call last):
+    speechbrain_tasnet.errors.InputError: about has seed=True: expected int
+    """
+    if not isinstance(about, dict):
+        raise InputError(f"about is {type(about).__name__}: expected a mapping of names to values")
+    for name, value in about.items():
+        if name not in ABOUT:
+            raise InputError(f"about has the unknown key {short(name)}; expected any of {', '.join(ABOUT)}")
+        expected = ABOUT[name]
+        if not (_number(value) if expected is float else isinstance(value, expected)) or isinstance(value, bool):
+            raise InputError(f"about has {name}={short(value)}: expected {expected.__name__}")
+    texts = [(name, value) for name, value in about.items() if isinstance(value, str)]
+    texts += [(name, value) for name in ("datasets", "versions", "scores") for value in about.get(name, ())]
+    texts += [("versions", value) for value in about.get("versions", {}).values()]
+    for name, value in texts:
+        if not isinstance(value, str) or not value.isprintable():
+            raise InputError(f"about has {name}={short(value)}: expected one line of text")
+    for metric, score in about.get("scores", {}).items():
+        _check_score(metric, score)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
+
+
+def _check_score(metric: str, score: Any) -> None:
+    """Refuse a score that is no mean with its interval and its count."""
+    expected = (
+        f"score {short(metric)} is {short(score)}: expected a mean, ci95 of two numbers or null, and a count"
+    )
+    if not isinstance(score, dict) or score.keys() != SCORE:
+        raise InputError(expected)
+    interval = [] if score["ci95"] is None else score["ci95"]
+    if not isinstance(interval, list) or len(interval) not in (0, 2):
+        raise InputError(expected)
+    if not all(_number(value) for value in (score["mean"], score["count"], *interval)):
+        raise InputError(expected)
+
+
+def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a finished training run knows about its separator.
+
+    Parameters
+    ----------
+    hparams : mapping
+        The recipe's.
+    summary : mapping
+        `Evaluator.summary()` of the test set.
+
+    Returns
+    -------
+    dict
+        See `ABOUT`.
+    """
+    prepare = hparams["prepare"]
+    about = {
+        "name": _text(hparams["experiment_name"]),
+        "recipe": getattr(prepare, "func", prepare).__name__.removeprefix("prepare_"),
+        "experiment": _text(hparams["experiment_name"]),
+        "corpus": _folder_name(hparams["data_folder"]),
+        "epochs": hparams["epoch_counter"].current,
+        "test_voices": _text(hparams["test_voices"]),
+        "scores": {
+            metric: {name: score[name] for name in sorted(SCORE)}
+            for metric, score in summary["metrics"].items()
+            if score["count"]
+        },
+        "versions": {package: str(import_module(package).__version__) for package in PACKAGES},
+    }
+    about |= {name: hparams[name] for name in ("seed", "task") if name in hparams}
+    if hparams["speech_folder"] is not None:
+        about["speech"] = _folder_name(hparams["speech_folder"])
+    elif Path(hparams["train_data"]).exists():
+        about["hours"] = _hours(Path(hparams["train_data"]))
+    if hparams["pretrained"] is not None:
+        about["started_from"] = _folder_name(hparams["pretrained"])
+    return about
+
+
+def _folder_name(path: Path | str) -> str:
+    """Name a folder without telling where on the machine it lies."""
+    return _text(Path(path).resolve().name)
+
+
+def _text(value: object) -> str:
+    """Keep what fits in one line: a finished training must not fail for an odd name."""
+    return "".join(letter for letter in str(value) if letter.isprintable())
+
+
+def _hours(manifest: Path) -> float:
+    """Add up the mixtures of a manifest."""
+    with manifest.open(newline="", encoding="utf-8") as file:
+        return round(sum(float(row["duration"]) for row in csv.DictReader(file)) / 3600, 4)

@@ -1,0 +1,109 @@
+"""``README.md`` of a bundle: the model card, for people and, by its front matter, for the Hugging Face hub."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from speechbrain_tasnet.bundle.config import Config
+
+CARD = "README.md"
+TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+
+# The metrics of an evaluation by the names that people use, and their units.
+METRICS = {
+    "si-snr_i": ("SI-SNRi", "dB"),
+    "si-snr": ("SI-SNR", "dB"),
+    "sdr_i": ("SDRi", "dB"),
+    "sdr": ("SDR", "dB"),
+    "pesq": ("PESQ", ""),
+    "stoi": ("STOI", ""),
+}
+
+
+def write_card(config: Config) -> str:
+    """Write the text of the card; it says what is known and leaves out what is not.
+
+    Parameters
+    ----------
+    config : Config
+        Of the bundle.
+
+    Returns
+    -------
+    str
+        Markdown, with YAML front matter that the hub indexes.
+    """
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    modules, about = config.modules, config.about
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        front_matter=yaml.safe_dump(_front_matter(config), sort_keys=False, allow_unicode=True),
+        title=_title(config),
+        config=config,
+        about={name: _cell(value) if isinstance(value, str) else value for name, value in about.items()},
+        network=_network(modules["encoder"] | modules["masknet"]),
+        parameters=f"{sum(p.numel() for module in config.build().values() for p in module.parameters()):,}",
+        scores=[
+            (*METRICS.get(metric, (_cell(metric), "")), score)
+            for metric, score in sorted(about.get("scores", {}).items(), key=_order)
+        ],
+    )
+
+
+def _network(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call the arguments as a recipe does."""
+    return {"encoder_activation" if name == "activation" else name: value for name, value in arguments.items()}
+
+
+def _order(item: tuple[str, Any]) -> int:
+    """Bring the scores into the order of `METRICS`, what is not there last."""
+    return [*METRICS, item[0]].index(item[0])
+
+
+def _title(config: Config) -> str:
+    return _cell(config.about.get("name", f"Conv-TasNet for {config.num_spks} sources"))
+
+
+def _cell(text: str) -> str:
+    """Keep a text from ending its cell of a table."""
+    return text.replace("|", "\\|")
+
+
+def _front_matter(config: Config) -> dict[str, Any]:
+    """Say it in the words of the hub, https://huggingface.co/docs/hub/model-cards."""
+    about = config.about
+    values = {
+        "license": about.get("licence"),
+        "language": about.get("language"),
+        "library_name": "speechbrain",
+        "pipeline_tag": "audio-to-audio",
+        "tags": ["speech-separation", "source-separation", "Conv-TasNet", "SpeechBrain", "speechbrain_tasnet"],
+        "datasets": about.get("datasets"),
+        "model-index": _model_index(config),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _model_index(config: Config) -> list[dict[str, Any]] | None:
+    """List the scores as the hub wants them."""
+    about = config.about
+    metrics = [
+        {
+            "type": metric,
+            "name": " ".join(METRICS.get(metric, (metric, ""))).strip(),
+            "value": round(score["mean"], 4),
+        }
+        for metric, score in sorted(about.get("scores", {}).items(), key=_order)
+    ]
+    if not metrics:
+        return None
+    corpus = about.get("corpus", "unknown")
+    result = {
+        "task": {"type": "audio-to-audio", "name": "Speech separation"},
+        "dataset": {"type": corpus, "name": f"{corpus}, test set"},
+        "metrics": metrics,
+    }
+    return [{"name": config.about.get("name", "Conv-TasNet"), "results": [result]}]

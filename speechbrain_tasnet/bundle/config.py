@@ -1,0 +1,184 @@
+"""``config.json`` of a bundle: what the network is and where it comes from, believed only after it is checked."""
+
+import inspect
+import json
+from dataclasses import dataclass, field
+from reprlib import repr as short
+from typing import Any
+
+import torch
+from torch import nn
+
+from speechbrain_tasnet.bundle.about import check_about
+from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet.errors import InputError, whole_number
+
+CONFIG = "config.json"
+FORMAT = "speechbrain_tasnet separator"
+VERSION = 1
+KEYS = {"format", "version", "sample_rate", "num_spks", "modules", "dtype", "sha256", "about"}
+MODULES = {"encoder": Encoder, "masknet": MaskNet, "decoder": Decoder}
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+
+# What nobody trains, and what would keep a processor or a memory busy before any weight is read.
+LARGEST_SIZE = 2**20
+MOST_BLOCKS = 256
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a bundle says of itself.
+
+    Parameters
+    ----------
+    modules : dict of dict
+        Arguments of ``encoder``, ``masknet`` and ``decoder``.
+    sample_rate : int
+        In Hz.
+    dtype : str
+        ``float32`` or ``float16``: how the weights lie on disk.
+    sha256 : str
+        Of the file of the weights.
+    about : dict
+        Where it comes from, see `about.ABOUT`.
+
+    Raises
+    ------
+    InputError
+        A value is of the wrong type, out of range, or does not fit another.
+    """
+
+    modules: dict[str, dict[str, Any]]
+    sample_rate: int
+    dtype: str = "float32"
+    sha256: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        whole_number("sample_rate", self.sample_rate, maximum=LARGEST_SIZE)
+        if not isinstance(self.dtype, str) or self.dtype not in DTYPES:
+            raise InputError(f"dtype={short(self.dtype)}: expected one of {', '.join(DTYPES)}")
+        if not isinstance(self.sha256, str):
+            raise InputError(f"sha256={short(self.sha256)}: expected 64 hexadecimal digits")
+        _check_modules(self.modules)
+        check_about(self.about)
+
+    @property
+    def num_spks(self) -> int:
+        """Sources that come out."""
+        return self.modules["masknet"]["C"]
+
+    @property
+    def identity(self) -> str:
+        """What decides the samples that come out, beside the weights; these carry it too."""
+        return json.dumps({"sample_rate": self.sample_rate, "modules": self.modules}, sort_keys=True)
+
+    def to_json(self) -> str:
+        """Write it as the text of ``config.json``."""
+        values = {
+            "format": FORMAT,
+            "version": VERSION,
+            "sample_rate": self.sample_rate,
+            "num_spks": self.num_spks,
+            "modules": self.modules,
+            "dtype": self.dtype,
+            "sha256": self.sha256,
+            "about": self.about,
+        }
+        return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Config":
+        """Read it from the bytes of ``config.json``.
+
+        Raises
+        ------
+        InputError
+            They are no JSON, of a newer version, or something in them is missing, unknown or impossible.
+        """
+        values = strict_json(text)
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise InputError(f"does not begin with the format {FORMAT!r}; expected the bundle of a separator")
+        version = whole_number("version", values.get("version"))
+        if version > VERSION:
+            raise InputError(
+                f"version={version}: made by a newer speechbrain_tasnet; upgrade this one, which reads {VERSION}"
+            )
+        expect_keys(values, KEYS)
+        config = cls(*(values[name] for name in ("modules", "sample_rate", "dtype", "sha256", "about")))
+        if whole_number("num_spks", values["num_spks"]) != config.num_spks:
+            raise InputError(f"num_spks={values['num_spks']}: the mask network has C={config.num_spks}")
+        return config
+
+    def build(self) -> dict[str, nn.Module]:
+        """Build the three modules without memory for their weights: on torch's ``meta`` device."""
+        with torch.device("meta"):
+            return {name: kind(**self.modules[name]) for name, kind in MODULES.items()}
+
+
+def strict_json(text: bytes) -> Any:
+    """Read JSON that says everything once, and nothing that JSON has no word for.
+
+    Example
+    -------
+    >>> strict_json(b'{"N": 1, "N": 2}')
+    Traceback (most recent call last):
+    speechbrain_tasnet.errors.InputError: has the key 'N' twice
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict:
+        values = {}
+        for key, value in pairs:
+            if key in values:
+                raise InputError(f"has the key {short(key)} twice")
+            values[key] = value
+        return values
+
+    def refuse(word: str) -> None:
+        raise InputError(f"has {word}, which is no number of JSON")
+
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=once, parse_constant=refuse)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is no JSON ({' '.join(str(error).split())[:100]})") from None
+
+
+def expect_keys(values: Any, keys: set[str], where: str = "") -> None:
+    """Refuse what is no mapping of exactly these keys."""
+    if not isinstance(values, dict):
+        raise InputError(f"{where or 'it'} is {type(values).__name__}: expected a mapping of names to values")
+    missing, unknown = sorted(keys - values.keys()), sorted(values.keys() - keys)
+    if missing:
+        raise InputError(f"{where}{' ' if where else ''}has no {missing[0]!r}")
+    if unknown:
+        raise InputError(f"{where}{' ' if where else ''}has the unknown key {short(unknown[0])}")
+
+
+def _check_modules(modules: Any) -> None:
+    """Compare the arguments of the three modules with what these take, and with each other."""
+    expect_keys(modules, set(MODULES), "modules")
+    for module, kind in MODULES.items():
+        parameters = inspect.signature(kind).parameters
+        expect_keys(modules[module], set(parameters), module)
+        for name, value in modules[module].items():
+            expected = parameters[name].annotation
+            if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
+                word = getattr(expected, "__name__", expected)
+                raise InputError(f"{module} has {name}={short(value)}: expected {word}")
+            if expected is int:
+                whole_number(f"{module} has {name}", value, minimum=0, maximum=LARGEST_SIZE)
+    encoder, masknet, decoder = (modules[name] for name in MODULES)
+    if masknet["X"] * masknet["R"] > MOST_BLOCKS:
+        raise InputError(f"X={masknet['X']} times R={masknet['R']}: expected at most {MOST_BLOCKS} blocks")
+    for name, one, other in (
+        ("N", encoder, masknet),
+        ("N", encoder, decoder),
+        ("L", encoder, decoder),
+        ("edge_padding", encoder, decoder),
+    ):
+        if one[name] != other[name]:
+            raise InputError(
+                f"{name}={one[name]!r} in one module and {other[name]!r} in another: expected the same"
+            )

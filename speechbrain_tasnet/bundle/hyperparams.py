@@ -1,0 +1,30 @@
+"""``hyperparams.yaml`` of a bundle, by which SpeechBrain's own classes load it, and how its weights reach them."""
+
+import json
+
+from speechbrain_tasnet.bundle.config import Config
+
+HPARAMS = "hyperparams.yaml"
+
+TEMPLATE = """\
+# For SpeechBrain's loaders: SepformerSeparation.from_hparams(source="this folder"), TasNetSeparation.from_hparams.
+# Loading YAML runs what it names; TasNetSeparation.from_bundle("this folder") reads the other files alone.
+sample_rate: {sample_rate}
+num_spks: {num_spks}
+encoder: !new:speechbrain_tasnet.convtasnet.Encoder {encoder}
+masknet: !new:speechbrain_tasnet.convtasnet.MaskNet {masknet}
+decoder: !new:speechbrain_tasnet.convtasnet.Decoder {decoder}
+modules:
+    encoder: !ref <encoder>
+    masknet: !ref <masknet>
+    decoder: !ref <decoder>
+pretrainer: !new:speechbrain_tasnet.bundle.pretrainer.BundlePretrainer
+    loadables: !ref <modules>
+"""
+
+
+def write_hparams(config: Config) -> str:
+    """Write the text of ``hyperparams.yaml``."""
+    # JSON is YAML too.
+    modules = {name: json.dumps(arguments) for name, arguments in config.modules.items()}
+    return TEMPLATE.format(sample_rate=config.sample_rate, num_spks=config.num_spks, **modules)

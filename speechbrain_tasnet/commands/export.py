@@ -1,0 +1,25 @@
+"""``tasnet export``: a trained model in a form to hand on."""
+
+import argparse
+
+from speechbrain_tasnet.commands import export_bundle
+
+KINDS = {
+    "bundle": (
+        export_bundle,
+        "a folder with weights, configuration and model card, ready for the Hugging Face hub",
+    ),
+}
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.description = "Write a trained model in a form to hand on."
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, (module, purpose) in KINDS.items():
+        module.describe(kinds.add_parser(name, help=purpose))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    KINDS[options.kind][0].run(options)

@@ -1,0 +1,73 @@
+"""Begin a training with the weights of a trained separator."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.errors import InputError
+
+# The one layer that knows how many sources there are, and the argument that says it.
+MASK_LAYER = ("mask.weight", "mask.bias")
+SOURCES = "C"
+
+# What a recipe calls differently from the module that takes it; an edge padding stands in its model file.
+KEYS = {"activation": "encoder_activation"}
+IN_MODEL_FILE = {"edge_padding"}
+
+
+@torch.no_grad()
+def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int) -> str:
+    """Copy the weights of a trained separator into fresh modules.
+
+    For another number of sources the mask layer, the last 1x1 convolution, stays as it is.
+
+    Parameters
+    ----------
+    folder : path-like
+        A bundle, or the folder of a training run.
+    modules : mapping of Module
+        ``encoder``, ``masknet`` and ``decoder``, which change.
+    sample_rate : int
+        In Hz, of the new training.
+
+    Returns
+    -------
+    str
+        One line that says what was kept.
+
+    Raises
+    ------
+    InputError
+        There is no separator, or it differs in more than the number of sources.
+    """
+    found = find_bundle(folder)
+    trained, config = load_bundle(found)
+    if config.sample_rate != sample_rate:
+        raise InputError(_difference(found, "sample_rate", sample_rate, config.sample_rate))
+    for name, module in modules.items():
+        for key, value in module.config.items():
+            if key != SOURCES and value != config.modules[name][key]:
+                raise InputError(_difference(found, key, value, config.modules[name][key]))
+    sources = modules["masknet"].num_sources
+    keep = MASK_LAYER if sources != config.num_spks else ()
+    for name, module in modules.items():
+        own = module.state_dict()
+        kept = {key: own[key] for key in keep if name == "masknet"}
+        module.load_state_dict(trained[name].state_dict() | kept)
+    if keep:
+        return f"Starting from {found}; the mask layer is new, for {sources} sources instead of {config.num_spks}"
+    return f"Starting from {found}"
+
+
+def _difference(folder: Path, key: str, here: object, there: object) -> str:
+    """Say what differs, and how to make it the same."""
+    key = KEYS.get(key, key)
+    way_out = (
+        f"write {key}: {there} for encoder and decoder into a model file of your own"
+        if key in IN_MODEL_FILE
+        else f"give --{key} {'null' if there is None else there}"
+    )
+    return f"{key}={here}: the separator in {folder} has {there}; {way_out}, or leave --pretrained out"

@@ -1,0 +1,35 @@
+"""Work shared out among the processes of a distributed run, and its results brought together."""
+
+from collections.abc import Sized
+
+import torch.distributed as dist
+
+
+def share_of(dataset: Sized) -> range:
+    """Name the items that this process takes, every item falling to one process.
+
+    The toolkit's samplers for training give some items twice, so that all processes make as many steps.
+
+    Example
+    -------
+    >>> share_of("abc")
+    range(0, 3)
+    """
+    if not dist.is_initialized():
+        return range(len(dataset))
+    return range(dist.get_rank(), len(dataset), dist.get_world_size())
+
+
+def gather(values: list) -> list:
+    """Join the lists that the processes hold; each gets the whole. All must call it.
+
+    Example
+    -------
+    >>> gather([1, 2])
+    [1, 2]
+    """
+    if not dist.is_initialized():
+        return values
+    parts: list = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, values)
+    return [value for part in parts for value in part]

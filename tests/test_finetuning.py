@@ -1,0 +1,89 @@
+"""Fine-tuning: a training that begins with the weights of a trained separator."""
+
+import re
+import shutil
+
+import pytest
+import torch
+
+from speechbrain_tasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet.bundle import load_bundle, save_bundle
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.finetuning import start_from
+
+
+def build(N=16, L=16, activation=None, edge_padding=False, **changes):
+    sizes = {"B": 8, "H": 16, "Sc": 8, "X": 2, "R": 1, "C": 2} | changes
+    encoder, decoder = Encoder(N, L, activation, edge_padding), Decoder(N, L, edge_padding)
+    return {"encoder": encoder, "masknet": MaskNet(N, **sizes), "decoder": decoder}
+
+
+def weights(modules):
+    return {f"{name}.{key}": value for name in modules for key, value in modules[name].state_dict().items()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_bundle(tmp_path / "bundle", build(), 8000)
+    return tmp_path / "bundle"
+
+
+def test_all_weights_are_taken(folder):
+    fresh = build()
+    assert "mask layer" not in start_from(folder, fresh, 8000)
+    for name, value in weights(load_bundle(folder).modules).items():
+        assert torch.equal(weights(fresh)[name], value), name
+
+
+def test_for_another_number_of_sources_all_but_the_mask_layer(folder):
+    fresh = build(C=3)
+    before = {name: value.clone() for name, value in weights(fresh).items()}
+    assert "the mask layer is new, for 3 sources instead of 2" in start_from(folder, fresh, 8000)
+    for name, value in weights(load_bundle(folder).modules).items():
+        mine = name in ("masknet.mask.weight", "masknet.mask.bias")
+        assert torch.equal(weights(fresh)[name], before[name] if mine else value), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "rate", "message"),
+    [
+        ({"N": 24}, 8000, "N=24: the separator in .* has 16; give --N 16"),
+        ({"X": 3}, 8000, "X=3: .* give --X 2"),
+        ({"norm": "cumulative"}, 8000, "norm=cumulative: .* has global; give --norm global"),
+        ({"activation": "relu"}, 8000, "encoder_activation=relu: .* has None; give --encoder_activation null"),
+        ({"edge_padding": True}, 8000, "edge_padding=True: .* model file of your own"),
+        ({}, 16000, "sample_rate=16000: .* give --sample_rate 8000"),
+    ],
+)
+def test_any_other_difference_is_refused_and_changes_nothing(folder, changes, rate, message):
+    fresh = build(**changes)
+    before = {name: value.clone() for name, value in weights(fresh).items()}
+    with pytest.raises(InputError, match=message):
+        start_from(folder, fresh, rate)
+    assert all(torch.equal(value, before[name]) for name, value in weights(fresh).items())
+
+
+def test_a_run_starts_from_another_and_only_when_it_is_fresh(trained, corpus, tiny, tmp_path):
+    start = shutil.copytree(trained / "pretrained", tmp_path / "start")
+    words = ["wsj0mix", "--data_folder", str(corpus), "--pretrained", str(start), *tiny]
+    words += ["--output_folder", str(tmp_path / "run"), "--lr", "1e-9"]
+    run([*words, "--number_of_epochs", "1"])
+    assert f"Starting from {start}" in (tmp_path / "run/log.txt").read_text()
+    tuned, config = load_bundle(tmp_path / "run/pretrained")
+    for name, value in weights(load_bundle(start).modules).items():
+        torch.testing.assert_close(weights(tuned)[name], value, rtol=0, atol=1e-4)
+    assert config.about["started_from"] == "start"
+    shutil.rmtree(start)  # a run that goes on needs it no more
+    run([*words, "--number_of_epochs", "2"])
+    log = (tmp_path / "run/log.txt").read_text()
+    assert len(re.findall("Starting from", log)) == 1
+    assert "Resuming after 1 complete epochs" in log
+
+
+def test_a_mistake_is_said_before_anything_is_written(trained, corpus, tiny, tmp_path):
+    words = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
+    for start, message in (("nowhere", "holds no separator"), (str(trained), "P=5.* give --P 3")):
+        with pytest.raises(InputError, match=message):
+            run([*words, "--pretrained", start, "--P", "5"])
+    assert not (tmp_path / "run/log.txt").exists()
