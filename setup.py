@@ -34,6 +34,7 @@ setup(
         "speechbrain_tasnet.generate",
         "speechbrain_tasnet.hparams",
         "speechbrain_tasnet.ops",
+        "speechbrain_tasnet.weights",
     ],
     # The YAML files stand at the top of the checkout, where a recipe reader looks for them,
     # and travel inside the package, where the installed command line finds them.

@@ -17,6 +17,8 @@ _HOME = {
     "SeparationBrain": "brain",
     "TasNetSeparation": "pretrained",
     "StreamingSeparator": "streaming",
+    "load_weights": "weights",
+    "export_weights": "weights",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -5,7 +5,18 @@ import os
 from collections.abc import Sequence
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.commands import demo, download, evaluate, export, generate, mix, separate, stream, train
+from speechbrain_tasnet.commands import (
+    demo,
+    download,
+    evaluate,
+    export,
+    generate,
+    import_weights,
+    mix,
+    separate,
+    stream,
+    train,
+)
 from speechbrain_tasnet.errors import one_line_errors
 
 COMMANDS = {
@@ -17,6 +28,7 @@ COMMANDS = {
     "evaluate": (evaluate, "evaluate what was trained, and write a report"),
     "separate": (separate, "separate audio files with a trained model"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
+    "import": (import_weights, "turn another toolkit's weights into a separator"),
     "export": (export, "a trained model as a folder to hand on"),
 }
 

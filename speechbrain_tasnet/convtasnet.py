@@ -1,10 +1,9 @@
-"""Conv-TasNet: encoder, mask network, decoder, and how a mixture goes through the three.
+"""Conv-TasNet: the mask network, and how a mixture goes through encoder, mask network and decoder.
 
 Luo and Mesgarani, "Conv-TasNet: Surpassing Ideal Time-Frequency Magnitude Masking for Speech Separation",
 IEEE/ACM TASLP 2019, arXiv 1809.07454. The letters N, L, B, H, Sc, P, X, R are the paper's, C counts sources.
 """
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
+from speechbrain_tasnet.basis import Decoder, Encoder
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.lengths import padding_mask, valid_samples
 from speechbrain_tasnet.norms import find_norm
@@ -20,157 +20,14 @@ from speechbrain_tasnet.tcn import Linear, PReLU, TemporalConvNet
 if TYPE_CHECKING:
     from speechbrain_tasnet.ops.packed import PackedNet
 
+__all__ = ["Decoder", "Encoder", "MaskNet", "MaskState", "separate"]
+
 MASK_ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "relu": torch.relu,
     "softmax": lambda scores: scores.softmax(dim=2),  # over the sources of [batch, frames, C, N]
+    "softmax_filters": lambda scores: scores.softmax(dim=3),  # over the filters, as SpeechBrain's softmax
 }
-
-
-class _Basis(nn.Module):
-    """N basis signals of L samples, half overlapping: what encoder and decoder share."""
-
-    def __init__(self, N: int, L: int, edge_padding: bool):
-        super().__init__()
-        whole_number("N", N)
-        whole_number("L", L, minimum=2)
-        if L % 2:
-            raise InputError(f"L={L}: expected an even number of samples, since frames overlap by half")
-        self.kernel_size = L
-        self.stride = L // 2
-        self.edge_padding = edge_padding
-        bound = 1 / math.sqrt(L)  # as nn.Conv1d would draw them
-        self.weight = nn.Parameter(torch.empty(N, 1, L).uniform_(-bound, bound))
-
-
-class Encoder(_Basis):
-    """Turn a waveform into non-negative or linear weights of N learned basis signals.
-
-    Parameters
-    ----------
-    N : int
-        Basis signals.
-    L : int
-        Samples of each, even; a frame starts every L/2 samples.
-    activation : str, optional
-        None for a linear encoder (the paper's best), or ``relu``.
-    edge_padding : bool
-        Whether half a frame of zeros stands before and after the signal, so that every sample lies in two
-        frames, as in the authors' code and torchaudio. Must be the decoder's too.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
-    Example
-    -------
-    >>> Encoder(N=512, L=16)(torch.randn(2, 8000)).shape
-    torch.Size([2, 512, 999])
-    """
-
-    def __init__(self, N: int = 512, L: int = 16, activation: str | None = None, edge_padding: bool = False):
-        super().__init__(N, L, edge_padding)
-        if activation not in (None, "relu"):
-            raise InputError(f"activation={activation!r}: expected None (linear) or 'relu'")
-        self.config = {"N": N, "L": L, "activation": activation, "edge_padding": edge_padding}
-        self.activation = activation
-
-    def num_frames(self, num_samples: Tensor | int) -> Tensor | int:
-        """Count the frames that cover a signal of one sample or more, the last one filled up with zeros.
-
-        Example
-        -------
-        >>> Encoder(N=4, L=16).num_frames(17), Encoder(N=4, L=16, edge_padding=True).num_frames(17)
-        (2, 4)
-        """
-        steps = -(-num_samples // self.stride)  # rounded up
-        if self.edge_padding:
-            return steps + 1
-        return steps.clamp(min=2) - 1 if isinstance(steps, Tensor) else max(steps, 2) - 1
-
-    def forward(self, signal: Tensor) -> Tensor:
-        """Encode a batch of waveforms.
-
-        Parameters
-        ----------
-        signal : Tensor
-            [batch, time], any time of one sample or more.
-
-        Returns
-        -------
-        Tensor
-            [batch, N, frames].
-
-        Raises
-        ------
-        InputError
-            If the shape is another.
-        """
-        if signal.ndim != 2 or signal.shape[1] == 0:
-            raise InputError(f"signal of shape {list(signal.shape)}: expected [batch, time], time at least 1")
-        front = self.stride if self.edge_padding else 0
-        covered = (self.num_frames(signal.shape[1]) + 1) * self.stride
-        padded = F.pad(signal, (front, covered - front - signal.shape[1]))
-        weights = ops.encode(padded, self.weight, self.stride)
-        return (torch.relu(weights) if self.activation else weights).transpose(1, 2)
-
-    def initial_state(self, batch: int) -> Tensor:
-        """Give the samples that wait for their frame, [batch, 0 to L - 1]: at first the edge padding alone."""
-        return self.weight.new_zeros(batch, self.stride if self.edge_padding else 0)
-
-    def step(self, signal: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode the next samples of a stream, [batch, time], any time, also none.
-
-        Returns the frames that are complete now, [batch, N, frames], and what waits for the next ones.
-        """
-        waiting = torch.cat([state, signal], dim=1)
-        frames = max(waiting.shape[1] // self.stride - 1, 0)
-        if frames == 0:
-            return signal.new_zeros(len(signal), len(self.weight), 0), waiting
-        weights = ops.encode(waiting[:, : (frames + 1) * self.stride], self.weight, self.stride)
-        weights = torch.relu(weights) if self.activation else weights
-        return weights.transpose(1, 2), waiting[:, frames * self.stride :]
-
-
-class Decoder(_Basis):
-    """Turn weights of N learned basis signals back into a waveform.
-
-    Parameters
-    ----------
-    N, L, edge_padding
-        As for `Encoder`.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
-    Example
-    -------
-    >>> Decoder(N=512, L=16)(torch.randn(2, 512, 999)).shape
-    torch.Size([2, 8000])
-    """
-
-    def __init__(self, N: int = 512, L: int = 16, edge_padding: bool = False):
-        super().__init__(N, L, edge_padding)
-        self.config = {"N": N, "L": L, "edge_padding": edge_padding}
-
-    def forward(self, weights: Tensor) -> Tensor:
-        """Decode ``weights`` [..., N, frames] to [..., (frames + 1) * L / 2], less the edge padding."""
-        signal = ops.decode(weights.transpose(-1, -2), self.weight)
-        return signal[..., self.stride : -self.stride] if self.edge_padding else signal
-
-    def initial_state(self, sources: int, batch: int) -> Tensor:
-        """Give what the last frame adds to samples still to come, [batch, sources, L/2]: zeros at first."""
-        return self.weight.new_zeros(batch, sources, self.stride)
-
-    def step(self, weights: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode [sources, batch, N, frames] to [batch, sources, frames * L/2], with the first edge padding."""
-        signal = ops.decode(weights.permute(1, 0, 3, 2), self.weight)
-        begun = signal[..., : self.stride] + state
-        joined = torch.cat([begun, signal[..., self.stride :]], dim=-1)
-        return joined[..., : -self.stride], joined[..., -self.stride :]
 
 
 class MaskState(NamedTuple):
@@ -195,7 +52,13 @@ class MaskNet(nn.Module):
     causal : bool
         Whether the network must not see the future; needs a norm that does not either.
     mask_activation : str
-        ``sigmoid`` (the paper's best), ``relu``, or ``softmax`` over the sources.
+        ``sigmoid`` (the paper's best), ``relu``, or ``softmax`` over the sources; ``softmax_filters`` is there for
+        SpeechBrain's weights.
+    input_norm : str, optional
+        Another norm for the encoded mixture; None: the same as in the blocks.
+    conv_padding : str
+        What the blocks' convolutions meet beyond the signal: ``zeros``, or, as in SpeechBrain's non-causal models,
+        ``reflect`` for the signal itself reflected; that runs layer by layer, without the fast path.
 
     Raises
     ------
@@ -221,6 +84,8 @@ class MaskNet(nn.Module):
         norm: str = "global",
         causal: bool = False,
         mask_activation: str = "sigmoid",
+        input_norm: str | None = None,
+        conv_padding: str = "zeros",
     ):
         super().__init__()
         sizes = {"N": N, "B": B, "H": H, "P": P, "X": X, "R": R, "C": C}
@@ -231,12 +96,13 @@ class MaskNet(nn.Module):
             raise InputError(f"mask_activation={mask_activation!r}: expected one of {list(MASK_ACTIVATIONS)}")
         if mask_activation == "softmax" and C == 1:
             raise InputError("mask_activation='softmax' with C=1: the only mask would be 1; use 'sigmoid'")
-        self.config = {**sizes, "Sc": Sc, "norm": norm, "causal": causal, "mask_activation": mask_activation}
+        options = {"norm": norm, "causal": causal, "mask_activation": mask_activation}
+        self.config = {**sizes, "Sc": Sc, **options, "input_norm": input_norm, "conv_padding": conv_padding}
         self.num_sources = C
         self.mask_activation = mask_activation
-        self.norm = find_norm(norm, causal)(N)
+        self.norm = find_norm(input_norm or norm, causal)(N)
         self.bottleneck = Linear(N, B)
-        self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal)
+        self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal, conv_padding)
         self.prelu = PReLU()
         self.mask = Linear(self.tcn.out_channels, C * N)
 
@@ -286,8 +152,12 @@ class MaskNet(nn.Module):
     def pack(self) -> "PackedNet | None":
         """Pack the weights as they are now for fast steps on a processor; None where that is not possible.
 
+        A packed network has one kind of norm throughout.
+
         What ``begin`` of the result makes of a state, `step` takes in its place; ``unpack`` is the way back.
         """
+        if self.norm.name != self.tcn.blocks[0].norm1.name:
+            return None
         blocks = [block.weights() for block in self.tcn.blocks]
         weights = ops.MaskWeights(
             *self.norm.parameters(),
@@ -336,15 +206,18 @@ def separate(
     >>> separate(encoder, masknet, decoder, torch.randn(2, 1001)).shape
     torch.Size([2, 1001, 3])
     """
+    # A wrapper for distributed training hides what is not forward.
+    bare_encoder = getattr(encoder, "module", encoder)
     padding, num_frames = None, None
     if lengths is not None and bool((lengths < 1).any()):
         num_samples = valid_samples(lengths, mixture.shape[1])
         padding = padding_mask(num_samples, mixture.shape[1])  # [batch, time, 1]
         mixture = mixture.masked_fill(padding.squeeze(2), 0)
-        # A wrapper for distributed training hides the methods, and only its forward may be called.
-        num_frames = getattr(encoder, "module", encoder).num_frames(num_samples)
+        num_frames = bare_encoder.num_frames(num_samples)
     mixture_w = encoder(mixture)  # [batch, N, frames]
     masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
     estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
+    if getattr(bare_encoder, "tail", None) == "drop":
+        estimates = F.pad(estimates, (0, mixture.shape[1] - estimates.shape[2]))
     estimates = estimates.permute(1, 2, 0)
     return estimates if padding is None else estimates.masked_fill(padding, 0)

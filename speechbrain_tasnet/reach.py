@@ -65,7 +65,7 @@ def latency(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Span:
     >>> latency(Encoder(), MaskNet(), sample_rate=8000)
     Span(samples=inf, seconds=inf)
     """
-    if not masknet.norm.causal:
+    if not (masknet.norm.causal and masknet.tcn.blocks[0].norm1.causal):
         return Span(math.inf, math.inf)
     samples = encoder.kernel_size + masknet.tcn.lookahead * encoder.stride
     return Span(samples, samples / sample_rate)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
@@ -116,12 +117,12 @@ class StreamingSeparator:
         heard, stride = int(state.heard[0]), self.encoder.stride
         frames = int(self.encoder.num_frames(heard))
         edge = stride if self.encoder.edge_padding else 0
-        missing = (frames + 1) * stride - edge - heard
+        missing = max((frames + 1) * stride - edge - heard, 0)
         before = self._given(state)
         known = self._run(self.encoder.weight.new_zeros(len(state.heard), missing))
         rest = torch.cat([known, self._state.decoder.transpose(1, 2)], dim=1)[:, : heard - before]
         self._state = None
-        return rest
+        return F.pad(rest, (0, 0, 0, heard - before - rest.shape[1]))  # zeros for samples that the encoder drops
 
     def reset(self, batch: int | None = None) -> None:
         """Forget the streams; ``batch`` new ones may be begun at once, or else with the next chunk."""

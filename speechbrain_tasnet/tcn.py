@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.lengths import padding_mask
 from speechbrain_tasnet.norms import find_norm
 
 
@@ -170,8 +172,39 @@ class ConvBlock(nn.Module):
         hidden, norm1 = self.norm1.step(self.prelu1(self.expand(x)), state.norm1)
         hidden, past = self.depthwise.step(hidden, state.depthwise)
         hidden, norm2 = self.norm2.step(self.prelu2(hidden), state.norm2)
+        return *self.add_paths(x, skip, hidden), BlockState(norm1, past, norm2)
+
+    def add_paths(self, x: Tensor, skip: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Add what ``hidden`` [batch, frames, hidden_channels] gives to both paths, as `forward` returns them."""
         x = x[..., :0] if self.residual is None else x + self.residual(hidden)
-        return x, skip if self.skip is None else skip + self.skip(hidden), BlockState(norm1, past, norm2)
+        return x, skip if self.skip is None else skip + self.skip(hidden)
+
+
+class ReflectingBlock(ConvBlock):
+    """A block whose depthwise convolution meets the reflected signal beyond its ends, as SpeechBrain's does.
+
+    It runs layer by layer, since the fast way through a block knows zeros alone.
+
+    Example
+    -------
+    >>> block = ReflectingBlock(8, 16, 4, kernel_size=3, dilation=2, norm="global", causal=False)
+    >>> x, skip = block(torch.randn(2, 50, 8), torch.zeros(2, 50, 4))
+    >>> x.shape, skip.shape
+    (torch.Size([2, 50, 8]), torch.Size([2, 50, 4]))
+    """
+
+    def forward(self, x: Tensor, skip: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Run the block, as `ConvBlock.forward` does."""
+        padding = None if valid is None else padding_mask(valid, x.shape[1])
+        conv = self.depthwise
+        hidden = self.norm1(self.prelu1(self.expand(x)), padding)
+        longer = ops.reflect(hidden, (conv.weight.shape[2] - 1) * conv.dilation, valid)
+        hidden = ops.weigh_taps(longer, conv.weight, conv.bias, conv.dilation)
+        return self.add_paths(x, skip, self.norm2(self.prelu2(hidden), padding))
+
+
+# By what the convolutions meet beyond the signal.
+BLOCKS = {"zeros": ConvBlock, "reflect": ReflectingBlock}
 
 
 def _weight_and_bias(linear: nn.Linear | None) -> tuple[Tensor | None, Tensor | None]:
@@ -192,6 +225,13 @@ class TemporalConvNet(nn.Module):
         ``global``, ``cumulative`` or ``channelwise``.
     causal : bool
         Whether the network must not see the future.
+    conv_padding : str
+        ``zeros`` or ``reflect``: what the depthwise convolutions meet beyond the signal.
+
+    Raises
+    ------
+    InputError
+        If ``conv_padding`` is unknown, or would reflect a future that a causal network must not see.
 
     Example
     -------
@@ -200,8 +240,24 @@ class TemporalConvNet(nn.Module):
     torch.Size([2, 50, 4])
     """
 
-    def __init__(self, B: int, H: int, Sc: int, P: int, X: int, R: int, norm: str, causal: bool):
+    def __init__(
+        self,
+        B: int,
+        H: int,
+        Sc: int,
+        P: int,
+        X: int,
+        R: int,
+        norm: str,
+        causal: bool,
+        conv_padding: str = "zeros",
+    ):
         super().__init__()
+        if conv_padding not in BLOCKS:
+            raise InputError(f"conv_padding={conv_padding!r}: expected one of {list(BLOCKS)}")
+        if causal and conv_padding == "reflect":
+            raise InputError("conv_padding='reflect' with causal=True would see the future; use 'zeros'")
+        block = BLOCKS[conv_padding]
         self.skip_channels = Sc
         self.out_channels = Sc or B
         dilations = [2**x for _ in range(R) for x in range(X)]
@@ -209,7 +265,7 @@ class TemporalConvNet(nn.Module):
         self.lookahead = 0 if causal else sum((P - 1) * d - (P - 1) * d // 2 for d in dilations)  # frames
         last = len(dilations) - 1
         self.blocks = nn.ModuleList(
-            ConvBlock(B, H, Sc, P, dilation, norm, causal, residual=not (Sc and i == last))
+            block(B, H, Sc, P, dilation, norm, causal, residual=not (Sc and i == last))
             for i, dilation in enumerate(dilations)
         )
 

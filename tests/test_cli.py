@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 
 from speechbrain_tasnet.cli import main
 
-COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream", "export")
+COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream", "import", "export")
 
 
 def tasnet(*words) -> int:

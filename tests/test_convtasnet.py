@@ -6,7 +6,7 @@ import pytest
 import torch
 import torchaudio
 
-from speechbrain_tasnet import Decoder, Encoder, MaskNet, latency, receptive_field, separate
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, latency, ops, receptive_field, separate
 from speechbrain_tasnet.errors import InputError
 
 SMALL = {"N": 16, "B": 8, "H": 16, "Sc": 8, "P": 3, "X": 3, "R": 2}
@@ -30,9 +30,9 @@ TABLE_II = [
 ]
 
 
-def build(edge_padding=False, L=8, activation=None, **options):
+def build(edge_padding=False, L=8, activation=None, tail="fill", **options):
     config = SMALL | options
-    encoder = Encoder(config["N"], L, activation, edge_padding)
+    encoder = Encoder(config["N"], L, activation, edge_padding, tail)
     return encoder, MaskNet(**config), Decoder(config["N"], L, edge_padding)
 
 
@@ -116,27 +116,41 @@ def test_equals_torchaudio_with_gradients(num_samples):
             torch.testing.assert_close(parameter.grad, grad, rtol=1e-5, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("edge_padding", [False, True])
+ENDS = [(False, "fill"), (True, "fill"), (False, "drop"), (False, "odd"), (True, "odd")]
+
+
+@pytest.mark.parametrize(("edge_padding", "tail"), ENDS)
 @pytest.mark.parametrize("num_samples", [1, 2, 7, 8, 9, 63, 1000])
-def test_any_length_comes_back_at_its_own_length(num_samples, edge_padding):
+def test_any_length_comes_back_at_its_own_length(num_samples, edge_padding, tail):
     for num_sources in (1, 2, 5):
-        model = build(edge_padding, C=num_sources)
+        model = build(edge_padding, tail=tail, C=num_sources)
         estimates = separate(*model, torch.randn(3, num_samples))
         assert estimates.shape == (3, num_samples, num_sources)
         assert estimates.isfinite().all()
 
 
-@pytest.mark.parametrize("edge_padding", [False, True])
-def test_num_frames_is_what_the_encoder_gives(edge_padding):
-    encoder, _, decoder = build(edge_padding)
+@pytest.mark.parametrize(("edge_padding", "tail"), ENDS)
+def test_num_frames_is_what_the_encoder_gives(edge_padding, tail):
+    encoder, _, decoder = build(edge_padding, tail=tail)
     for num_samples in range(1, 40):
         frames = encoder(torch.randn(1, num_samples)).shape[2]
         assert encoder.num_frames(num_samples) == frames
         assert encoder.num_frames(torch.tensor([num_samples])).item() == frames
-        assert decoder(torch.zeros(1, 16, frames)).shape[1] >= num_samples
+        decoded = decoder(torch.zeros(1, 16, frames)).shape[1]
+        assert decoded > num_samples - (encoder.stride if tail == "drop" else 1)
 
 
-@pytest.mark.parametrize("edge_padding", [False, True])
+@pytest.mark.parametrize("num_samples", [8, 11, 63, 1000])
+def test_dropped_samples_come_out_as_zeros_and_change_nothing(num_samples):
+    model = build(tail="drop")
+    whole = num_samples // 4 * 4
+    mixture = torch.randn(2, num_samples)
+    estimates = separate(*model, mixture)
+    torch.testing.assert_close(estimates[:, :whole], separate(*model, mixture[:, :whole]))
+    assert (estimates[:, whole:] == 0).all()
+
+
+@pytest.mark.parametrize(("edge_padding", "tail"), ENDS)
 @pytest.mark.parametrize(
     ("norm", "causal"),
     [
@@ -147,8 +161,16 @@ def test_num_frames_is_what_the_encoder_gives(edge_padding):
         ("channelwise", True),
     ],
 )
-def test_an_item_of_a_padded_batch_comes_out_as_it_would_alone(norm, causal, edge_padding):
-    model = build(edge_padding, norm=norm, causal=causal)
+def test_an_item_of_a_padded_batch_comes_out_as_it_would_alone(norm, causal, edge_padding, tail):
+    check_padded_batch(build(edge_padding, tail=tail, norm=norm, causal=causal))
+
+
+@pytest.mark.parametrize("options", [{"conv_padding": "reflect"}, {"input_norm": "channelwise"}], ids=str)
+def test_so_does_one_of_a_model_like_those_of_other_toolkits(options):
+    check_padded_batch(build(norm="global", **options))
+
+
+def check_padded_batch(model):
     sizes = [1001, 640, 333, 9, 1]
     mixture = torch.randn(5, 1001)
     padded = mixture.clone()
@@ -171,9 +193,36 @@ def test_padding_does_not_reach_the_gradient():
             assert parameter.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 40])
+def test_reflection_is_what_torch_reflects_and_goes_on_where_torch_gives_up(frames):
+    reach = 6
+    x = torch.randn(2, frames, 3)
+    got = ops.reflect(x, reach)
+    if frames > reach // 2:
+        expected = torch.nn.functional.pad(x.transpose(1, 2), (3, 3), mode="reflect").transpose(1, 2)
+        assert torch.equal(got, expected)
+    assert got.shape == (2, frames + reach, 3)
+    assert torch.equal(got[:, 3:-3], x)
+
+
+def test_reflecting_blocks_differ_at_the_edges_alone():
+    with_zeros = build(norm="channelwise", X=2, R=1)[1]
+    reflecting = MaskNet(**with_zeros.config | {"conv_padding": "reflect"})
+    reflecting.load_state_dict(with_zeros.state_dict())
+    mixture_w = torch.randn(2, 16, 50)
+    difference = (with_zeros(mixture_w) - reflecting(mixture_w)).abs().amax(dim=(0, 1, 2))
+    assert (difference[3:-3] < 1e-5).all()
+    assert (difference[[0, -1]] > 1e-3).all()
+
+
 def test_softmax_masks_add_up_to_one_over_the_sources():
     masks = MaskNet(**SMALL, C=3, mask_activation="softmax")(torch.randn(2, 16, 50))
     torch.testing.assert_close(masks.sum(0), torch.ones(2, 16, 50))
+
+
+def test_over_the_filters_if_told():
+    masks = MaskNet(**SMALL, C=3, mask_activation="softmax_filters")(torch.randn(2, 16, 50))
+    torch.testing.assert_close(masks.sum(2), torch.ones(3, 2, 50))
 
 
 def test_masks_are_bounded_by_their_activation():
@@ -206,6 +255,7 @@ def test_latency():
     encoder = Encoder(16, 8)
     assert latency(encoder, MaskNet(**SMALL, norm="cumulative", causal=True), 8000) == (8, 0.001)
     assert latency(encoder, MaskNet(**SMALL), 8000) == (math.inf, math.inf)
+    assert latency(encoder, MaskNet(**SMALL, input_norm="channelwise"), 8000) == (math.inf, math.inf)
     # Two repeats of dilations 1, 2, 4 look 14 frames ahead.
     assert latency(encoder, MaskNet(**SMALL, norm="channelwise"), 8000).samples == 8 + 14 * 4
 
@@ -218,6 +268,14 @@ def test_latency():
         (lambda: MaskNet(norm="batch"), "norm='batch': expected"),
         (lambda: MaskNet(mask_activation="sigmiod"), "mask_activation='sigmiod': expected"),
         (lambda: MaskNet(mask_activation="softmax", C=1), "softmax.*C=1"),
+        (lambda: MaskNet(conv_padding="mirror"), "conv_padding='mirror': expected"),
+        (
+            lambda: MaskNet(conv_padding="reflect", norm="cumulative", causal=True),
+            "conv_padding='reflect'.*future",
+        ),
+        (lambda: MaskNet(input_norm="global", norm="cumulative", causal=True), "norm='global'.*future"),
+        (lambda: Encoder(tail="cut"), "tail='cut': expected"),
+        (lambda: Encoder(tail="drop", edge_padding=True), "tail='drop' with edge_padding"),
         (lambda: MaskNet(B=0), "B=0: expected a whole number of at least 1"),
         (lambda: MaskNet(H="512"), "H='512'"),
         (lambda: MaskNet(Sc=-1), "Sc=-1"),

@@ -29,12 +29,12 @@ def way(request, monkeypatch):
     return request.param
 
 
-def build(norm="cumulative", L=16, edge_padding=False, activation=None, **sizes):
+def build(norm="cumulative", L=16, edge_padding=False, activation=None, tail="fill", **sizes):
     """Build a small causal model whose weights are all alive."""
     sizes = SMALL | sizes
     N = sizes["N"]
     model = (
-        Encoder(N, L, activation, edge_padding),
+        Encoder(N, L, activation, edge_padding, tail),
         MaskNet(**sizes, norm=norm, causal=True),
         Decoder(N, L, edge_padding),
     )
@@ -89,13 +89,22 @@ def test_streaming_equals_offline(way, chunks, norm, edge_padding):
         torch.testing.assert_close(got, offline(model, mixture), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("edge_padding", "tail"), [(False, "drop"), (False, "odd"), (True, "odd")])
+def test_the_end_of_a_stream_is_that_of_the_whole_signal(way, edge_padding, tail):
+    model = build(edge_padding=edge_padding, tail=tail)
+    for num_samples in (1, 7, 8, 9, 15, 16, 17, 24, 25, 331):
+        mixture = torch.randn(2, num_samples)
+        got = stream(StreamingSeparator(*model), mixture, CHUNKS["7"]())
+        torch.testing.assert_close(got, offline(model, mixture), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "sizes",
     [
         {"L": 2}, {"L": 40}, {"P": 1}, {"P": 2}, {"P": 5}, {"Sc": 0}, {"C": 1}, {"C": 3},
         {"H": 33, "B": 7, "N": 5, "Sc": 3},
         {"activation": "relu"}, {"mask_activation": "relu"}, {"mask_activation": "softmax"}, {"H": 130, "B": 70},
-        {"X": 1, "R": 1, "Sc": 0},
+        {"X": 1, "R": 1, "Sc": 0}, {"input_norm": "channelwise"}, {"input_norm": "cumulative"},
     ],
     ids=str,
 )  # fmt: skip

@@ -22,9 +22,11 @@ from speechbrain_tasnet.ops.naive import (
     encode,
     global_norm,
     prelu,
+    weigh_taps,
 )
 from speechbrain_tasnet.ops.passes import find_packing, find_passes, traced
 from speechbrain_tasnet.ops.products import apply_masks, linear
+from speechbrain_tasnet.ops.reflection import reflect
 
 if TYPE_CHECKING:
     from speechbrain_tasnet.ops.packed import PackedNet
@@ -47,6 +49,8 @@ __all__ = [
     "no_moments",
     "pack",
     "prelu",
+    "reflect",
+    "weigh_taps",
 ]
 
 

@@ -1,0 +1,182 @@
+"""Encoder and decoder: a waveform as weights of N basis signals, and back (section II-B of the paper).
+
+The letters N and L are the paper's.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from speechbrain_tasnet import ops
+from speechbrain_tasnet.errors import InputError, whole_number
+
+# How many strides of L/2 samples the frames span, by what becomes of samples that fill no whole stride.
+TAILS = {
+    "fill": lambda samples, stride: -(-samples // stride),
+    "drop": lambda samples, stride: samples // stride,
+    "odd": lambda samples, stride: (samples + stride) // (2 * stride) * 2 + 1,
+}
+
+
+class _Basis(nn.Module):
+    """N basis signals of L samples, half overlapping: what encoder and decoder share."""
+
+    def __init__(self, N: int, L: int, edge_padding: bool):
+        super().__init__()
+        whole_number("N", N)
+        whole_number("L", L, minimum=2)
+        if L % 2:
+            raise InputError(f"L={L}: expected an even number of samples, since frames overlap by half")
+        self.kernel_size = L
+        self.stride = L // 2
+        self.edge_padding = edge_padding
+        bound = 1 / math.sqrt(L)  # as nn.Conv1d would draw them
+        self.weight = nn.Parameter(torch.empty(N, 1, L).uniform_(-bound, bound))
+
+
+class Encoder(_Basis):
+    """Turn a waveform into non-negative or linear weights of N learned basis signals.
+
+    Parameters
+    ----------
+    N : int
+        Basis signals.
+    L : int
+        Samples of each, even; a frame starts every L/2 samples.
+    activation : str, optional
+        None for a linear encoder (the paper's best), or ``relu``.
+    edge_padding : bool
+        Whether half a frame of zeros stands before and after the signal, so that every sample lies in two
+        frames, as in the authors' code and torchaudio. Must be the decoder's too.
+    tail : str
+        What becomes of the last samples where they fill no whole stride of L/2: ``fill`` it up with zeros, or
+        ``drop`` them, so that they come out as zeros (most other toolkits). ``odd`` adds one zero or more, up to
+        an odd number of strides (the authors' code), which a global norm takes in.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range, or edge padding is to go with dropped samples.
+
+    Example
+    -------
+    >>> Encoder(N=512, L=16)(torch.randn(2, 8000)).shape
+    torch.Size([2, 512, 999])
+    """
+
+    def __init__(
+        self,
+        N: int = 512,
+        L: int = 16,
+        activation: str | None = None,
+        edge_padding: bool = False,
+        tail: str = "fill",
+    ):
+        super().__init__(N, L, edge_padding)
+        if activation not in (None, "relu"):
+            raise InputError(f"activation={activation!r}: expected None (linear) or 'relu'")
+        if tail not in TAILS:
+            raise InputError(f"tail={tail!r}: expected one of {list(TAILS)}")
+        if tail == "drop" and edge_padding:
+            raise InputError("tail='drop' with edge_padding=True: the padding would follow a gap; use 'fill'")
+        self.config = {"N": N, "L": L, "activation": activation, "edge_padding": edge_padding, "tail": tail}
+        self.activation = activation
+        self.tail = tail
+
+    def num_frames(self, num_samples: Tensor | int) -> Tensor | int:
+        """Count the frames that are made of a signal of one sample or more, at least one.
+
+        Example
+        -------
+        >>> Encoder(N=4, L=16).num_frames(17), Encoder(N=4, L=16, edge_padding=True).num_frames(17)
+        (2, 4)
+        """
+        steps = TAILS[self.tail](num_samples, self.stride)
+        if self.edge_padding:
+            return steps + 1
+        return steps.clamp(min=2) - 1 if isinstance(steps, Tensor) else max(steps, 2) - 1
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Encode a batch of waveforms.
+
+        Parameters
+        ----------
+        signal : Tensor
+            [batch, time], any time of one sample or more.
+
+        Returns
+        -------
+        Tensor
+            [batch, N, frames].
+
+        Raises
+        ------
+        InputError
+            If the shape is another.
+        """
+        if signal.ndim != 2 or signal.shape[1] == 0:
+            raise InputError(f"signal of shape {list(signal.shape)}: expected [batch, time], time at least 1")
+        front = self.stride if self.edge_padding else 0
+        covered = (self.num_frames(signal.shape[1]) + 1) * self.stride
+        padded = F.pad(signal, (front, covered - front - signal.shape[1]))  # or cut, where this is negative
+        weights = ops.encode(padded, self.weight, self.stride)
+        return (torch.relu(weights) if self.activation else weights).transpose(1, 2)
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Give the samples that wait for their frame, [batch, 0 to L - 1]: at first the edge padding alone."""
+        return self.weight.new_zeros(batch, self.stride if self.edge_padding else 0)
+
+    def step(self, signal: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode the next samples of a stream, [batch, time], any time, also none.
+
+        Returns the frames that are complete now, [batch, N, frames], and what waits for the next ones.
+        """
+        waiting = torch.cat([state, signal], dim=1)
+        frames = max(waiting.shape[1] // self.stride - 1, 0)
+        if frames == 0:
+            return signal.new_zeros(len(signal), len(self.weight), 0), waiting
+        weights = ops.encode(waiting[:, : (frames + 1) * self.stride], self.weight, self.stride)
+        weights = torch.relu(weights) if self.activation else weights
+        return weights.transpose(1, 2), waiting[:, frames * self.stride :]
+
+
+class Decoder(_Basis):
+    """Turn weights of N learned basis signals back into a waveform.
+
+    Parameters
+    ----------
+    N, L, edge_padding
+        As for `Encoder`.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+
+    Example
+    -------
+    >>> Decoder(N=512, L=16)(torch.randn(2, 512, 999)).shape
+    torch.Size([2, 8000])
+    """
+
+    def __init__(self, N: int = 512, L: int = 16, edge_padding: bool = False):
+        super().__init__(N, L, edge_padding)
+        self.config = {"N": N, "L": L, "edge_padding": edge_padding}
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Decode ``weights`` [..., N, frames] to [..., (frames + 1) * L / 2], less the edge padding."""
+        signal = ops.decode(weights.transpose(-1, -2), self.weight)
+        return signal[..., self.stride : -self.stride] if self.edge_padding else signal
+
+    def initial_state(self, sources: int, batch: int) -> Tensor:
+        """Give what the last frame adds to samples still to come, [batch, sources, L/2]: zeros at first."""
+        return self.weight.new_zeros(batch, sources, self.stride)
+
+    def step(self, weights: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode [sources, batch, N, frames] to [batch, sources, frames * L/2], with the first edge padding."""
+        signal = ops.decode(weights.permute(1, 0, 3, 2), self.weight)
+        begun = signal[..., : self.stride] + state
+        joined = torch.cat([begun, signal[..., self.stride :]], dim=-1)
+        return joined[..., : -self.stride], joined[..., -self.stride :]

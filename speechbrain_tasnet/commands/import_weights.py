@@ -1,0 +1,58 @@
+"""``tasnet import``: another toolkit's weights as a separator."""
+
+import argparse
+from pathlib import Path
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.description = (
+        "Turn a Conv-TasNet of another toolkit into a separator that gives the same samples. What its checkpoint "
+        "leaves open is asked for."
+    )
+    parser.epilog = "example: tasnet import asteroid best_model.pth --out libri2mix"
+    parser.add_argument(
+        "toolkit", metavar="TOOLKIT", help="torchaudio, asteroid, speechbrain, naplab, kaituoxu or espnet"
+    )
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="a file of torch.save or safetensors; of SpeechBrain, the folder with its encoder.ckpt, masknet.ckpt "
+        "and decoder.ckpt",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument("--sample-rate", type=int, metavar="HZ", help="of the model, if its file does not tell")
+    parser.add_argument("--norm", metavar="NAME", help="global, cumulative or channelwise")
+    parser.add_argument("--causal", choices=("True", "False"), help="whether it was built as a causal model")
+    parser.add_argument(
+        "--mask-activation", metavar="NAME", help="sigmoid, relu, softmax (over sources) or softmax_filters"
+    )
+    parser.add_argument("--X", type=int, help="blocks in a repeat, where blocks are numbered through")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    from speechbrain_tasnet.bundle import save_bundle
+    from speechbrain_tasnet.errors import InputError, whole_number
+    from speechbrain_tasnet.files import check_free
+    from speechbrain_tasnet.weights import import_model
+
+    check_free(options.out)
+    model = import_model(
+        options.toolkit,
+        options.checkpoint,
+        norm=options.norm,
+        causal=None if options.causal is None else options.causal == "True",
+        mask_activation=options.mask_activation,
+        X=options.X,
+    )
+    rate = model.sample_rate or options.sample_rate
+    if rate is None:
+        raise InputError(f"{options.checkpoint}: does not tell its sample rate; give --sample-rate")
+    if options.sample_rate not in (None, rate):
+        raise InputError(f"--sample-rate {options.sample_rate}: the checkpoint says {rate}; leave it out")
+    about = {"name": f"Conv-TasNet from {options.toolkit}"}
+    save_bundle(options.out, dict(model.modules), whole_number("--sample-rate", rate), about)
+    sizes = ", ".join(f"{letter}={value}" for letter, value in model.modules["masknet"].config.items())
+    print(f"{options.out}: {sizes}; try tasnet separate MIXTURE --model {options.out}")

@@ -1,0 +1,38 @@
+"""The way back: whether another toolkit can express a model of ours."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.weights.toolkit import Settings
+
+
+def settings_of(model: nn.ModuleDict) -> Settings:
+    """Collect the arguments of encoder and masknet by name, the norms by their plain names."""
+    masknet = model["masknet"]
+    norms = {"norm": masknet.tcn.blocks[0].norm1.name, "input_norm": masknet.norm.name}
+    return model["encoder"].config | masknet.config | norms
+
+
+def refuse_unless(toolkit: str, settings: Settings, able: Mapping[str, tuple]) -> None:
+    """Refuse a model that a toolkit cannot express.
+
+    Parameters
+    ----------
+    toolkit : str
+        Its name.
+    settings : dict
+        The model's.
+    able : dict of tuple
+        The values that the toolkit has for each.
+
+    Raises
+    ------
+    InputError
+        The model has another one.
+    """
+    for name, values in able.items():
+        if settings[name] not in values:
+            has = " or ".join(map(repr, values))
+            raise InputError(f"{name}={settings[name]!r}: the Conv-TasNet of {toolkit} has {has} alone")
