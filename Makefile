@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_FOUND = $$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo test test-long bench lint clean
+.PHONY: demo test test-long coverage bench lint clean
 
 demo: .venv/ready
 	$(BIN)/tasnet demo
@@ -14,6 +14,10 @@ test: .venv/ready
 
 test-long: .venv/ready
 	$(BIN)/python -m pytest -q -m long
+
+# Which lines of the package the tests run.
+coverage: .venv/ready
+	$(BIN)/python -m pytest -q --cov --cov-report=term
 
 # Its options go into BENCH: make bench BENCH=--quick
 bench: .venv-bench/ready

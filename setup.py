@@ -11,10 +11,12 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init_
 DEMO = ["espeakng-loader>=0.2.4"]
 BENCH = [*DEMO, "asteroid>=0.7", "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19"]
+TENSORBOARD = ["tensorboard>=2.14"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
-TEST = [*DEMO, *EXPORT, *QUALITY, *ROOMS]
-TEST += ["build>=1.2", "mir_eval>=0.8,<0.9", "pytest>=8", "ruff>=0.12", "setuptools>=77"]
+TEST = [*DEMO, *EXPORT, *QUALITY, *ROOMS, *TENSORBOARD]
+TEST += ["build>=1.2", "hypothesis>=6.100", "mir_eval>=0.8,<0.9", "pytest>=8", "pytest-cov>=5", "ruff>=0.12"]
+TEST += ["setuptools>=77"]
 
 setup(
     name="speechbrain-tasnet",
@@ -38,7 +40,7 @@ setup(
     # and travel inside the package, where the installed command line finds them.
     package_dir={"speechbrain_tasnet.hparams": "hparams"},
     package_data={
-        "speechbrain_tasnet": ["report.html.j2"],
+        "speechbrain_tasnet": ["*.j2"],
         "speechbrain_tasnet.bundle": ["model_card.md.j2"],
         "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml"],
     },
@@ -67,6 +69,7 @@ setup(
         "export": EXPORT,
         "quality": QUALITY,
         "rooms": ROOMS,
+        "tensorboard": TENSORBOARD,
         "test": TEST,
     },
     classifiers=[

@@ -1,6 +1,7 @@
 """The separation task in SpeechBrain's training loop."""
 
 import logging
+import math
 import sys
 from statistics import fmean
 
@@ -11,23 +12,27 @@ from torch import Tensor
 from tqdm import tqdm
 
 from speechbrain_tasnet.convtasnet import separate
+from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.guards import GuardedBrain
 from speechbrain_tasnet.lengths import valid_samples
 from speechbrain_tasnet.losses import pit_si_snr_loss, silent
 from speechbrain_tasnet.shares import gather, share_of
+from speechbrain_tasnet.telemetry import Telemetry
 from speechbrain_tasnet.termination import STATUS, Termination
 
 logger = logging.getLogger(__name__)
 
 
-class SeparationBrain(sb.Brain):
+class SeparationBrain(GuardedBrain):
     """Train, validate and test a separator of any number of sources.
 
-    Batches carry ``id``, ``mixture`` [batch, time] and ``sources`` [batch, time, C]. From the hyperparameters
-    it takes ``epoch_counter``, ``train_logger``, ``loss_threshold``, ``sample_rate``, ``metrics``,
-    ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called after each step of
-    the optimizer, or null). Gradient accumulation, precision, clipping, checkpoints and the patience with
-    non-finite losses are the toolkit's. After `evaluate`, ``evaluator`` holds the score of each utterance.
+    Batches carry ``id``, ``mixture`` [batch, time], ``sources`` [batch, time, C] and, as ``bad``, name and reason
+    of items that could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``,
+    ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``lr_scheduler`` (called
+    after each validation, or null) and ``step_scheduler`` (called after each step of the optimizer, or null).
+    Gradient accumulation, precision and checkpoints are the toolkit's. After `evaluate`, ``evaluator`` holds the
+    score of each utterance.
     """
 
     def __init__(self, *args, **kwargs):
@@ -46,7 +51,7 @@ class SeparationBrain(sb.Brain):
         """Return the mean negative SI-SNR of a batch in dB, and keep account of each utterance's."""
         sources, lengths = batch.sources
         losses = pit_si_snr_loss(sources, predictions, lengths)
-        self._observe(losses, batch)
+        self._observe(losses, batch, stage)
         if stage == sb.Stage.TEST:
             self._score(predictions, batch)
         threshold = self.hparams.loss_threshold
@@ -57,14 +62,19 @@ class SeparationBrain(sb.Brain):
         return losses.mean()
 
     @torch.no_grad()
-    def _observe(self, losses: Tensor, batch) -> None:
+    def _observe(self, losses: Tensor, batch, stage: sb.Stage) -> None:
         """Add a batch to the averages of the stage, and show them on its progress bar."""
         sources, lengths = batch.sources
         mixture = batch.mixture.data.unsqueeze(2).expand_as(sources)
-        self.losses += losses.tolist()
-        self.improvements += (pit_si_snr_loss(sources, mixture, lengths) - losses).tolist()
+        improvements = (pit_si_snr_loss(sources, mixture, lengths) - losses).tolist()
+        for loss, improvement in zip(losses.tolist(), improvements, strict=True):
+            # In training the guard reports it and skips the step; in validation it must show in the mean.
+            if math.isfinite(loss) or stage != sb.Stage.TRAIN:
+                self.losses.append(loss)
+                self.improvements.append(improvement)
         self.silent_targets += int(silent(sources, lengths).sum())
-        self.bar.set_postfix_str(f"SI-SNRi {fmean(self.improvements):.2f} dB", refresh=False)
+        if self.improvements:
+            self.bar.set_postfix_str(f"SI-SNRi {fmean(self.improvements):.2f} dB", refresh=False)
         self.bar.update()
 
     def _score(self, estimates: Tensor, batch) -> None:
@@ -98,6 +108,7 @@ class SeparationBrain(sb.Brain):
 
     def _save_intra_epoch_ckpt(self) -> None:
         super()._save_intra_epoch_ckpt()
+        self.telemetry.ready()  # saving is no waiting for data
         if self.ending:
             logger.warning("Told to end: saved a checkpoint after %d steps of the epoch", self.step)
             self.termination.resume()
@@ -110,14 +121,41 @@ class SeparationBrain(sb.Brain):
         if epochs or self.step:
             logger.info("Resuming after %d complete epochs and %d steps of the next", epochs, self.step)
 
+    def on_fit_batch_start(self, batch, should_step: bool) -> None:
+        """Note what has come, and how long it was waited for."""
+        super().on_fit_batch_start(batch, should_step)
+        samples = batch.mixture.data.shape[1] * float(batch.mixture.lengths.sum())
+        self.telemetry.batch_came(samples / self.hparams.sample_rate)
+        self._report_bad(batch, sb.Stage.TRAIN)
+
     def on_fit_batch_end(self, batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
         """Adjust the learning rate after a step, if the recipe says so."""
-        if should_step and self.hparams.step_scheduler is not None:
-            self.hparams.step_scheduler(self.optimizer)
+        if should_step:
+            self.telemetry.stepped(self.gradient_norm)
+            if math.isfinite(self.gradient_norm) and self.hparams.step_scheduler is not None:
+                self.hparams.step_scheduler(self.optimizer)
+        self.telemetry.ready()
+
+    def evaluate_batch(self, batch, stage: sb.Stage) -> Tensor:
+        """Evaluate what is left of a batch without its bad items."""
+        self._report_bad(batch, stage)
+        return super().evaluate_batch(batch, stage) if batch.id else torch.tensor(math.nan)
+
+    def _report_bad(self, batch, stage: sb.Stage) -> None:
+        for name, reason in getattr(batch, "bad", ()):
+            self.hparams.bad_items.add(stage.name.lower(), name, reason)
+            if stage == sb.Stage.TEST:
+                self.evaluator.leave_out(name)
+
+    def _figures(self) -> dict[str, float | int]:
+        """Sum up what the epoch cost; the processes of a distributed run add up their audio."""
+        figures = self.telemetry.figures()
+        return figures | {"audio per second": sum(gather([figures["audio per second"]]))}
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin the averages and the progress bar of a stage."""
         self.losses, self.improvements, self.silent_targets = [], [], 0
+        self.telemetry = Telemetry(self.device)
         if stage == sb.Stage.TRAIN:
             self.termination.defer()
         if hasattr(self.datasets.get(stage), "set_epoch"):
@@ -136,13 +174,22 @@ class SeparationBrain(sb.Brain):
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log the stage; after validation adjust the learning rate and save a checkpoint."""
         self.bar.close()
+        name = stage.name.lower()
+        self.hparams.bad_items.gather()
         losses, improvements = gather(self.losses), gather(self.improvements)
+        if not losses and stage != sb.Stage.TRAIN:
+            raise InputError(f"{name}: no item could be used; the warnings in the log tell why")
+        # A run that goes on after the last step of an epoch has nothing to train in it.
         stats = {"si-snr": fmean(losses), "si-snr_i": fmean(improvements)} if losses else {}
         if silent_targets := sum(gather([self.silent_targets])):
             stats["silent targets"] = silent_targets
+        if bad := self.hparams.bad_items.names(name):
+            stats["bad items"] = len(bad)
         if stage == sb.Stage.TRAIN:
             # The toolkit's average survives a kill in mid-epoch, ours has only seen what came after.
             self.train_stats = stats | {"si-snr": fmean(gather([float(stage_loss)]))}
+            if losses:
+                self.train_stats |= self._figures()
             # What a kill or a signal in validation would cost is then the validation alone.
             self._save_intra_epoch_ckpt()
             self.termination.resume()

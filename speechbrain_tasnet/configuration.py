@@ -1,6 +1,7 @@
 """From a command line to hyperparameters: find the YAML file, check its values, and only then build."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -8,41 +9,8 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-import speechbrain_tasnet.hparams
-from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.evaluation import METRICS
-
-PACKAGED = Path(speechbrain_tasnet.hparams.__file__).parent
-
-# What every recipe must say, and what it may say. A value is checked before anything is built or written.
-CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
-    "data_folder": (lambda v: Path(v).is_dir(), "an existing folder"),
-    "num_spks": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
-    "sample_rate": (lambda v: v == int(v) >= 1, "a rate in Hz"),
-    # Looked for at a fresh start alone: a run goes on, and is evaluated, without it.
-    "pretrained": (lambda v: v is None or isinstance(v, str), "a folder, or null"),
-    "number_of_epochs": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
-    "batch_size": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
-    "num_workers": (lambda v: v == int(v) >= 0, "a whole number of at least 0"),
-    "lr": (lambda v: 0 < float(v) < 1, "a learning rate between 0 and 1"),
-    "segment": (lambda v: v is None or v > 0, "seconds above 0, or null for whole mixtures"),
-    "speeds": (lambda v: min(v) > 0, "a list of factors above 0, such as [0.95, 1.0, 1.05]"),
-    "metrics": (lambda v: set(v) <= set(METRICS), f"a list of any of {', '.join(METRICS)}"),
-    "loss_threshold": (lambda v: v is None or v < 0, "dB below 0, or null"),
-    "speech_folder": (lambda v: v is None or Path(v).is_dir(), "an existing folder, or null"),
-    "noise_folder": (lambda v: v is None or Path(v).is_dir(), "an existing folder, or null"),
-    "rooms": (lambda v: v is None or Path(v).is_file(), "an existing file, or null"),
-    "epoch_items": (lambda v: v == int(v) >= 1, "a whole number of at least 1"),
-}
-
-# The same for what only some recipes have.
-CHECKS_WHERE_PRESENT: dict[str, tuple[Callable[[object], bool], str]] = {
-    "mode": (lambda v: v in ("min", "max"), "min or max"),
-    "task": (lambda v: v in REVERBERANT, f"one of {', '.join(REVERBERANT)}"),
-    "target": (lambda v: v in TARGETS, " or ".join(TARGETS)),
-    "train_splits": (lambda v: isinstance(v, list) and v, "a list, such as [train-360]"),
-}
+from speechbrain_tasnet.recipe_checks import PACKAGED, check_device, check_names, check_values
 
 
 def load(argv: Sequence[str]) -> tuple[Path, RunOptions, dict, str]:
@@ -64,17 +32,56 @@ def load(argv: Sequence[str]) -> tuple[Path, RunOptions, dict, str]:
     InputError
         The file is not there, is no valid recipe, or a value in it or on the command line is not possible.
     """
+    path, run_opts, overrides, _ = _read(argv)
+    with _one_line(path), path.open(encoding="utf-8") as file:
+        return path, run_opts, load_hyperpyyaml(file, overrides), overrides
+
+
+def read(argv: Sequence[str]) -> dict:
+    """Read and check the plain values of a recipe, and build nothing.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        As for `load`.
+
+    Returns
+    -------
+    dict
+        Values by name; None where something would be built.
+
+    Raises
+    ------
+    InputError
+        As `load` does.
+    """
+    return _read(argv)[-1]
+
+
+def _read(argv: Sequence[str]) -> tuple[Path, RunOptions, str, dict]:
+    """Find, read and check: the file, the run options, the overrides and the plain values."""
     for word in argv:
         # In --key=value the first one is not part of the value.
         if word.count("=") > word.startswith("--"):
             raise InputError(f"{word}: the toolkit splits values at '='; write this one into the YAML file")
     name, run_opts, overrides = RunOptions.from_command_line_args(list(argv))
     path = find(name)
+    with _one_line(path):
+        check_names(path.read_text(encoding="utf-8"), argv)
+        with path.open(encoding="utf-8") as file:
+            recipe = yaml.load(resolve_references(file, overrides), Loader=_PlainLoader)
+        check_values(recipe)
+        chosen = {key: run_opts[key] for key in run_opts["overridden_args"]}
+        options = {key: (recipe | chosen).get(key) for key in ("device", "precision")}
+        check_device(options["device"], options["precision"])
+    return path, run_opts, overrides, recipe
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with it, in one line."""
     try:
-        with path.open(encoding="utf-8") as file:
-            _check(yaml.load(resolve_references(file, overrides), Loader=_PlainLoader))
-        with path.open(encoding="utf-8") as file:
-            return path, run_opts, load_hyperpyyaml(file, overrides), overrides
+        yield
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     except (ValueError, LookupError, TypeError, AttributeError, ImportError, OSError, YAMLError) as error:
@@ -95,21 +102,3 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 _PlainLoader.add_multi_constructor("!", lambda loader, tag, node: None)
-
-
-def _check(recipe: object) -> None:
-    """Compare the plain values of a recipe with what is possible."""
-    if not isinstance(recipe, dict):
-        raise InputError("expected a mapping of names to values")
-    for name, (_, expected) in CHECKS.items():
-        if name not in recipe:
-            raise InputError(f"{name} is missing: expected {expected}")
-    for name, (possible, expected) in (CHECKS | CHECKS_WHERE_PRESENT).items():
-        if name not in recipe:
-            continue
-        try:
-            valid = possible(recipe[name])
-        except (TypeError, ValueError):
-            valid = False
-        if not valid:
-            raise InputError(f"{name}={recipe[name]!r}: expected {expected}")

@@ -84,6 +84,7 @@ class Evaluator:
         self.sample_rate = sample_rate
         self._metrics = [name for name in METRICS if name in metrics]
         self._rows: dict[str, Row] = {}
+        self._bad_items: list[str] = []
         self._silent_targets = 0
         self._lone_targets = 0
 
@@ -142,9 +143,14 @@ class Evaluator:
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
         self._rows[utterance_id] = row
 
+    def leave_out(self, utterance_id: str) -> None:
+        """Note an utterance of the test set that could not be read."""
+        self._bad_items.append(utterance_id)
+
     def merge(self, other: "Evaluator") -> None:
         """Take in the utterances that another process of a distributed run has scored."""
         self._rows |= other._rows
+        self._bad_items += other._bad_items
         self._silent_targets += other._silent_targets
         self._lone_targets += other._lone_targets
 
@@ -176,8 +182,8 @@ class Evaluator:
             interval of the mean, from Student's t distribution over the utterances, None below two of
             them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand ``sample_rate``,
             the number of ``utterances``, the ids ``without_score``, those ``not_improved`` (SI-SNR
-            improvement at or below 0 dB, worst first) and the counts ``silent_targets`` and
-            ``lone_targets``.
+            improvement at or below 0 dB, worst first), those left out as ``bad_items`` and the counts
+            ``silent_targets`` and ``lone_targets``.
         """
         rows = self.rows
         ranked = self._ranked()
@@ -189,6 +195,7 @@ class Evaluator:
             },
             "without_score": [row["snt_id"] for row in rows if row["si-snr"] is None],
             "not_improved": [row["snt_id"] for row in ranked if row["si-snr_i"] <= 0],
+            "bad_items": sorted(self._bad_items),
             "silent_targets": self._silent_targets,
             "lone_targets": self._lone_targets,
         }

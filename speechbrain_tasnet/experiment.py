@@ -1,31 +1,41 @@
 """A whole experiment: prepare the corpus, train, evaluate, report. What the recipes call."""
 
+import csv
 import json
 import logging
-import re
 import shlex
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import fmean
 
 import speechbrain as sb
 import torch
-from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet import configuration
+from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.bundle import PRETRAINED, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
 from speechbrain_tasnet.data.dynamic import DynamicMixing
+from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.data.skipping import SkipBadItems, collate
+from speechbrain_tasnet.dry_run import Forecast, rehearse
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.finetuning import start_from
+from speechbrain_tasnet.learning_curve import learning_curve
 from speechbrain_tasnet.losses import pit_si_snr_loss
+from speechbrain_tasnet.provenance import record_start
 from speechbrain_tasnet.reach import receptive_field
 from speechbrain_tasnet.report import write_report
+from speechbrain_tasnet.train_logs import TensorBoard, TrainLogs
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +56,8 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     -------
     Path
         The output folder. It holds ``test_results.csv``, ``test_results.json``, ``report.html`` and, in
-        ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads.
+        ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads; ``runs.json`` tells how it
+        came about, ``bad_items.csv`` what could not be used.
 
     Raises
     ------
@@ -56,36 +67,41 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     hparams_file, run_opts, hparams, overrides = configuration.load(argv)
     if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
         raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
-    # A metric that cannot be had is said now, not after the training.
-    Evaluator(hparams["sample_rate"], hparams["metrics"])
+    _check_packages(hparams)
     started = _start_from_pretrained(hparams)
     ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     if started:
         logger.info(started)
+    folder = Path(hparams["output_folder"])
+    command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
+    run_on_main(record_start, args=[folder / "runs.json", command])
     run_on_main(hparams["prepare"])
     for scheduler in ("lr_scheduler", "step_scheduler"):
         if hparams[scheduler] is not None:
             hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
-    brain = SeparationBrain(hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"])
+    brain = _make_brain(hparams, run_opts)
+    brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
     test = _dataset(hparams, "test_data")
+    valid_loader_options = hparams["valid_dataloader_opts"] | {"collate_fn": collate}
     if not evaluate_only:
         run_on_main(_log_input_si_snr, kwargs={"test": test})
         training, loader_options = _training_set(hparams)
+        logger.info("%s", _rehearse(brain, training))
         # The Brain shows a progress bar of its own, with the SI-SNR improvement on it.
         brain.fit(
             hparams["epoch_counter"],
             training,
             _dataset(hparams, "valid_data"),
             progressbar=False,
-            train_loader_kwargs=hparams["dataloader_opts"] | loader_options,
-            valid_loader_kwargs=hparams["valid_dataloader_opts"],
+            train_loader_kwargs=hparams["dataloader_opts"] | loader_options | {"collate_fn": collate},
+            valid_loader_kwargs=valid_loader_options,
         )
-    brain.evaluate(test, min_key="si-snr", progressbar=False, test_loader_kwargs=hparams["valid_dataloader_opts"])
+    brain.evaluate(test, min_key="si-snr", progressbar=False, test_loader_kwargs=valid_loader_options)
+    brain.hparams.bad_items.log_all()
     if if_main_process():
-        command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
-        _write_results(brain, hparams, test, shlex.join(command))
-    return Path(hparams["output_folder"])
+        _write_results(brain, hparams, test.dataset, shlex.join(command))
+    return folder
 
 
 def _start_from_pretrained(hparams: dict) -> str | None:
@@ -95,18 +111,118 @@ def _start_from_pretrained(hparams: dict) -> str | None:
     return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"])
 
 
-def _dataset(hparams: dict, manifest: str, **cut) -> DynamicItemDataset:
+def check(argv: Sequence[str]) -> Forecast:
+    """Do all that comes before the first step of `run`: the checks and a dry run. Nothing is written.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        As for `run`.
+
+    Returns
+    -------
+    Forecast
+        Memory and time that training will take.
+
+    Raises
+    ------
+    InputError
+        A file, a folder or a value is not as it should be.
+    """
+    with _no_new_folder(Path(configuration.read(argv)["save_folder"])):
+        _, run_opts, hparams, _ = configuration.load(argv)
+        _check_packages(hparams)
+        _start_from_pretrained(hparams)
+        with _scratch_manifests(hparams):
+            for manifest in ("valid_data", "test_data"):
+                _dataset(hparams, manifest)
+            training, _ = _training_set(hparams)
+            return _rehearse(_make_brain(hparams, run_opts), training)
+
+
+@contextmanager
+def _no_new_folder(folder: Path) -> Iterator[None]:
+    """Take back the empty folders that a checkpointer makes when it is built."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+
+
+@contextmanager
+def _scratch_manifests(hparams: dict) -> Iterator[None]:
+    """Prepare the corpus in a folder that goes away again, from the manifests that are there, if any."""
+    save = Path(hparams["save_folder"])
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        for file in (*save.glob("*.csv"), *save.glob("*.json")):
+            shutil.copy(file, scratch)
+        try:
+            hparams["prepare"](save_folder=scratch)
+        except InputError as error:
+            # The list would be gone with the folder.
+            raise InputError(str(error).replace(f", listed in {scratch / PROBLEMS}", "")) from None
+        for manifest in ("train_data", "valid_data", "test_data"):
+            path = Path(hparams[manifest])
+            if path.parent == save:
+                hparams[manifest] = scratch / path.name
+        yield
+
+
+def _check_packages(hparams: dict) -> None:
+    """Say now, not after the training, what cannot be had."""
+    Evaluator(hparams["sample_rate"], hparams["metrics"])
+    if hparams.get("tensorboard"):
+        TensorBoard(hparams["output_folder"])
+
+
+def _make_brain(hparams: dict, run_opts: RunOptions) -> SeparationBrain:
+    """Make the Brain, with the account of bad items and all that is written after each epoch."""
+    folder = Path(hparams["output_folder"])
+    loggers = [hparams["train_logger"]]
+    if hparams.get("tensorboard"):
+        loggers.append(TensorBoard(folder / "tensorboard"))
+    picture, title = folder / "learning_curve.svg", hparams["experiment_name"]
+    extended = hparams | {
+        "train_logger": TrainLogs(*loggers, train_log=hparams["train_log"], picture=picture, title=title),
+        "bad_items": BadItems(folder / "bad_items.csv", hparams.get("max_bad_items", 100)),
+    }
+    return SeparationBrain(hparams["modules"], hparams["opt_class"], extended, run_opts, hparams["checkpointer"])
+
+
+def _rehearse(brain: SeparationBrain, training: SkipBadItems) -> Forecast:
+    """Make the dry run."""
+    hparams = vars(brain.hparams)
+    longest = hparams["segment"]
+    if longest is None or hparams["speech_folder"] is None:
+        seconds = _durations(hparams["train_data"])
+        longest = max(seconds) if longest is None else min(longest, max(seconds))
+    valid = sum(_durations(hparams["valid_data"]))
+    return rehearse(brain, training, valid, longest, epochs=hparams["number_of_epochs"])
+
+
+def _durations(manifest: Path | str) -> list[float]:
+    """Read how long the mixtures of a manifest are, in seconds."""
+    with Path(manifest).open(newline="", encoding="utf-8") as file:
+        return [float(row["duration"]) for row in csv.DictReader(file)]
+
+
+def _dataset(hparams: dict, manifest: str, replace_bad: bool = False, **cut) -> SkipBadItems:
     """Make the dataset of one manifest."""
-    return make_dataset(
+    dataset = make_dataset(
         hparams[manifest], hparams["data_folder"], hparams["num_spks"], hparams["sample_rate"], **cut
     )
+    return SkipBadItems(dataset, replace=replace_bad)
 
 
-def _training_set(hparams: dict) -> tuple[torch.utils.data.Dataset, dict]:
+def _training_set(hparams: dict) -> tuple[SkipBadItems, dict]:
     """Make the training set, from disk or mixed anew, and say what its loader needs besides."""
     cut = {"segment": hparams["segment"], "speeds": hparams["speeds"]}
     if hparams["speech_folder"] is None:
-        return _dataset(hparams, "train_data", **cut), {}
+        return _dataset(hparams, "train_data", replace_bad=True, **cut), {}
     dataset = DynamicMixing(
         hparams["speech_folder"],
         hparams["num_spks"],
@@ -120,7 +236,7 @@ def _training_set(hparams: dict) -> tuple[torch.utils.data.Dataset, dict]:
         **cut,
     )
     # Every item is drawn anew, so their order need not be.
-    return dataset, {"shuffle": False, "collate_fn": PaddedBatch}
+    return SkipBadItems(dataset, replace=True), {"shuffle": False}
 
 
 def _held_out(corpus: Path) -> list[str]:
@@ -132,12 +248,16 @@ def _held_out(corpus: Path) -> list[str]:
     return [speaker for split in ("cv", "tt") for speaker in splits[split]["speakers"]]
 
 
-def _log_input_si_snr(test: DynamicItemDataset) -> None:
+def _log_input_si_snr(test: SkipBadItems) -> None:
     """Say how good the mixtures of the test set are as estimates: a wrong pairing shows here at once."""
     values = []
-    for item in test:
+    for item, bad in test:
+        if bad:  # reported when its turn comes
+            continue
         sources = item["sources"].unsqueeze(0)
         values.append(-pit_si_snr_loss(sources, item["mixture"].view(1, -1, 1).expand_as(sources)).item())
+    if not values:
+        raise InputError("test set: no item can be used; see to the corpus")
     logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
 
 
@@ -158,6 +278,8 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
         return item["mixture"], item["sources"], estimates[0]
 
     seen = receptive_field(modules["encoder"], modules["masknet"], hparams["sample_rate"])
+    splits = ("train", "valid", "test")
+    bad = {split: count for split in splits if (count := len(brain.hparams.bad_items.names(split)))}
     config = modules["encoder"].config | modules["masknet"].config
     write_report(
         folder / "report.html",
@@ -170,29 +292,10 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
             "Parameters": f"{sum(p.numel() for module in modules.values() for p in module.parameters()):,}",
             "Receptive field": f"{seen.seconds:.2f} s",
             "Epochs": hparams["epoch_counter"].current,
+            "Bad items": ", ".join(f"{count} in {split}" for split, count in bad.items()) or "none",
         },
         summary=summary,
         rows=brain.evaluator.rows,
         curve=learning_curve(hparams["train_log"]),
         examples=brain.evaluator.examples(separate_again),
     )
-
-
-def learning_curve(train_log: Path | str) -> list[dict[str, float]]:
-    """Read what the toolkit's train logger wrote.
-
-    Parameters
-    ----------
-    train_log : path-like
-        Its file; may be missing.
-
-    Returns
-    -------
-    list of dict
-        One an epoch: ``epoch``, and the mean SI-SNR in dB of ``train`` and ``valid``.
-    """
-    path = Path(train_log)
-    pattern = re.compile(r"epoch: (\d+), .*train si-snr: ([^,\s]+).*valid si-snr: ([^,\s]+)")
-    found = pattern.findall(path.read_text(encoding="utf-8")) if path.exists() else []
-    epochs = {int(epoch): (-float(train), -float(valid)) for epoch, train, valid in found}
-    return [{"epoch": epoch, "train": train, "valid": valid} for epoch, (train, valid) in epochs.items()]

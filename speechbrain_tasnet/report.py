@@ -2,18 +2,16 @@
 
 import base64
 import io
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import soundfile
 import torch
 from PIL import Image
 from torch import Tensor
 
+from speechbrain_tasnet.charts import Axis, frame, lay_out_curve, number, page_template
 from speechbrain_tasnet.evaluation import Example, Row
 from speechbrain_tasnet.files import write_text
 
@@ -31,41 +29,7 @@ RAMPS = {
     "estimate": ("#0d1117", "#5a2c0c", "#c8691a", "#f5b878", "#ffffff"),
 }
 
-MINUS, DASH, NBSP = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NO-BREAK SPACE}"
-TEMPLATE = Path(__file__).with_name("report.html.j2")
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A scale with round ticks, from values to the pixels between `start` and `end`.
-
-    Example
-    -------
-    >>> axis = Axis.around([0.4, 9.7], start=0, end=100)
-    >>> axis.ticks
-    [0, 2, 4, 6, 8, 10]
-    >>> axis(5)
-    50.0
-    """
-
-    ticks: list[int]
-    start: float
-    end: float
-
-    @classmethod
-    def around(cls, values: Sequence[float], start: float, end: float, most: int = 6) -> "Axis":
-        """Choose about `most` ticks that enclose the values, at steps of 1, 2 or 5 times a power of ten."""
-        low, high = min(values), max(values)
-        least = max((high - low) / most, 1)
-        power = 10 ** math.floor(math.log10(least))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
-        first, last = math.floor(low / step), math.ceil(high / step)
-        return cls([step * k for k in range(first, max(last, first + 1) + 1)], start, end)
-
-    def __call__(self, value: float) -> float:
-        """Place a value between `start` and `end`."""
-        share = (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
-        return round(self.start + share * (self.end - self.start), 1)
+NBSP = "\N{NO-BREAK SPACE}"
 
 
 def write_report(
@@ -98,17 +62,13 @@ def write_report(
     examples : sequence of Example
         `Evaluator.examples(...)`; may be empty.
     """
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters |= {"number": _number, "tick": lambda value: f"{value:g}".replace("-", MINUS)}
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    page = page_template("report.html.j2").render(
         title=title,
         headline=_headline(summary, voices),
         facts=facts,
         summary=summary,
         ruler=_ruler(summary["metrics"]["si-snr_i"]),
-        curve=_learning_curve(curve),
+        curve=lay_out_curve(curve),
         histogram=_histogram(rows),
         scatter=_scatter(rows),
         examples=[_show(example, summary["sample_rate"]) for example in examples],
@@ -120,15 +80,6 @@ def write_report(
     write_text(path, page)
 
 
-def _number(value: float | None, digits: int = 1, signed: bool = False) -> str:
-    """Write a number with a true minus sign; a dash where there is none."""
-    if value is None:
-        return DASH
-    value = round(value, digits) + 0.0  # no negative zero
-    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
-    return text.replace("-", MINUS)
-
-
 def _headline(summary: Mapping, voices: str) -> str:
     """State the result in one sentence for someone who has never heard of SI-SNR."""
     gain = summary["metrics"]["si-snr_i"]
@@ -136,11 +87,11 @@ def _headline(summary: Mapping, voices: str) -> str:
         return f"No mixture of {voices} could be scored."
     mixtures = "1 mixture" if gain["count"] == 1 else f"{gain['count']} mixtures"
     verb, sign = ("raises", 1) if gain["mean"] >= 0 else ("lowers", -1)
-    sentence = f"On {mixtures} of {voices}, the model {verb} the SI-SNR by {_number(sign * gain['mean'])} dB"
+    sentence = f"On {mixtures} of {voices}, the model {verb} the SI-SNR by {number(sign * gain['mean'])} dB"
     if gain["ci95"] is None:
         return sentence + "."
     low, high = sorted(sign * end for end in gain["ci95"])
-    return f"{sentence} (95{NBSP}% interval {_number(low)} to {_number(high)})."
+    return f"{sentence} (95{NBSP}% interval {number(low)} to {number(high)})."
 
 
 def _ruler(gain: Mapping) -> Axis | None:
@@ -148,31 +99,6 @@ def _ruler(gain: Mapping) -> Axis | None:
     if not gain["count"]:
         return None
     return Axis.around([0, 20, *(gain["ci95"] or [gain["mean"]])], start=0, end=100, most=8)
-
-
-def _frame(x: Sequence[float], y: Sequence[float]) -> dict:
-    """Axes of one chart in the template's view box of 320 x 220."""
-    return {"x": Axis.around(x, start=40, end=310), "y": Axis.around(y, start=184, end=24)}
-
-
-def _learning_curve(curve: Sequence[Mapping[str, float]]) -> dict | None:
-    """Lay out the SI-SNR over the epochs, leaving out values that are not finite."""
-    points = {
-        name: [(e["epoch"], e[name]) for e in curve if math.isfinite(e.get(name, math.nan))]
-        for name in ("train", "valid")
-    }
-    if not points["valid"]:
-        return None
-    epochs, values = zip(*points["train"], *points["valid"], strict=True)
-    chart = _frame(epochs, values)
-    best_epoch, best = max(points["valid"], key=lambda point: point[1])
-    lines = {name: _polyline(points[name], chart) for name in points}
-    return chart | {"lines": lines, "best_epoch": best_epoch, "best": best}
-
-
-def _polyline(points: Sequence[tuple[float, float]], chart: Mapping) -> str:
-    """Write a path; the last step of no length makes a single point visible, too."""
-    return "M" + "L".join(f"{chart['x'](x)} {chart['y'](y)}" for x, y in points) + "h0" if points else ""
 
 
 def _histogram(rows: Sequence[Row]) -> dict | None:
@@ -183,7 +109,7 @@ def _histogram(rows: Sequence[Row]) -> dict | None:
     edges = Axis.around([*gains, 0], 0, 1, most=24).ticks
     counts, _ = np.histogram(gains, edges)
     bars = list(zip(edges[:-1], edges[1:], counts.tolist(), strict=True))
-    return _frame(edges, [0, counts.max()]) | {"bars": bars}
+    return frame(edges, [0, counts.max()]) | {"bars": bars}
 
 
 def _scatter(rows: Sequence[Row]) -> dict | None:
@@ -196,7 +122,7 @@ def _scatter(rows: Sequence[Row]) -> dict | None:
     ]
     if not points:
         return None
-    chart = _frame([x for x, _ in points], [0, *(y for _, y in points)])
+    chart = frame([x for x, _ in points], [0, *(y for _, y in points)])
     dots = "".join(f"M{chart['x'](x)} {chart['y'](y)}h0" for x, y in points)
     return chart | {"dots": dots, "count": len(points)}
 

@@ -46,7 +46,25 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
         ("wsj0mix", "data_folder.*PLACEHOLDER"),
         ("wsj0mix --data_folder nowhere", "data_folder='nowhere': expected an existing folder"),
         ("wsj1mix --data_folder .", "no such YAML file.*packaged recipes are: custom, demo, librimix"),
-        ("wsj0mix --data_folder . --leraning_rate 1", "leraning_rate"),
+        ("wsj0mix --data_folder . --leraning_rate 1", "--leraning_rate: neither a key of the recipe nor"),
+        ("wsj0mix --data_folder . --batchsize 1", "--batchsize: .*; did you mean --batch_size?"),
+        ("wsj0mix --data_folder . --presicion bf16", "did you mean --precision?"),
+        ("wsj0mix --data_folder . --prec bf16", "--prec: "),
+        ("wsj0mix --data_folder . --segment 0.001", "segment=0.001: 8 samples, fewer than the encoder's L=16"),
+        ("wsj0mix --data_folder . --rooms mine.npz", "rooms='mine.npz': expected an existing file"),
+        (
+            "wsj0mix --data_folder . --noise_folder .",
+            "noise_folder=.: only used in dynamic mixing; set speech_folder",
+        ),
+        ("wsj0mix --data_folder . --speech_folder . --segment null", "dynamic mixing needs a length"),
+        ("wham --data_folder . --speech_folder .", "task='sep_noisy': training without noise; set noise_folder"),
+        ("whamr --data_folder . --speech_folder . --noise_folder .", "training without rooms; set rooms"),
+        ("wham --data_folder . --speech_folder . --task enh_both --num_spks 1", "has no such target"),
+        ("wsj0mix --data_folder . --precision fp16 --device cpu", "precision=fp16: .* use bf16"),
+        ("wsj0mix --data_folder . --tensorboard maybe", "tensorboard='maybe': expected True or False"),
+        ("wsj0mix --data_folder . --max_bad_items -1", "max_bad_items=-1"),
+        ("wsj0mix --data_folder . --seed x", "seed='x'"),
+        ("wsj0mix --data_folder . --batch_size .inf", "batch_size=inf"),
         ("wsj0mix --data_folder . --batch_size 0", "batch_size=0: expected a whole number of at least 1"),
         ("wsj0mix --data_folder . --batch_size two", "batch_size='two'"),
         ("wsj0mix --data_folder . --batch_size 1.5", "batch_size=1.5"),
@@ -84,6 +102,11 @@ def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
         (("torch.optim.Adam", "torch.optim.Adma"), "Adma"),
         (("lr: 0.001", "learning_rate: 0.001"), "lr"),
         (("{factor: 0.5", "{fcator: 0.5"), "fcator"),
+        (("shuffle: True", "shufle: True"), "dataloader_opts: shufle .*; did you mean shuffle?"),
+        (
+            ("max_grad_norm: 5", "max_grad_nrom: 5"),
+            "max_grad_nrom: nothing reads this key; did you mean max_grad_norm?",
+        ),
     ],
 )
 def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
@@ -96,6 +119,16 @@ def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
         configuration.load(["mine.yaml", "--data_folder", "."])
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_recipe_may_have_values_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (
+        (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
+    )
+    text = text.replace("batch_size: 4", "batch_sizes: 4\nbatch_size: !ref <batch_sizes>\ncomment: mine")
+    Path("mine.yaml").write_text(text)
+    assert configuration.read(["mine.yaml", "--data_folder", "."])["batch_size"] == 4
 
 
 def test_a_file_that_is_no_recipe(tmp_path):

@@ -4,7 +4,7 @@ import argparse
 
 from speechbrain_tasnet.commands import train
 
-describe = train.describe
+describe = train.describe_recipe
 
 
 def run(options: argparse.Namespace) -> None:

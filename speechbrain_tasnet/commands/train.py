@@ -3,8 +3,8 @@
 import argparse
 
 
-def describe(parser: argparse.ArgumentParser) -> None:
-    """Add the options to a parser."""
+def describe_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add what `tasnet train` and `tasnet evaluate` share."""
     parser.usage = f"{parser.prog} RECIPE [--KEY VALUE ...]"
     parser.description = (
         "Any key of the recipe can be given as --KEY VALUE, and so can SpeechBrain's run options: --device "
@@ -18,9 +18,24 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    describe_recipe(parser)
+    parser.usage = f"{parser.prog} [--check] RECIPE [--KEY VALUE ...]"
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check recipe and corpus, run one batch, tell memory and time that training will take; write nothing",
+    )
+
+
 def run(options: argparse.Namespace, evaluate_only: bool = False) -> None:
     """Do the work."""
-    from speechbrain_tasnet.experiment import run
+    from speechbrain_tasnet import experiment
 
-    folder = run([options.recipe, *options.overrides], evaluate_only)
+    argv = [options.recipe, *options.overrides]
+    if not evaluate_only and options.check:
+        print(experiment.check(argv))
+        return
+    folder = experiment.run(argv, evaluate_only)
     print(f"{folder / 'report.html'}: open it in a browser")

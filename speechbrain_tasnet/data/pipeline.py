@@ -1,6 +1,7 @@
 """From a manifest to the batches of the Brain: one ``mixture`` [time] and one ``sources`` [time, C] an item."""
 
 import csv
+from contextlib import ExitStack
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
@@ -13,6 +14,9 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
+from speechbrain_tasnet.audio import WAY_OUT
+from speechbrain_tasnet.data.recordings import unreadable
+from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
 
 # Speeds are told apart to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
@@ -47,12 +51,13 @@ def make_dataset(
     Returns
     -------
     DynamicItemDataset
-        Items with ``id``, ``mixture`` [time] and ``sources`` [time, C].
+        Items with ``id``, ``mixture`` [time] and ``sources`` [time, C]. One whose files are gone, damaged, of
+        another rate or of several lengths, or in which nothing sounds, raises `skipping.BadItemError`.
 
     Raises
     ------
     InputError
-        The manifest is missing or of another number of sources, or a value is out of range.
+        The manifest is missing, or of another rate or number of sources, or a value is out of range.
     """
     manifest = Path(manifest)
     if not manifest.is_file():
@@ -63,19 +68,23 @@ def make_dataset(
         raise InputError(f"speeds={list(speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
     columns = ["mix_wav", *(f"s{i}_wav" for i in range(1, num_spks + 1))]
     with manifest.open(newline="", encoding="utf-8") as file:
-        found = next(csv.reader(file))
+        reader = csv.DictReader(file)
+        found, row = reader.fieldnames or [], next(reader, {})
     if not set(columns) <= set(found):
         raise InputError(f"{manifest}: columns {found}, expected {columns} for num_spks={num_spks}")
+    if row.get("sample_rate", str(sample_rate)) != str(sample_rate):
+        raise InputError(f"{manifest}: {row['sample_rate']} Hz, expected sample_rate={sample_rate}")
     size = None if segment is None else round(segment * sample_rate)
 
-    @takes(*columns)
+    @takes("id", *columns)
     @provides("mixture", "sources")
-    def signals(mixture_file: str, *source_files: str):
-        mixture, sources = _read(mixture_file, source_files, size, max(1.0, *speeds))
+    def signals(utterance_id: str, *files: str) -> tuple[Tensor, Tensor]:
+        # No generator: the toolkit would go on with a broken one at the next item.
+        with blaming(utterance_id):
+            mixture, sources = _read(files, sample_rate, size, max(1.0, *speeds))
         if set(speeds) != {1.0}:
             mixture, sources = _perturb_speed(mixture, sources, speeds)
-        yield mixture[:size]
-        yield sources[:size]
+        return mixture[:size], sources[:size]
 
     dataset = DynamicItemDataset.from_csv(manifest, replacements={"data_root": str(data_folder)})
     dataset.add_dynamic_item(signals)
@@ -83,17 +92,62 @@ def make_dataset(
     return dataset
 
 
-def _read(mixture: str, sources: tuple[str, ...], size: int | None, longest: float) -> tuple[Tensor, Tensor]:
+def _read(files: tuple[str, ...], rate: int, size: int | None, longest: float) -> tuple[Tensor, Tensor]:
     """Read the same stretch of the mixture [time] and its sources [time, C], long enough to be sped up."""
-    start, stop = 0, None
-    if size is not None:
-        length, wanted = soundfile.info(mixture).frames, ceil(size * longest)
-        start = int(torch.randint(max(length - wanted, 0) + 1, ()))
-        stop = min(start + wanted, length)
-    files = (mixture, *sources)
-    signals = [soundfile.read(file, start=start, stop=stop, dtype="float32")[0] for file in files]
-    signals = torch.from_numpy(np.stack(signals, axis=1))
-    return signals[:, 0], signals[:, 1:]
+    with ExitStack() as stack:
+        signals = [stack.enter_context(_open(file, rate)) for file in files]
+        lengths = {signal.name: signal.frames for signal in signals}
+        start, count = 0, signals[0].frames
+        if set(lengths.values()) != {count} or not count:
+            raise InputError(f"samples in its files {lengths}, expected one length above 0")
+        if size is not None:
+            wanted = ceil(size * longest)
+            start = int(torch.randint(max(count - wanted, 0) + 1, ()))
+            count = min(wanted, count)
+        stretch = _stretch(signals, start, count)
+        if not (stretch[:, 0].any() and stretch[:, 1:].any()):
+            # In a pause it is as it should be.
+            _check_audible(signals, _stretch(signals, 0, signals[0].frames))
+    stretch = torch.from_numpy(stretch)
+    return stretch[:, 0], stretch[:, 1:]
+
+
+def _open(file: str, rate: int) -> soundfile.SoundFile:
+    """Open one of an item's files, which must have one channel and the right rate."""
+    try:
+        signal = soundfile.SoundFile(file)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise unreadable(Path(file), error) from None
+    if (signal.samplerate, signal.channels) != (rate, 1):
+        found = f"{signal.samplerate} Hz and {signal.channels} channels"
+        signal.close()
+        raise InputError(f"{file}: {found}, expected {rate} Hz and one channel")
+    return signal
+
+
+def _stretch(signals: list[soundfile.SoundFile], start: int, count: int) -> np.ndarray:
+    """Read the same stretch of several files, [time, files]."""
+    stretch = np.empty((count, len(signals)), np.float32)
+    for signal, samples in zip(signals, stretch.T, strict=True):
+        try:
+            signal.seek(start)
+            read = signal.read(count, dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise unreadable(Path(signal.name), error) from None
+        if len(read) != count:
+            raise InputError(f"{signal.name}: cut short, no samples after {start + len(read)}; {WAY_OUT}")
+        samples[:] = read
+        if not np.isfinite(read).all():
+            raise InputError(f"{signal.name}: holds NaN or infinite samples; {WAY_OUT}")
+    return stretch
+
+
+def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray) -> None:
+    """Refuse a whole item [time, files] that teaches nothing; one silent source among others may be."""
+    if not whole[:, 0].any():
+        raise InputError(f"{signals[0].name}: silent; {WAY_OUT}")
+    if not whole[:, 1:].any():
+        raise InputError(f"{signals[1].name}: silent, as are all sources of its mixture; {WAY_OUT}")
 
 
 def _perturb_speed(mixture: Tensor, sources: Tensor, speeds: tuple[float, ...]) -> tuple[Tensor, Tensor]:

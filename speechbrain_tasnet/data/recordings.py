@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil, isnan
@@ -15,6 +16,7 @@ import torch
 import torchaudio
 
 from speechbrain_tasnet.audio import FULL_SCALE, WAY_OUT, read_audio
+from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
 
 THREADS = 16  # what a slow disk needs to be kept busy; a fast one does not mind
@@ -69,14 +71,15 @@ class Recordings:
 
         Raises
         ------
-        InputError
+        BadItemError
             It is silent, or cannot be read as a whole.
         """
         level = float(self._levels[number])
         if isnan(level):
-            level = self._measure(read_audio(self.paths[number], self.rate), self.rate)
-            if not level > 0:
-                raise InputError(f"{self.paths[number]}: silent; delete the file")
+            with self._blaming(number):
+                level = self._measure(read_audio(self.paths[number], self.rate), self.rate)
+                if not level > 0:
+                    raise InputError(f"{self.paths[number]}: silent; delete the file")
             self._levels[number] = level
         return level
 
@@ -101,25 +104,29 @@ class Recordings:
 
         Raises
         ------
-        InputError
+        BadItemError
             The file is silent, or can no longer be read.
         """
         floor = QUIET * self.level(number)
         path, header = self.paths[number], self._headers[number]
         old, new = _ratio(header.rate, self.rate, speed)
         wanted = ceil(size * old / new)
-        if header.frames <= wanted:
-            samples = _read(path, header, 0, header.frames)
-        else:
-            for _ in range(TRIES):
-                samples = _read(path, header, int(rng.integers(header.frames - wanted + 1)), wanted)
-                if np.dot(samples, samples) >= floor * wanted:
-                    break
+        with self._blaming(number):
+            if header.frames <= wanted:
+                samples = _read_whole(path, header)
             else:
-                samples = _audible(_read(path, header, 0, header.frames), wanted, rng)
+                for _ in range(TRIES):
+                    samples = _read(path, header, int(rng.integers(header.frames - wanted + 1)), wanted)
+                    if floor * wanted <= np.dot(samples, samples) < np.inf:
+                        break
+                else:
+                    samples = _audible(_read_whole(path, header), wanted, rng)
         if old != new:
             samples = _resampler(old, new)(torch.from_numpy(samples)).numpy()
         return samples[:size]
+
+    def _blaming(self, number: int) -> AbstractContextManager[None]:
+        return blaming(str(self.paths[number]))
 
 
 def _read_header(path: Path) -> Header:
@@ -127,7 +134,7 @@ def _read_header(path: Path) -> Header:
     try:
         header = soundfile.info(path)
     except soundfile.LibsndfileError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     if header.frames == 0:
         raise InputError(f"{path}: holds no samples; {WAY_OUT}")
     plain = (header.format, header.subtype, header.channels) == ("WAV", "PCM_16", 1)
@@ -157,18 +164,41 @@ def _read(path: Path, header: Header, start: int, count: int) -> np.ndarray:
         else:
             # Four times as fast as through the library.
             with open(path, "rb", buffering=0) as file:
+                if file.read(4) != b"RIFF":
+                    raise InputError(f"{path}: overwritten, no wav any more; {WAY_OUT}")
                 file.seek(header.offset + 2 * start)
                 pcm = np.frombuffer(file.read(2 * count), "<i2")
             samples = np.multiply(pcm, 1 / FULL_SCALE, dtype=np.float32)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     if len(samples) != count:
         raise InputError(f"{path}: cut short, no samples after {start + len(samples)}; {WAY_OUT}")
     return samples
 
 
-def _unreadable(path: Path, error: soundfile.LibsndfileError | OSError) -> InputError:
-    """Say what is wrong with a file."""
+def _read_whole(path: Path, header: Header) -> np.ndarray:
+    """Read all samples, of which some must be heard: the level may have been measured on better ones."""
+    samples = _read(path, header, 0, header.frames)
+    if not 0 < np.dot(samples, samples) < np.inf:
+        raise InputError(f"{path}: silent, or holds NaN or infinite samples; {WAY_OUT}")
+    return samples
+
+
+def unreadable(path: Path, error: soundfile.LibsndfileError | OSError) -> InputError:
+    """Say what is wrong with a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    error : LibsndfileError or OSError
+        What reading it has raised.
+
+    Returns
+    -------
+    InputError
+        To be raised.
+    """
     if not path.exists():
         return InputError(f"{path}: no such file any more; restore it, or start again without it")
     reason = error.error_string.strip(" .") if isinstance(error, soundfile.LibsndfileError) else error.strerror

@@ -1,0 +1,90 @@
+"""What is written after each epoch: the toolkit's train log, the picture of it, and TensorBoard's events."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from speechbrain.utils.distributed import if_main_process, main_process_only
+from speechbrain.utils.train_logger import TrainLogger
+
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.learning_curve import draw_learning_curve
+
+Stats = Mapping[str, float]
+
+
+class TrainLogs(TrainLogger):
+    """Several of the toolkit's train loggers as one, and the learning curve they give.
+
+    Parameters
+    ----------
+    *loggers : TrainLogger
+        Called one after the other.
+    train_log : path-like
+        What the first of them writes.
+    picture : path-like
+        SVG file of the learning curve.
+    title : str
+        Name of the run.
+    """
+
+    def __init__(self, *loggers: TrainLogger, train_log: Path | str, picture: Path | str, title: str):
+        self.loggers, self.train_log, self.picture, self.title = loggers, train_log, picture, title
+
+    @main_process_only
+    def log_stats(
+        self,
+        stats_meta: Stats,
+        train_stats: Stats | None = None,
+        valid_stats: Stats | None = None,
+        test_stats: Stats | None = None,
+    ) -> None:
+        """Log an epoch, or the test; see the toolkit's `TrainLogger.log_stats`."""
+        for logger in self.loggers:
+            logger.log_stats(stats_meta, train_stats, valid_stats, test_stats)
+        draw_learning_curve(self.train_log, self.picture, self.title)
+
+
+class TensorBoard(TrainLogger):
+    """Events for TensorBoard, counted in epochs: unlike the toolkit's logger it goes on counting after a resume.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where the event files go.
+
+    Raises
+    ------
+    InputError
+        The package is not installed.
+    """
+
+    def __init__(self, folder: Path | str):
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise InputError(
+                "tensorboard=True needs the package tensorboard: pip install 'speechbrain-tasnet[tensorboard]'"
+            ) from None
+        self._make_writer = lambda: SummaryWriter(str(folder))
+        self._writer = None
+
+    def log_stats(
+        self,
+        stats_meta: Stats,
+        train_stats: Stats | None = None,
+        valid_stats: Stats | None = None,
+        test_stats: Stats | None = None,
+    ) -> None:
+        """Write an epoch's figures, or the test's; see the toolkit's `TrainLogger.log_stats`."""
+        if not if_main_process():
+            return
+        self._writer = self._writer or self._make_writer()
+        epoch = int(stats_meta.get("epoch", stats_meta.get("epoch loaded", 0)))
+        if "lr" in stats_meta:
+            self._writer.add_scalar("learning rate", stats_meta["lr"], epoch)
+        for split, stats in (("train", train_stats), ("valid", valid_stats), ("test", test_stats)):
+            for name, value in (stats or {}).items():
+                if math.isfinite(value):
+                    self._writer.add_scalar(f"{name}/{split}", value, epoch)
+        self._writer.flush()

@@ -1,0 +1,195 @@
+"""Files that go bad in mid-training: reported by id, skipped up to a limit, listed at the end."""
+
+import csv
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from speechbrain import Stage
+
+from speechbrain_tasnet import experiment
+from speechbrain_tasnet.bad_items import BadItems
+from speechbrain_tasnet.data.dynamic import DynamicMixing
+from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.data.skipping import BadItemError, SkipBadItems
+from speechbrain_tasnet.errors import InputError
+
+
+def remove(path):
+    path.unlink()
+
+
+def garble(path):
+    path.write_bytes(os.urandom(path.stat().st_size))
+
+
+def silence(path):
+    soundfile.write(path, np.zeros(soundfile.info(path).frames), 8000)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+
+
+def change_rate(path):
+    soundfile.write(path, soundfile.read(path)[0], 16000)
+
+
+def put_nan(path):
+    samples = soundfile.read(path)[0]
+    samples[::50] = np.nan
+    soundfile.write(path, samples, 8000, "FLOAT")
+
+
+@pytest.fixture
+def copied(trained, corpus, tmp_path):
+    """A copy of the corpus, and the manifests of the original."""
+    shutil.copytree(corpus, tmp_path / "corpus")
+    return tmp_path / "corpus", trained / "save"
+
+
+def signal(corpus, number=0, split="tr", name="mix"):
+    return sorted((corpus / "wav8k/min" / split / name).glob("*.wav"))[number]
+
+
+@pytest.mark.parametrize("segment", [None, 0.5])
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (remove, "no such file any more"),
+        (garble, "cannot be read as audio"),
+        (silence, "silent"),
+        (cut, "expected one length above 0"),
+        (change_rate, "16000 Hz and 1 channels, expected 8000 Hz"),
+        (put_nan, "NaN"),
+    ],
+)
+def test_a_bad_file_is_told_with_the_id_of_its_item(copied, spoil, reason, segment):
+    corpus, manifests = copied
+    path = signal(corpus)
+    spoil(path)
+    dataset = make_dataset(manifests / "tr.csv", corpus, 2, 8000, segment)
+    with pytest.raises(BadItemError, match=reason) as caught:
+        dataset[dataset.data_ids.index(path.stem)]
+    assert caught.value.name == path.stem
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_of_another_rate_is_refused(copied):
+    corpus, manifests = copied
+    with pytest.raises(InputError, match=r"tr\.csv: 8000 Hz, expected sample_rate=16000"):
+        make_dataset(manifests / "tr.csv", corpus, 2, 16000)
+
+
+def test_one_silent_source_is_no_fault_but_none_that_sounds_is(copied):
+    corpus, manifests = copied
+    dataset = make_dataset(manifests / "tr.csv", corpus, 2, 8000)
+    silence(signal(corpus, name="s1"))
+    assert not dataset[0]["sources"][:, 0].any()
+    silence(signal(corpus, name="s2"))
+    with pytest.raises(BadItemError, match="as are all sources"):
+        dataset[0]
+
+
+def test_another_item_comes_in_its_place_and_always_the_same(copied):
+    corpus, manifests = copied
+    items = SkipBadItems(make_dataset(manifests / "tr.csv", corpus, 2, 8000), replace=True)
+    remove(signal(corpus))
+    (one, bad), (other, _) = items[0], items[0]
+    assert one["id"] == other["id"] != items.dataset.data_ids[0]
+    assert [name for name, _ in bad] == [items.dataset.data_ids[0]]
+    assert len(list(items)) == len(items)
+    left_out = SkipBadItems(items.dataset, replace=False)
+    assert [fetched.item is None for fetched in left_out] == [True] + [False] * (len(items) - 1)
+
+
+def test_where_nothing_can_be_read_any_more(copied):
+    corpus, manifests = copied
+    items = SkipBadItems(make_dataset(manifests / "tr.csv", corpus, 2, 8000), replace=True)
+    shutil.rmtree(corpus)
+    with pytest.raises(InputError, match=r"bad items one behind the other; .*no such file any more"):
+        items[0]
+
+
+@pytest.mark.parametrize("spoil", [remove, garble, silence])
+def test_dynamic_mixing_names_the_file_and_stays_a_function_of_the_index(speech_folder, tmp_path, spoil):
+    shutil.copytree(speech_folder, tmp_path / "speech")
+    mixing = DynamicMixing(tmp_path / "speech", 2, 8000, 1.0, length=30)
+    items = SkipBadItems(mixing, replace=True)
+    assert not any(bad for _, bad in items)  # and all levels are known
+    path = min((tmp_path / "speech").glob("train-*/*.wav"))
+    spoil(path)
+    there, back = [items[i] for i in range(30)], [items[i] for i in reversed(range(30))][::-1]
+    assert {name for _, bad in there for name, _ in bad} == {str(path)}
+    assert [item["id"] for item, _ in there] == [item["id"] for item, _ in back]
+    assert not any(f"{path.parent.name}/{path.stem}" in item["id"] for item, _ in there)
+
+
+def test_the_account_counts_once_and_ends_in_one_line(tmp_path, caplog):
+    account = BadItems(tmp_path / "bad_items.csv", limit=2)
+    for name in ("a", "a", "b"):
+        account.add("train", name, "silent")
+    assert account.names("train") == ["a", "b"]
+    with pytest.raises(InputError, match=r"^3 bad items, more than max_bad_items=2, .* the last is a: gone$"):
+        account.add("test", "a", "gone")
+    with open(tmp_path / "bad_items.csv", newline="") as file:
+        assert [list(row) for row in csv.reader(file)][1:] == [
+            ["test", "a", "gone"],
+            ["train", "a", "silent"],
+            ["train", "b", "silent"],
+        ]
+
+
+def test_an_account_goes_on_from_its_file_but_for_what_is_read_anew(tmp_path):
+    account = BadItems(tmp_path / "bad_items.csv", limit=2)
+    account.add("train", "a", "silent, twice")
+    account.add("test", "b", "gone")
+    again = BadItems(tmp_path / "bad_items.csv", limit=2)
+    again.forget("test")
+    assert (again.names("train"), again.names("test")) == (["a"], [])
+    assert "silent, twice" in (tmp_path / "bad_items.csv").read_text()
+    again.forget("train")
+    assert not (tmp_path / "bad_items.csv").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_survives_files_that_go_bad_between_its_epochs(copied, tmp_path, tiny, monkeypatch, workers):
+    corpus, _ = copied
+    spoilt = {"train": signal(corpus), "valid": signal(corpus, 0, "cv"), "test": signal(corpus, 1, "tt")}
+
+    class Brain(experiment.SeparationBrain):
+        def on_stage_start(self, stage, epoch=None):
+            if (stage, epoch) == (Stage.TRAIN, 2):
+                for path, spoil in zip(spoilt.values(), (garble, silence, remove), strict=True):
+                    spoil(path)
+            super().on_stage_start(stage, epoch)
+
+    monkeypatch.setattr(experiment, "SeparationBrain", Brain)
+    arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
+    arguments[arguments.index("--num_workers") + 1] = str(workers)
+    folder = experiment.run([*arguments, "--number_of_epochs", "2"])
+    with open(folder / "bad_items.csv", newline="") as file:
+        assert {row["split"]: row["id"] for row in csv.DictReader(file)} == {k: p.stem for k, p in spoilt.items()}
+    first, second, test = (folder / "train_log.txt").read_text().splitlines()
+    assert "bad items" not in first
+    assert "train bad items: 1" in second
+    assert "valid bad items: 1" in second
+    assert "test bad items: 1" in test
+    results = json.loads((folder / "test_results.json").read_text())
+    assert results["bad_items"] == [spoilt["test"].stem]
+    assert results["utterances"] == len(list(spoilt["test"].parent.iterdir()))
+    log = (folder / "log.txt").read_text()
+    assert "3 bad items were skipped" in log
+    assert "Traceback" not in log
+
+
+def test_one_bad_item_too_many_ends_the_run(copied, tmp_path, tiny):
+    corpus, manifests = copied
+    remove(signal(corpus))
+    shutil.copytree(manifests, tmp_path / "run/save", ignore=shutil.ignore_patterns("CKPT*"))
+    arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
+    with pytest.raises(InputError, match="1 bad items, more than max_bad_items=0"):
+        experiment.run([*arguments, "--skip_prep", "True", "--max_bad_items", "0"])
