@@ -31,6 +31,7 @@ setup(
         "speechbrain_tasnet.bundle",
         "speechbrain_tasnet.commands",
         "speechbrain_tasnet.data",
+        "speechbrain_tasnet.export",
         "speechbrain_tasnet.generate",
         "speechbrain_tasnet.hparams",
         "speechbrain_tasnet.ops",

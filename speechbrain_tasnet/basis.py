@@ -14,7 +14,7 @@ from speechbrain_tasnet.errors import InputError, whole_number
 
 # How many strides of L/2 samples the frames span, by what becomes of samples that fill no whole stride.
 TAILS = {
-    "fill": lambda samples, stride: -(-samples // stride),
+    "fill": lambda samples, stride: (samples + stride - 1) // stride,
     "drop": lambda samples, stride: samples // stride,
     "odd": lambda samples, stride: (samples + stride) // (2 * stride) * 2 + 1,
 }
@@ -96,7 +96,7 @@ class Encoder(_Basis):
         steps = TAILS[self.tail](num_samples, self.stride)
         if self.edge_padding:
             return steps + 1
-        return steps.clamp(min=2) - 1 if isinstance(steps, Tensor) else max(steps, 2) - 1
+        return steps.clamp(min=2) - 1 if isinstance(steps, Tensor) else torch.sym_max(steps, 2) - 1
 
     def forward(self, signal: Tensor) -> Tensor:
         """Encode a batch of waveforms.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from speechbrain_tasnet.ops import fused, naive
@@ -19,7 +20,6 @@ from speechbrain_tasnet.ops.naive import (
     cumulative_norm_from,
     depthwise,
     depthwise_from,
-    encode,
     global_norm,
     prelu,
     weigh_taps,
@@ -68,6 +68,13 @@ def conv_block(
     if passes is None:
         return naive.conv_block(x, skip, weights, dilation, causal, norm, valid)
     return fused.conv_block(passes, x, skip, weights, dilation, causal, norm, valid)
+
+
+def encode(signal: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Compute `naive.encode`, for a graph as a convolution, which other programs know."""
+    if traced():
+        return F.conv1d(signal.unsqueeze(1), weight, stride=stride).transpose(1, 2)
+    return naive.encode(signal, weight, stride)
 
 
 def decode(frames: Tensor, weight: Tensor) -> Tensor:

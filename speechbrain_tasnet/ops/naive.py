@@ -181,7 +181,7 @@ def global_norm(x: Tensor, weight: Tensor, bias: Tensor, padding: Tensor | None 
     """
     x = x.float() if x.dtype != torch.float64 else x
     if padding is None:
-        return torch.addcmul(bias, F.layer_norm(x, x.shape[1:], eps=EPS), weight)
+        return torch.addcmul(bias, F.group_norm(x, 1, eps=EPS), weight)  # one group: the whole item
     count = (~padding).sum(1, keepdim=True) * x.shape[2]
     mean = x.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count
     centred = (x - mean).masked_fill(padding, 0)
@@ -204,7 +204,7 @@ def cumulative_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Tensor
         [batch, frames, channels].
     """
-    return cumulative_norm_from(no_moments(len(x), x.device), x, weight, bias)[0]
+    return cumulative_norm_from(no_moments(x.shape[0], x.device), x, weight, bias)[0]
 
 
 def cumulative_norm_from(before: Moments, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Moments]:
@@ -245,7 +245,7 @@ def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Tensor
         [batch, frames, channels].
     """
-    return F.layer_norm(x, x.shape[2:], weight, bias, eps=EPS)
+    return F.layer_norm(x, weight.shape, weight, bias, eps=EPS)
 
 
 class BlockWeights(NamedTuple):

@@ -50,7 +50,7 @@ class _Linear(Function):
 
 def apply_masks(masks: Tensor, mixture_w: Tensor) -> Tensor:
     """Multiply ``masks`` [C, batch, N, frames] by ``mixture_w`` [batch, N, frames]."""
-    return _Masks.apply(masks, mixture_w)
+    return masks * mixture_w if traced() else _Masks.apply(masks, mixture_w)
 
 
 class _Masks(Function):

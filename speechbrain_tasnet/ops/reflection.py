@@ -27,7 +27,7 @@ def reflect(x: Tensor, reach: int, valid: Tensor | None = None) -> Tensor:
     tensor([2, 3, 2, 1, 2, 3, 2, 1, 2])
     """
     frames = x.shape[1]
-    last = x.new_full((len(x), 1), frames - 1, dtype=torch.int64) if valid is None else valid.unsqueeze(1) - 1
+    last = x.new_full((x.shape[0], 1), frames - 1, dtype=torch.int64) if valid is None else valid.unsqueeze(1) - 1
     period = (2 * last).clamp(min=1)  # there and back
     index = torch.arange(-(reach // 2), frames + reach - reach // 2, device=x.device) % period
     index = torch.minimum(index, period - index)  # [batch, frames + reach]

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
 from speechbrain_tasnet.errors import InputError, whole_number
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.export.graph import Ports, write_graph
 from speechbrain_tasnet.states import map_tensors, named_tensors
 
 
@@ -38,7 +37,13 @@ class _Step(nn.Module):
 
 
 def export_streaming_onnx(
-    encoder: Encoder, masknet: MaskNet, decoder: Decoder, path: Path | str, chunk_samples: int
+    encoder: Encoder,
+    masknet: MaskNet,
+    decoder: Decoder,
+    path: Path | str,
+    chunk_samples: int,
+    sample_rate: int | None = None,
+    int8: bool = False,
 ) -> None:
     """Write a causal model as an ONNX graph of one step of one stream.
 
@@ -46,7 +51,8 @@ def export_streaming_onnx(
     [1, chunk_samples, C] and the state after it, under the same names with ``next.`` before them. All states are
     zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal,
     and the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2
-    samples are to be left out.
+    samples are to be left out. The graph's metadata say ``edge_padding`` (``True`` or ``False``), ``num_spks`` and,
+    where it is known, ``sample_rate``.
 
     Parameters
     ----------
@@ -56,11 +62,15 @@ def export_streaming_onnx(
         File to write.
     chunk_samples : int
         Samples of a chunk, a multiple of L/2.
+    sample_rate : int, optional
+        Of the model, in Hz.
+    int8 : bool
+        Whether the mask network's matrices have 8 bits a weight, and their products are taken in integers.
 
     Raises
     ------
     InputError
-        If the model is not causal, or the chunk no multiple of L/2.
+        If the model is not causal, the chunk no multiple of L/2, or a package that this takes is not installed.
     """
     stride = encoder.stride
     if not masknet.config["causal"]:
@@ -72,14 +82,11 @@ def export_streaming_onnx(
     before = encoder.weight.new_zeros(1, stride)
     state = _State(before, masknet.initial_state(1), decoder.initial_state(masknet.num_sources, 1))
     names = [name for name, _ in named_tensors(state)]
-    inputs = (encoder.weight.new_zeros(1, chunk_samples), *(tensor for _, tensor in named_tensors(state)))
-    with new_file(path) as partial, torch.no_grad():
-        torch.onnx.export(
-            _Step(encoder, masknet, decoder, state).eval(),
-            inputs,
-            str(partial),
-            input_names=["chunk", *names],
-            output_names=["sources", *(f"next.{name}" for name in names)],
-            opset_version=17,
-            dynamo=False,
-        )
+    example = (encoder.weight.new_zeros(1, chunk_samples), *(tensor for _, tensor in named_tensors(state)))
+    ports = Ports(["chunk", *names], ["sources", *(f"next.{name}" for name in names)])
+    about = {
+        "sample_rate": sample_rate,
+        "num_spks": masknet.num_sources,
+        "edge_padding": encoder.edge_padding,
+    }
+    write_graph(path, _Step(encoder, masknet, decoder, state), example, ports, about, int8)

@@ -1,0 +1,114 @@
+"""How a module becomes an ONNX file: quietly, with what it must tell its user, with 8 bits a weight if asked."""
+
+import importlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.files import new_file
+
+OPSET = 17
+QUANTIZED = "/masknet/"  # nodes with this in their names; encoder and decoder are small, and near the samples
+
+# What the exporter says of graphs that are right, as the tests show.
+KNOWN = {
+    "You are using the legacy TorchScript-based": DeprecationWarning,  # the newer one needs one more package
+    "Converting a tensor to a Python boolean": torch.jit.TracerWarning,  # checks of shapes, at the example's
+    "Constant folding - Only steps=1": UserWarning,
+}
+
+
+class Ports(NamedTuple):
+    """What goes in and comes out of a graph: names, and by their names the axes that are free."""
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    free_axes: Mapping[str, Mapping[int, str]] | None = None
+
+
+def write_graph(
+    path: Path | str,
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    ports: Ports,
+    about: Mapping[str, object],
+    int8: bool = False,
+) -> None:
+    """Write a module as an ONNX file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    module : Module
+        Its ``forward`` takes and gives tensors.
+    example : tuple of Tensor
+        Input.
+    ports : Ports
+        Names of the graph.
+    about : mapping
+        Metadata; None for what is not known.
+    int8 : bool
+        Whether the mask network's matrices are quantized.
+
+    Raises
+    ------
+    InputError
+        A package is not installed.
+    """
+    onnx = _need("onnx")
+    if int8:
+        _need("onnxruntime")
+    with new_file(path) as partial:
+        with _quiet(), torch.no_grad():
+            torch.onnx.export(
+                module,
+                example,
+                str(partial),
+                input_names=list(ports.inputs),
+                output_names=list(ports.outputs),
+                dynamic_axes=ports.free_axes,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        if int8:
+            _quantize(partial)
+        model = onnx.load(partial)
+        known = {name: str(value) for name, value in about.items() if value is not None}
+        onnx.helper.set_model_props(model, known)
+        onnx.checker.check_model(model)
+        onnx.save(model, partial)
+
+
+def _quantize(path: Path) -> None:
+    """Give the mask network's matrices 8 bits a weight, in place: a scale for each row, symmetric around zero."""
+    import onnx
+    from onnxruntime.quantization import quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(path, path, skip_optimization=True, skip_symbolic_shape=True)
+    nodes = [node.name for node in onnx.load(path).graph.node if QUANTIZED in node.name]
+    quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True, nodes_to_quantize=nodes)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for message, category in KNOWN.items():
+            warnings.filterwarnings("ignore", message, category)
+        yield
+
+
+def _need(package: str):
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise InputError(
+            f"{package}: not installed, but needed for ONNX; pip install 'speechbrain-tasnet[export]'"
+        ) from None

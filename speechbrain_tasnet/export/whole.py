@@ -1,0 +1,71 @@
+"""The whole separator as an ONNX graph: mixtures of any length in, their sources out."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, separate
+from speechbrain_tasnet.export.graph import Ports, write_graph
+
+EXAMPLE = (2, 4)  # items, and lengths of a frame: the graph is for any
+
+
+class Separator(nn.Module):
+    """The three modules as one, which is what an exporter takes.
+
+    Parameters
+    ----------
+    encoder, masknet, decoder : Encoder, MaskNet, Decoder
+        The model.
+
+    Example
+    -------
+    >>> Separator(Encoder(8, 4), MaskNet(8, 4, 8, 4, X=2, R=1), Decoder(8, 4))(torch.randn(3, 101)).shape
+    torch.Size([3, 101, 2])
+    """
+
+    def __init__(self, encoder: Encoder, masknet: MaskNet, decoder: Decoder):
+        super().__init__()
+        self.encoder, self.masknet, self.decoder = encoder, masknet, decoder
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Separate ``mixture`` [batch, time] into [batch, time, C], as `separate` does."""
+        return separate(self.encoder, self.masknet, self.decoder, mixture)
+
+
+def export_onnx(
+    encoder: Encoder,
+    masknet: MaskNet,
+    decoder: Decoder,
+    path: Path | str,
+    sample_rate: int | None = None,
+    int8: bool = False,
+) -> None:
+    """Write a separator as an ONNX graph from ``mixture`` [batch, time] to ``sources`` [batch, time, C].
+
+    Batch and time are free: any number of items, of one length of one sample or more. The graph's metadata say
+    ``num_spks`` and, where it is known, ``sample_rate``.
+
+    Parameters
+    ----------
+    encoder, masknet, decoder : Encoder, MaskNet, Decoder
+        The model, on the processor and in float32.
+    path : path-like
+        File to write.
+    sample_rate : int, optional
+        Of the model, in Hz.
+    int8 : bool
+        Whether the mask network's matrices have 8 bits a weight, and their products are taken in integers.
+
+    Raises
+    ------
+    InputError
+        If a package that this takes is not installed.
+    """
+    batch, frames = EXAMPLE
+    example = encoder.weight.new_zeros(batch, frames * encoder.kernel_size)
+    free = {0: "batch", 1: "time"}
+    ports = Ports(["mixture"], ["sources"], {"mixture": free, "sources": free})
+    about = {"sample_rate": sample_rate, "num_spks": masknet.num_sources}
+    write_graph(path, Separator(encoder, masknet, decoder), (example,), ports, about, int8)
