@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.audio import open_audio
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.files import existing_parent, termination_as_exit
+from speechbrain_tasnet.files import check_not_there, existing_parent, termination_as_exit
 from speechbrain_tasnet.separation import Choices, Separator, write_sources
-from speechbrain_tasnet.source_files import AudioFormat, check_not_there, source_paths
+from speechbrain_tasnet.source_files import AudioFormat, source_paths
 
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
 SCRATCH_BYTES = 4  # of a sample that waits for its gain

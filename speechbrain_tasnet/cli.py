@@ -29,7 +29,7 @@ COMMANDS = {
     "separate": (separate, "separate audio files with a trained model"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
-    "export": (export, "a trained model as a folder to hand on"),
+    "export": (export, "a trained model in a form to hand on: bundle, ONNX, torchaudio, Asteroid"),
 }
 
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -185,6 +185,19 @@ def check_free(out: Path | str) -> None:
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out}: already holds something; choose another --out or delete it")
+
+
+def check_not_there(paths: Iterable[Path]) -> None:
+    """Refuse to replace files.
+
+    Raises
+    ------
+    InputError
+        One of them is there.
+    """
+    for path in paths:
+        if path.exists():
+            raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The files that sources go into: their names, their format, and that they appear whole or not at all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -94,19 +94,6 @@ def source_paths(mixture: Path | str, out: Path | str, num_spks: int, kind: Audi
     ['out/monday_s1.wav', 'out/monday_s2.wav']
     """
     return [Path(out) / f"{Path(mixture).stem}_s{i}.{kind.format}" for i in range(1, num_spks + 1)]
-
-
-def check_not_there(paths: Sequence[Path]) -> None:
-    """Refuse to replace files.
-
-    Raises
-    ------
-    InputError
-        One of them is there.
-    """
-    for path in paths:
-        if path.exists():
-            raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 import argparse
 
-from speechbrain_tasnet.commands import export_bundle
+from speechbrain_tasnet.commands import export_bundle, export_onnx, export_weights
 
 KINDS = {
     "bundle": (
         export_bundle,
         "a folder with weights, configuration and model card, ready for the Hugging Face hub",
     ),
+    "onnx": (export_onnx, "a graph for onnxruntime: the whole separator, or one step of a stream"),
+    "torchaudio": (export_weights, "a state dict for torchaudio.models.ConvTasNet"),
+    "asteroid": (export_weights, "a file for asteroid.models.ConvTasNet.from_pretrained"),
 }
 
 

@@ -5,13 +5,16 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_file
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 17
 QUANTIZED = "/masknet/"  # nodes with this in their names; encoder and decoder are small, and near the samples
@@ -80,6 +83,7 @@ def write_graph(
         if int8:
             _quantize(partial)
         model = onnx.load(partial)
+        _fix_slopes(model.graph)
         known = {name: str(value) for name, value in about.items() if value is not None}
         onnx.helper.set_model_props(model, known)
         onnx.checker.check_model(model)
@@ -95,6 +99,33 @@ def _quantize(path: Path) -> None:
     quant_pre_process(path, path, skip_optimization=True, skip_symbolic_shape=True)
     nodes = [node.name for node in onnx.load(path).graph.node if QUANTIZED in node.name]
     quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True, nodes_to_quantize=nodes)
+
+
+def _fix_slopes(graph: "onnx.GraphProto") -> None:
+    """Make each PReLU a LeakyReLU, which is the same for one slope, and which onnxruntime does in a tenth the time."""
+    from onnx import helper, numpy_helper
+
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    # The exporter keeps equal tensors once, and names the others as copies.
+    copied = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+    for node in graph.node:
+        if node.op_type == "PRelu":
+            name = node.input.pop()
+            slope = numpy_helper.to_array(tensors[copied.get(name, name)]).item()
+            node.op_type = "LeakyRelu"
+            node.attribute.append(helper.make_attribute("alpha", slope))
+    _drop_unused(graph)
+
+
+def _drop_unused(graph: "onnx.GraphProto") -> None:
+    """Drop the nodes, and then the tensors, that nobody reads."""
+    for parts, names in (
+        (graph.node, lambda node: node.output),
+        (graph.initializer, lambda tensor: [tensor.name]),
+    ):
+        read = {name for node in graph.node for name in node.input} | {port.name for port in graph.output}
+        for part in [part for part in parts if not read.intersection(names(part))]:
+            parts.remove(part)
 
 
 @contextmanager

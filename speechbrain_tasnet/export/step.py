@@ -51,8 +51,8 @@ def export_streaming_onnx(
     [1, chunk_samples, C] and the state after it, under the same names with ``next.`` before them. All states are
     zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal,
     and the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2
-    samples are to be left out. The graph's metadata say ``edge_padding`` (``True`` or ``False``), ``num_spks`` and,
-    where it is known, ``sample_rate``.
+    samples are to be left out. The graph's metadata say ``edge_padding``, ``num_spks`` and, where it is known,
+    ``sample_rate``.
 
     Parameters
     ----------

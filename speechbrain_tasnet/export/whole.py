@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, separate
@@ -21,6 +20,7 @@ class Separator(nn.Module):
 
     Example
     -------
+    >>> import torch
     >>> Separator(Encoder(8, 4), MaskNet(8, 4, 8, 4, X=2, R=1), Decoder(8, 4))(torch.randn(3, 101)).shape
     torch.Size([3, 101, 2])
     """

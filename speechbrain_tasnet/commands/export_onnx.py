@@ -1,0 +1,49 @@
+"""``tasnet export onnx``: a graph for onnxruntime, of the whole separator or of one step of a stream."""
+
+import argparse
+from pathlib import Path
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.description = (
+        "Write a trained separator as an ONNX graph from mixture [batch, time] to sources [batch, time, sources], "
+        "or one step of a stream. Needs pip install 'speechbrain-tasnet[export]'."
+    )
+    parser.epilog = "example: tasnet export onnx results/wsj0mix/1234 --out separator.onnx"
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a training run or of a separator")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument(
+        "--step",
+        type=float,
+        metavar="MS",
+        help="write one step of a causal model: a chunk of so many milliseconds",
+    )
+    parser.add_argument(
+        "--int8", action="store_true", help="8 bits a weight: a smaller file, and sources a little worse"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    from speechbrain_tasnet.bundle import find_bundle, load_bundle
+    from speechbrain_tasnet.errors import InputError
+    from speechbrain_tasnet.export import export_onnx, export_streaming_onnx
+    from speechbrain_tasnet.files import check_not_there
+
+    if not options.overwrite:
+        check_not_there([options.out])
+    modules, config = load_bundle(find_bundle(options.model))
+    rate, model = config.sample_rate, (modules["encoder"], modules["masknet"], modules["decoder"])
+    if options.step is None:
+        export_onnx(*model, options.out, rate, options.int8)
+    else:
+        samples, stride = options.step * rate / 1000, modules["encoder"].stride
+        if not (samples > 0 and samples % stride == 0):
+            raise InputError(
+                f"--step {options.step:g}: {samples:g} samples at {rate} Hz; "
+                f"expected a multiple of {1000 * stride / rate:g} ms"
+            )
+        export_streaming_onnx(*model, options.out, int(samples), rate, options.int8)
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, for onnxruntime.InferenceSession")

@@ -1,0 +1,30 @@
+"""``tasnet export torchaudio`` and ``asteroid``: the weights as another toolkit reads them."""
+
+import argparse
+from pathlib import Path
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.description = (
+        "Write a trained separator for another toolkit's own Conv-TasNet: for torchaudio a state dict, for "
+        "Asteroid what from_pretrained reads. What it cannot express is refused."
+    )
+    parser.epilog = f"example: {parser.prog} results/wsj0mix/1234 --out model.pth"
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a training run or of a separator")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    from speechbrain_tasnet.bundle import find_bundle, load_bundle
+    from speechbrain_tasnet.files import check_not_there
+    from speechbrain_tasnet.weights import write_weights
+
+    if not options.overwrite:
+        check_not_there([options.out])
+    modules, config = load_bundle(find_bundle(options.model))
+    model = (modules["encoder"], modules["masknet"], modules["decoder"])
+    write_weights(options.kind, options.out, *model, config.sample_rate)
+    print(f"{options.out}: for the Conv-TasNet of {options.kind}")
