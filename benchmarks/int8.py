@@ -1,8 +1,8 @@
 """``python -m benchmarks.int8``: what 8 bits a weight cost and save in onnxruntime, beside torch.
 
-A trained separator is written as a graph with float32 and with 8-bit weights, and test mixtures go through torch and
-both graphs. Told are the SI-SNRi, what it loses against torch, the size of the file and the real-time factor; of a
-network of the paper's size, which nobody trained here, the last two.
+A trained separator is written as a graph with float32 and with 8-bit weights, and test mixtures go through torch
+and both graphs. Told are the SI-SNRi, what it loses against torch, the size of the file and the real-time factor;
+of a network of the paper's size with weights drawn at random, the last two.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def measure(way: Way, mixture: Tensor, sources: Tensor, rate: int) -> Outcome:
 
 
 def test_set(folder: Path, rate: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Read mixtures [1, time] and their sources [1, time, C] of a folder with ``mix``, ``s1``, ``s2`` and so on."""
+    """Read mixtures [1, time] and their sources [1, time, C] of a folder with ``mix``, ``s1``, ``s2``, ..."""
     names = sorted(path.name for path in folder.glob("s[0-9]"))
     for path in sorted((folder / "mix").glob("*.wav")):
         mixture, *sources = (
@@ -107,7 +107,8 @@ def section(found: list[Way], outcomes: np.ndarray, paper: list[tuple[Way, float
         "## Weights of 8 bits in ONNX",
         "",
         f"`python -m benchmarks.int8`: {len(outcomes)} test mixtures on {torch.get_num_threads()} thread(s). "
-        "The change is against torch, mixture by mixture; the real-time factor is the median.",
+        "The change is against torch, mixture by mixture; the real-time factor is the median. The network of the "
+        "paper's size has weights drawn at random.",
         "",
         "| network | | file, MB | SI-SNRi, dB | change on average | at most | real-time factor |",
         "|---|---|--:|--:|--:|--:|--:|",

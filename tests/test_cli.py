@@ -7,9 +7,13 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import torch
 from huggingface_hub import ModelCard
 
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, load_weights
+from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.pretrained import load_separator
 
 COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream", "import", "export")
 
@@ -113,6 +117,42 @@ def test_export_bundle(trained, corpus, tmp_path, capsys):
     assert "already holds something" in refused(capsys, *words)
     assert "holds no separator" in refused(capsys, "export", "bundle", tmp_path, "--out", tmp_path / "other")
     assert tasnet("export", "wav", trained) == 2
+
+
+def test_export_files(trained, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    out = tmp_path / "folder/separator"
+    assert tasnet("export", "onnx", trained, "--out", out, "--int8") == 0
+    assert str(out) in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["sample_rate"] == "8000"
+    assert session.run(None, {"mixture": np.zeros((1, 801), np.float32)})[0].shape == (1, 801, 2)
+    assert "is there already" in refused(capsys, "export", "asteroid", trained, "--out", out)
+    assert tasnet("export", "asteroid", trained, "--out", out, "--overwrite") == 0
+    encoder, _, _ = load_weights("asteroid", out)
+    assert torch.equal(encoder.weight, load_separator(trained).mods.encoder.weight)
+    before = out.read_bytes()
+    for words, expected in [
+        (["onnx", trained, "--step", "10"], "causal=False"),
+        (["onnx", trained, "--step", "10.5"], "84 samples at 8000 Hz; expected a multiple of 1 ms"),
+        (["onnx", trained, "--step", "nan"], "nan"),
+        (["onnx", tmp_path], "holds no separator"),
+        (["torchaudio", trained], "edge_padding=False"),
+    ]:
+        assert expected in refused(capsys, "export", *words, "--out", out, "--overwrite")
+    assert out.read_bytes() == before
+    assert [path.name for path in out.parent.iterdir()] == ["separator"]
+
+
+def test_export_of_a_step(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    masknet = MaskNet(8, 4, 8, 4, X=2, R=1, norm="cumulative", causal=True)
+    save_bundle(tmp_path / "live", {"encoder": Encoder(8, 4), "masknet": masknet, "decoder": Decoder(8, 4)}, 16000)
+    assert tasnet("export", "onnx", tmp_path / "live", "--step", "2.5", "--out", tmp_path / "step.onnx") == 0
+    session = onnxruntime.InferenceSession(tmp_path / "step.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == [1, 40]
 
 
 def write_nan(path):

@@ -22,6 +22,7 @@ QUANTIZED = "/masknet/"  # nodes with this in their names; encoder and decoder a
 # What the exporter says of graphs that are right, as the tests show.
 KNOWN = {
     "You are using the legacy TorchScript-based": DeprecationWarning,  # the newer one needs one more package
+    "The feature will be removed": DeprecationWarning,  # said by that one of its own logging
     "Converting a tensor to a Python boolean": torch.jit.TracerWarning,  # checks of shapes, at the example's
     "Constant folding - Only steps=1": UserWarning,
 }
@@ -102,7 +103,7 @@ def _quantize(path: Path) -> None:
 
 
 def _fix_slopes(graph: "onnx.GraphProto") -> None:
-    """Make each PReLU a LeakyReLU, which is the same for one slope, and which onnxruntime does in a tenth the time."""
+    """Make each PReLU a LeakyReLU, which is the same for one slope and takes onnxruntime a tenth of the time."""
     from onnx import helper, numpy_helper
 
     tensors = {tensor.name: tensor for tensor in graph.initializer}

@@ -40,13 +40,14 @@ def play(session, mixture, chunk, edge_padding, stride=8):
     return given[:, stride:] if edge_padding else given
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("edge_padding", [False, True])
 @pytest.mark.parametrize(("norm", "Sc"), [("cumulative", 8), ("channelwise", 8), ("cumulative", 0)])
 def test_a_step_in_onnxruntime(norm, Sc, edge_padding, tmp_path):
     model = build(norm, edge_padding, Sc=Sc)
-    export_streaming_onnx(*model, tmp_path / "step.onnx", 80)
+    export_streaming_onnx(*model, tmp_path / "step.onnx", 80, 8000)
     session = onnxruntime.InferenceSession(tmp_path / "step.onnx", providers=["CPUExecutionProvider"])
+    told = {"sample_rate": "8000", "num_spks": "3", "edge_padding": str(edge_padding)}
+    assert session.get_modelmeta().custom_metadata_map == told
     mixture = torch.randn(1, 2000)
     got = play(session, mixture, 80, edge_padding)
     with torch.no_grad():

@@ -1,0 +1,122 @@
+"""The whole separator in onnxruntime and torch.export gives what `separate` gives, for any batch and length."""
+
+import importlib
+import warnings
+
+import pytest
+import torch
+from other_toolkits import stir
+
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, separate
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.export import Separator, export_onnx, export_streaming_onnx
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+SIZES = {"N": 16, "B": 8, "H": 24, "Sc": 8, "X": 3, "R": 1, "C": 3}
+BATCHES = (1, 3)
+LENGTHS = (1, 7, 8, 9, 16, 17, 63, 64, 1000, 8001)  # a stride is 8
+MODELS = {
+    "global": {},
+    "edges": {"edge_padding": True, "C": 2, "norm": "cumulative", "mask_activation": "relu", "P": 2},
+    "drop": {"tail": "drop", "norm": "channelwise"},
+    "odd": {"tail": "odd", "activation": "relu", "norm": "cumulative", "causal": True},
+    "odd edges": {"tail": "odd", "edge_padding": True, "input_norm": "channelwise", "Sc": 0},
+    "reflect": {"conv_padding": "reflect", "mask_activation": "softmax_filters", "P": 5},
+    "causal": {"causal": True, "norm": "cumulative", "input_norm": "channelwise", "mask_activation": "softmax"},
+}
+
+
+def build(activation=None, edge_padding=False, tail="fill", **options):
+    return (
+        stir(Encoder(16, 16, activation, edge_padding, tail), 1),
+        stir(MaskNet(**SIZES | options), 2),
+        stir(Decoder(16, 16, edge_padding), 3),
+    )
+
+
+def start(path):
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def run(session, mixture):
+    return torch.from_numpy(session.run(["sources"], {"mixture": mixture.numpy()})[0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_any_batch_and_length_in_onnxruntime(name, tmp_path):
+    model = build(**MODELS[name])
+    export_onnx(*model, tmp_path / "whole.onnx", sample_rate=16000)
+    session = start(tmp_path / "whole.onnx")
+    told = {"sample_rate": "16000", "num_spks": str(model[1].num_sources)}
+    assert session.get_modelmeta().custom_metadata_map == told
+    for batch in BATCHES:
+        for samples in LENGTHS:
+            mixture = torch.randn(batch, samples)
+            with torch.no_grad():
+                expected = separate(*model, mixture)
+            torch.testing.assert_close(run(session, mixture), expected, rtol=0, atol=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.onnx"]
+
+
+def test_nothing_is_said_and_the_model_is_left_as_it_is(tmp_path, capfd, caplog):
+    model = [module.train() for module in build(causal=True, norm="cumulative")]
+    before = [parameter.clone() for module in model for parameter in module.parameters()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export_onnx(*model, tmp_path / "whole.onnx", int8=True)
+        export_streaming_onnx(*model, tmp_path / "step.onnx", 80)
+        start(tmp_path / "whole.onnx"), start(tmp_path / "step.onnx")
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+    assert all(module.training for module in model)
+    after = [parameter for module in model for parameter in module.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_8_bits_make_a_small_file_and_little_noise(tmp_path):
+    model = build(B=64, H=256, Sc=64)
+    sizes = []
+    for int8 in (False, True):
+        export_onnx(*model, tmp_path / "whole.onnx", int8=int8)
+        sizes.append((tmp_path / "whole.onnx").stat().st_size)
+    assert sizes[1] < 0.45 * sizes[0]
+    session = start(tmp_path / "whole.onnx")
+    for samples in (1, 17, 4001):
+        mixture = torch.randn(2, samples)
+        with torch.no_grad():
+            expected = separate(*model, mixture)
+        noise = run(session, mixture) - expected
+        assert 0 < noise.square().sum() < 1e-2 * expected.square().sum()
+    kinds = {node.op_type for node in onnx.load(tmp_path / "whole.onnx").graph.node}
+    assert {"MatMulInteger", "Conv", "MatMul"} <= kinds  # encoder and decoder keep theirs
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_package_that_is_missing(package, tmp_path, monkeypatch):
+    real = importlib.import_module
+
+    def without(name):
+        if name == package:
+            raise ImportError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    with pytest.raises(InputError, match=rf"^{package}: .*speechbrain-tasnet\[export\]"):
+        export_onnx(*build(), tmp_path / "whole.onnx", int8=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["global", "edges", "drop", "reflect", "causal"])
+def test_torch_export_in_strides(name):
+    model = build(**MODELS[name])
+    batch, strides = torch.export.Dim("batch", min=1), torch.export.Dim("strides", min=4)
+    program = torch.export.export(
+        Separator(*model), (torch.randn(2, 800),), dynamic_shapes=({0: batch, 1: 8 * strides},)
+    )
+    for shape in ((1, 32), (3, 64), (2, 8000)):
+        mixture = torch.randn(shape)
+        with torch.no_grad():
+            torch.testing.assert_close(program.module()(mixture), separate(*model, mixture), rtol=0, atol=1e-4)
