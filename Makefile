@@ -9,8 +9,9 @@ PYTHON_FOUND = $$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]
 demo: .venv/ready
 	$(BIN)/tasnet demo
 
+# Files of tests are spread over two processes, each of which has one thread.
 test: .venv/ready
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 test-long: .venv/ready
 	$(BIN)/python -m pytest -q -m long

@@ -15,7 +15,15 @@ TENSORBOARD = ["tensorboard>=2.14"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
 TEST = [*DEMO, *EXPORT, *QUALITY, *ROOMS, *TENSORBOARD]
-TEST += ["build>=1.2", "hypothesis>=6.100", "mir_eval>=0.8,<0.9", "pytest>=8", "pytest-cov>=5", "ruff>=0.12"]
+TEST += [
+    "build>=1.2",
+    "hypothesis>=6.100",
+    "mir_eval>=0.8,<0.9",
+    "pytest>=8",
+    "pytest-cov>=5",
+    "pytest-xdist>=3.6",
+    "ruff>=0.12",
+]
 TEST += ["setuptools>=77"]
 
 setup(

@@ -1,0 +1,111 @@
+"""Whatever stops a training, it goes on from a whole checkpoint, to the same weights."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from speechbrain_tasnet.checkpoints import UNFINISHED, WholeCheckpointer
+from speechbrain_tasnet.errors import DiskError
+from speechbrain_tasnet.experiment import run
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def layer():
+    return torch.nn.Linear(3, 2)
+
+
+def test_a_checkpoint_gets_its_name_when_it_is_complete(tmp_path, layer, monkeypatch):
+    checkpointer = WholeCheckpointer(tmp_path, {"layer": layer})
+    first = checkpointer.save_checkpoint()
+    monkeypatch.setattr(torch, "save", lambda *_: os._exit(9))
+    child = os.fork()
+    if child == 0:  # killed while it writes
+        checkpointer.save_checkpoint()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    monkeypatch.undo()
+    assert next(folder.name for folder in tmp_path.iterdir() if folder != first.path).startswith(UNFINISHED)
+    assert [found.path for found in checkpointer.list_checkpoints()] == [first.path]
+    second = checkpointer.save_checkpoint()
+    assert set(tmp_path.iterdir()) == {first.path, second.path}
+    assert second.paramfiles["layer"].exists()
+
+
+def test_what_a_killed_deletion_left_goes(tmp_path, layer):
+    checkpointer = WholeCheckpointer(tmp_path, {"layer": layer})
+    (checkpointer.save_checkpoint().path / "CKPT.yaml").unlink()
+    kept = checkpointer.save_checkpoint(name="mine")
+    assert list(tmp_path.iterdir()) == [kept.path]
+
+
+@pytest.mark.parametrize("why", [OSError(28, "No space left on device"), RuntimeError("inline_container.cc:672")])
+def test_a_full_disk_is_one_line_and_costs_nothing(tmp_path, layer, monkeypatch, why):
+    checkpointer = WholeCheckpointer(tmp_path, {"layer": layer})
+    first = checkpointer.save_checkpoint()
+
+    def fail(*_):
+        raise why
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(DiskError, match=r"cannot be written .*those before it are sound"):
+        checkpointer.save_checkpoint()
+    assert list(tmp_path.iterdir()) == [first.path]
+
+
+def test_other_errors_are_not_the_disks(tmp_path, layer, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        WholeCheckpointer(tmp_path, {"layer": layer}).save_checkpoint()
+
+
+SIGNALLED = """
+import os, signal, sys
+from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet.experiment import run
+when, steps = sys.argv[1], int(sys.argv[2])
+compute = SeparationBrain.compute_objectives
+def compute_and_signal(self, predictions, batch, stage):
+    if stage.name == when and self.hparams.epoch_counter.current == 2 and self.step == steps:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return compute(self, predictions, batch, stage)
+SeparationBrain.compute_objectives = compute_and_signal
+run(sys.argv[3:])
+"""
+
+
+@pytest.fixture(scope="module")
+def dynamic(corpus, speech_folder, tiny):
+    """Arguments of a run with dynamic mixing, of two epochs of four steps."""
+    words = ["wsj0mix", "--data_folder", str(corpus), "--speech_folder", str(speech_folder), *tiny]
+    return [*words, "--epoch_items", "8", "--number_of_epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def unbroken(dynamic, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    run([*dynamic, "--output_folder", str(folder)])
+    return load_file(folder / "pretrained/model.safetensors")
+
+
+@pytest.mark.parametrize(("stage", "steps", "taken"), [("TRAIN", 2, 2), ("VALID", 2, 4)])
+def test_a_signal_saves_and_the_run_ends_with_the_same_weights(dynamic, unbroken, tmp_path, stage, steps, taken):
+    arguments = [*dynamic, "--output_folder", str(tmp_path / "run")]
+    command = [sys.executable, "-c", SIGNALLED, stage, str(steps), *arguments]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 143, done.stderr
+    assert "Traceback" not in done.stderr
+    run(arguments)
+    log = (tmp_path / "run/log.txt").read_text()
+    assert f"Resuming after 1 complete epochs and {taken} steps of the next" in log
+    resumed = load_file(tmp_path / "run/pretrained/model.safetensors")
+    assert all(torch.equal(resumed[name], value) for name, value in unbroken.items())
+    shutil.rmtree(tmp_path / "run")
