@@ -16,6 +16,7 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
+from torch.utils.data import SequentialSampler
 
 from speechbrain_tasnet import configuration
 from speechbrain_tasnet.bad_items import BadItems
@@ -235,8 +236,8 @@ def _training_set(hparams: dict) -> tuple[SkipBadItems, dict]:
         target=hparams.get("target", "anechoic"),
         **cut,
     )
-    # Every item is drawn anew, so their order need not be.
-    return SkipBadItems(dataset, replace=True), {"shuffle": False}
+    # Every item is drawn anew, so their order need not be. Processes that share it take turns.
+    return SkipBadItems(dataset, replace=True), {"shuffle": False, "sampler": SequentialSampler(dataset)}
 
 
 def _held_out(corpus: Path) -> list[str]:

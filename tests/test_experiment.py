@@ -163,39 +163,6 @@ def test_options_of_the_toolkit_and_of_the_recipe(corpus, tmp_path, tiny):
         assert {"pesq", "stoi"} <= set(next(csv.reader(file)))
 
 
-def test_two_processes_train_the_same_weights(corpus, tmp_path, tiny):
-    """A real run under torchrun: the gradients are averaged, so both processes hold one model."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    command += ["--local_addr=127.0.0.1"]  # a machine may not know its own name
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import sys, os, torch\n"
-        "from speechbrain_tasnet import experiment\n"
-        "class Brain(experiment.SeparationBrain):\n"
-        "    def on_stage_end(self, stage, *args):\n"
-        "        super().on_stage_end(stage, *args)\n"
-        "        if stage.name == 'TRAIN':\n"  # before a checkpoint could make them alike
-        f"            torch.save(self.modules.state_dict(), r'{tmp_path}/' + os.environ['RANK'] + '.pt')\n"
-        "experiment.SeparationBrain = Brain\n"
-        "experiment.run(sys.argv[1:])\n"
-    )
-    arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
-    arguments += ["--distributed_backend", "gloo", "--number_of_epochs", "1"]
-    done = subprocess.run(
-        [*command, str(script), *arguments],
-        env=ENVIRONMENT | {"GLOO_SOCKET_IFNAME": "lo"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]), name
-    assert (tmp_path / "run/report.html").exists()
-
-
 def test_recipes_are_the_same_experiment(corpus, tmp_path, tiny):
     arguments = ["--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     for script in ("train.py", "evaluate.py"):

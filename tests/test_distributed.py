@@ -1,0 +1,81 @@
+"""Two real processes under torchrun hold one model, and it is that of one process with the same global batch."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+TORCHRUN += ["--local_addr=127.0.0.1"]  # a machine may not know its own name
+
+# Everything in float64, where sums in another order differ little. Weights are kept before a checkpoint could make
+# them alike; what each process mixed and validated is told.
+TRAIN = """
+import json, os, sys, torch
+torch.set_default_dtype(torch.float64)
+from speechbrain_tasnet import experiment
+out, rank = sys.argv[1], os.environ.get("RANK", "0")
+seen = {"TRAIN": [], "VALID": [], "TEST": []}
+class Brain(experiment.SeparationBrain):
+    def compute_forward(self, batch, stage):
+        for name in ("mixture", "sources"):
+            signals = getattr(batch, name)
+            setattr(batch, name, signals._replace(data=signals.data.double()))
+        return super().compute_forward(batch, stage)
+    def compute_objectives(self, predictions, batch, stage):
+        seen[stage.name] += batch.id
+        return super().compute_objectives(predictions, batch, stage)
+    def on_stage_end(self, stage, *rest):
+        super().on_stage_end(stage, *rest)
+        if stage.name == "TRAIN":
+            torch.save(self.modules.state_dict(), f"{out}/{rank}.pt")
+        json.dump(seen, open(f"{out}/{rank}.json", "w"))
+experiment.SeparationBrain = Brain
+experiment.run(sys.argv[2:])
+"""
+
+
+def train(folder, command, *words):
+    """Train for an epoch; returns the weights and the ids seen of each process."""
+    folder.mkdir()
+    script = folder / "train.py"
+    script.write_text(TRAIN)
+    arguments = [*command, str(script), str(folder), *words, "--output_folder", str(folder / "run")]
+    done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ranks = range(2 if command is TORCHRUN else 1)
+    weights = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in ranks]
+    return [plain(w) for w in weights], [json.loads((folder / f"{rank}.json").read_text()) for rank in ranks]
+
+
+def plain(weights):
+    """Drop the prefix of the wrapper for distributed training."""
+    return {name.replace(".module.", "."): value for name, value in weights.items()}
+
+
+@pytest.fixture(scope="module")
+def words(corpus, speech_folder, tiny):
+    words = ["wsj0mix", "--data_folder", str(corpus), *tiny, "--number_of_epochs", "1", "--epoch_items", "24"]
+    return [*words, "--speech_folder", str(speech_folder), "--distributed_backend", "gloo"]
+
+
+def test_two_processes_train_the_weights_of_one(words, tmp_path):
+    (one, other), shared = train(tmp_path / "two", TORCHRUN, *words)
+    words[words.index("--batch_size") + 1] = "4"
+    (alone,), (seen,) = train(tmp_path / "one", [sys.executable], *words)
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+        torch.testing.assert_close(value, alone[name], rtol=1e-5, atol=1e-9)
+    for stage, ids in seen.items():
+        parts = shared[0][stage] + shared[1][stage]
+        assert sorted(parts) == sorted(ids), stage  # all of them, none twice
+    scores = [json.loads((tmp_path / name / "run/test_results.json").read_text()) for name in ("one", "two")]
+    single, together = (score["metrics"]["si-snr"]["mean"] for score in scores)
+    assert together == pytest.approx(single, abs=1e-5)
+    logs = [(tmp_path / name / "run/train_log.txt").read_text() for name in ("one", "two")]
+    assert logs[0].split("valid")[1].split("epoch")[0] == logs[1].split("valid")[1].split("epoch")[0]
+    assert (tmp_path / "two/run/report.html").exists()
