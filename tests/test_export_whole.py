@@ -1,6 +1,7 @@
 """The whole separator in onnxruntime and torch.export gives what `separate` gives, for any batch and length."""
 
 import importlib
+import logging
 import warnings
 
 import pytest
@@ -63,7 +64,7 @@ def test_any_batch_and_length_in_onnxruntime(name, tmp_path):
 def test_nothing_is_said_and_the_model_is_left_as_it_is(tmp_path, capfd, caplog):
     model = [module.train() for module in build(causal=True, norm="cumulative")]
     before = [parameter.clone() for module in model for parameter in module.parameters()]
-    with warnings.catch_warnings():
+    with caplog.at_level(logging.DEBUG), warnings.catch_warnings():
         warnings.simplefilter("error")
         export_onnx(*model, tmp_path / "whole.onnx", int8=True)
         export_streaming_onnx(*model, tmp_path / "step.onnx", 80)

@@ -1,6 +1,7 @@
 """How a module becomes an ONNX file: quietly, with what it must tell its user, with 8 bits a weight if asked."""
 
 import importlib
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -81,8 +82,8 @@ def write_graph(
                 opset_version=OPSET,
                 dynamo=False,
             )
-        if int8:
-            _quantize(partial)
+            if int8:
+                _quantize(partial)
         model = onnx.load(partial)
         _fix_slopes(model.graph)
         known = {name: str(value) for name, value in about.items() if value is not None}
@@ -131,10 +132,15 @@ def _drop_unused(graph: "onnx.GraphProto") -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        for message, category in KNOWN.items():
-            warnings.filterwarnings("ignore", message, category)
-        yield
+    level = logging.root.manager.disable
+    logging.disable(logging.INFO)  # onnxruntime tells the root logger of every tensor that it leaves alone
+    try:
+        with warnings.catch_warnings():
+            for message, category in KNOWN.items():
+                warnings.filterwarnings("ignore", message, category)
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _need(package: str):
