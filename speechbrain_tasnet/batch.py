@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.audio import open_audio
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.files import check_not_there, existing_parent, termination_as_exit
+from speechbrain_tasnet.files import check_not_there, existing_parent
 from speechbrain_tasnet.separation import Choices, Separator, write_sources
 from speechbrain_tasnet.source_files import AudioFormat, source_paths
+from speechbrain_tasnet.termination import Termination
 
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
 SCRATCH_BYTES = 4  # of a sample that waits for its gain
@@ -66,7 +67,7 @@ def separate_files(
     _check_space(jobs, out, kind)
     done = 0
     total = sum(job.seconds for job in jobs)
-    with termination_as_exit(), tqdm(total=total, bar_format=BAR, disable=None) as bar:
+    with Termination(), tqdm(total=total, bar_format=BAR, disable=None) as bar:
         for job in jobs:
             bar.set_description(job.mixture.name)
             try:

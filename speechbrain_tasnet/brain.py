@@ -17,7 +17,7 @@ from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.guards import GuardedBrain
 from speechbrain_tasnet.lengths import valid_samples
 from speechbrain_tasnet.losses import pit_si_snr_loss, silent
-from speechbrain_tasnet.shares import gather, share_of
+from speechbrain_tasnet.shares import anywhere, gather, share_of
 from speechbrain_tasnet.telemetry import Telemetry
 from speechbrain_tasnet.termination import STATUS, Termination
 
@@ -103,7 +103,7 @@ class SeparationBrain(GuardedBrain):
 
     def _should_save_intra_epoch_ckpt(self, *args) -> bool:
         # Where the toolkit asks after each step, its own account of the step is complete.
-        self.ending = self.termination.requested()
+        self.ending = anywhere(self.termination.requested)
         return super()._should_save_intra_epoch_ckpt(*args) or self.ending
 
     def _save_intra_epoch_ckpt(self) -> None:

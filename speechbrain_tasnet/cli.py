@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.commands import (
+    add_commands,
     demo,
     download,
     evaluate,
@@ -65,9 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "done, 2 something given was wrong, and one line says what, 1 a defect of ours.",
     )
     parser.add_argument("--version", action="version", version=f"tasnet {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module, purpose) in COMMANDS.items():
-        module.describe(commands.add_parser(name, help=purpose))
+    add_commands(parser, "command", COMMANDS)
     return parser
 
 

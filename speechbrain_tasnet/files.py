@@ -5,9 +5,6 @@ import glob
 import json
 import os
 import shutil
-import signal
-import sys
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.termination import Termination
 
 PARTIAL = ".partial"
 SMALL = 2**26  # bytes that a scratch file keeps in memory
@@ -101,7 +99,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
     shutil.rmtree(partial, ignore_errors=True)
     _make_folder(partial, out)
     try:
-        with termination_as_exit():
+        with Termination():
             yield partial
         if replace and out.exists():
             _swap(partial, out)
@@ -145,7 +143,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     if not resumed:
         _make_folder(partial, out)
     note, lock = partial / ".options.json", partial / ".lock"
-    with _exclusive(lock, out), termination_as_exit():
+    with _exclusive(lock, out), Termination():
         text = json.dumps(options, indent=1, sort_keys=True, default=str)
         if not note.exists():
             write_text(note, text)
@@ -238,19 +236,6 @@ def existing_parent(path: Path | str) -> Path:
     """
     path = Path(path).absolute()
     return next(parent for parent in (path, *path.parents) if parent.exists())
-
-
-@contextmanager
-def termination_as_exit() -> Iterator[None]:
-    """Raise `SystemExit` on a termination signal, which would otherwise leave no time to clean up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _swap(partial: Path, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sized
 
+import torch
 import torch.distributed as dist
 
 
@@ -33,3 +34,19 @@ def gather(values: list) -> list:
     parts: list = [None] * dist.get_world_size()
     dist.all_gather_object(parts, values)
     return [value for part in parts for value in part]
+
+
+def anywhere(true: bool) -> bool:
+    """Tell whether something is true in any of the processes. All must call it.
+
+    Example
+    -------
+    >>> anywhere(True)
+    True
+    """
+    if not dist.is_initialized():
+        return true
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    flag = torch.tensor(int(true), device=device)
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag)

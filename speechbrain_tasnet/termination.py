@@ -1,31 +1,28 @@
-"""SIGTERM, which schedulers send some seconds before they kill: training saves first, everything else ends."""
+"""SIGTERM, which schedulers send some seconds before they kill: time to clean up, and for training to save."""
 
 import signal
 import sys
 import threading
 
-import torch
-import torch.distributed as dist
-
 STATUS = 128 + signal.SIGTERM
 
 
 class Termination:
-    """Knows whether the process was told to end, while it is entered.
+    """Makes the signal a `SystemExit` while it is entered, so that files half written are cleared away.
 
-    Between `defer` and `resume` a signal is only noted, and `requested` tells; at other times it raises
-    `SystemExit` at once. Outside the main thread, where Python gets no signals, nothing changes.
+    Between `defer` and `resume` a signal is only noted, in ``requested``. Outside the main thread, where Python
+    gets no signals, nothing changes.
 
     Example
     -------
     >>> with Termination() as termination:
-    ...     termination.requested()
+    ...     termination.requested
     False
     """
 
     def __init__(self) -> None:
+        self.requested = False
         self._deferred = False
-        self._signalled = False
 
     def __enter__(self) -> "Termination":
         if threading.current_thread() is threading.main_thread():
@@ -43,19 +40,10 @@ class Termination:
     def resume(self) -> None:
         """End at the signal from now on, and now if it has come already."""
         self._deferred = False
-        if self._signalled:
+        if self.requested:
             sys.exit(STATUS)
 
-    def requested(self) -> bool:
-        """Tell whether the signal has come, to any process of a distributed run: all must ask in step."""
-        if not dist.is_initialized():
-            return self._signalled
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        signalled = torch.tensor(int(self._signalled), device=device)
-        dist.all_reduce(signalled, dist.ReduceOp.MAX)
-        return bool(signalled)
-
     def _note(self, *_) -> None:
-        self._signalled = True
+        self.requested = True
         if not self._deferred:
             sys.exit(STATUS)

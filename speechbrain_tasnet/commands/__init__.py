@@ -2,3 +2,16 @@
 
 Heavy modules are imported by the command that needs them: help comes at once, and `mix` without torch.
 """
+
+import argparse
+from collections.abc import Mapping
+from types import ModuleType
+
+
+def add_commands(
+    parser: argparse.ArgumentParser, dest: str, commands: Mapping[str, tuple[ModuleType, str]]
+) -> None:
+    """Let a parser choose among commands: by name a module, which describes its options, and what it is for."""
+    parsers = parser.add_subparsers(dest=dest, required=True, metavar=dest.upper())
+    for name, (module, purpose) in commands.items():
+        module.describe(parsers.add_parser(name, help=purpose))

@@ -2,7 +2,7 @@
 
 import argparse
 
-from speechbrain_tasnet.commands import export_bundle, export_onnx, export_weights
+from speechbrain_tasnet.commands import add_commands, export_bundle, export_onnx, export_weights
 
 KINDS = {
     "bundle": (
@@ -18,9 +18,7 @@ KINDS = {
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = "Write a trained model in a form to hand on."
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    for name, (module, purpose) in KINDS.items():
-        module.describe(kinds.add_parser(name, help=purpose))
+    add_commands(parser, "kind", KINDS)
 
 
 def run(options: argparse.Namespace) -> None:

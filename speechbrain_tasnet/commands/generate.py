@@ -2,7 +2,7 @@
 
 import argparse
 
-from speechbrain_tasnet.commands import generate_librimix, generate_rooms, generate_wsj0mix
+from speechbrain_tasnet.commands import add_commands, generate_librimix, generate_rooms, generate_wsj0mix
 
 KINDS = {
     "wsj0-mix": (generate_wsj0mix, "wsj0-2mix, wsj0-3mix, ... from WSJ0 and MERL's lists"),
@@ -14,9 +14,7 @@ KINDS = {
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = "Make a public corpus from its parts. A run that was killed is continued by the next one."
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    for name, (module, purpose) in KINDS.items():
-        module.describe(kinds.add_parser(name, help=purpose))
+    add_commands(parser, "kind", KINDS)
 
 
 def run(options: argparse.Namespace) -> None:
