@@ -29,8 +29,9 @@ class SeparationBrain(GuardedBrain):
 
     Batches carry ``id``, ``mixture`` [batch, time], ``sources`` [batch, time, C] and, as ``bad``, name and reason
     of items that could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``,
-    ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``lr_scheduler`` (called
-    after each validation, or null) and ``step_scheduler`` (called after each step of the optimizer, or null).
+    ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (told of every
+    batch and epoch), ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called after
+    each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are the toolkit's. After `evaluate`, ``evaluator`` holds the
     score of each utterance.
     """
@@ -127,13 +128,16 @@ class SeparationBrain(GuardedBrain):
         samples = batch.mixture.data.shape[1] * float(batch.mixture.lengths.sum())
         self.telemetry.batch_came(samples / self.hparams.sample_rate)
         self._report_bad(batch, sb.Stage.TRAIN)
+        self.hparams.ledger.begin(batch.mixture.data, samples / self.hparams.sample_rate)
 
     def on_fit_batch_end(self, batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
         """Adjust the learning rate after a step, if the recipe says so."""
+        stepped = should_step and math.isfinite(self.gradient_norm)
+        self.hparams.ledger.end(stepped)
         if should_step:
             self.telemetry.stepped(self.gradient_norm)
-            if math.isfinite(self.gradient_norm) and self.hparams.step_scheduler is not None:
-                self.hparams.step_scheduler(self.optimizer)
+        if stepped and self.hparams.step_scheduler is not None:
+            self.hparams.step_scheduler(self.optimizer)
         self.telemetry.ready()
 
     def evaluate_batch(self, batch, stage: sb.Stage) -> Tensor:
@@ -158,7 +162,7 @@ class SeparationBrain(GuardedBrain):
         self.telemetry = Telemetry(self.device)
         if stage == sb.Stage.TRAIN:
             self.termination.defer()
-        if hasattr(self.datasets.get(stage), "set_epoch"):
+        if stage == sb.Stage.TRAIN and hasattr(self.datasets.get(stage), "set_epoch"):
             # Before the loader's processes copy the dataset.
             self.datasets[stage].set_epoch(epoch)
         if stage == sb.Stage.TEST:
@@ -198,6 +202,7 @@ class SeparationBrain(GuardedBrain):
             if self.hparams.lr_scheduler is not None:
                 _, next_lr = self.hparams.lr_scheduler([self.optimizer], epoch, stats["si-snr"])
                 update_learning_rate(self.optimizer, next_lr)
+            self.hparams.ledger.validated(epoch, -self.train_stats["si-snr"], -stats["si-snr"])
             self.hparams.train_logger.log_stats({"epoch": epoch, "lr": lr}, self.train_stats, stats)
             self.checkpointer.save_and_keep_only(meta=stats, min_keys=["si-snr"])
         else:

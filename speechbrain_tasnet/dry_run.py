@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import speechbrain as sb
@@ -18,6 +18,15 @@ from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.telemetry import peak_memory
 
 QUICK = 2.0  # seconds
+
+
+class Plan(Protocol):
+    """What a forecast wants to know of a plan of training, see `plans`."""
+
+    epochs: int
+
+    def steps(self, items: int, batch: int, step: float, audio: float) -> int:
+        """Forecast the steps of an epoch."""
 
 
 class Forecast(NamedTuple):
@@ -42,7 +51,7 @@ class Forecast(NamedTuple):
 
 
 def rehearse(
-    brain: sb.Brain, training: Dataset, validation_seconds: float, longest: float, epochs: int
+    brain: sb.Brain, training: Dataset, validation_seconds: float, longest: float, plan: Plan
 ) -> Forecast:
     """Run the network forward and back on the largest batch there will be, and read one batch of data.
 
@@ -59,8 +68,8 @@ def rehearse(
         Audio in the validation set.
     longest : float
         Seconds of the longest training item.
-    epochs : int
-        That training will last.
+    plan : Plan
+        Tells how long training will last.
 
     Returns
     -------
@@ -81,12 +90,12 @@ def rehearse(
         if step < QUICK:  # then allocators may have taken most of it
             forward, step = min(_step(brain, items, longest) for _ in range(2))
         peak = peak_memory(brain.device)
-    steps = math.ceil(len(training) / items)
+    steps = plan.steps(len(training), items, step, items * longest)
     # Processes of the loader work while the network does.
     paced = step + loading if hparams.num_workers == 0 else max(step, loading / hparams.num_workers)
     valid = validation_seconds / (items * longest) * forward
-    whole = epochs * (steps * paced + valid)
-    return Forecast(items, longest, step, loading, peak, epochs, steps, whole)
+    whole = plan.epochs * (steps * paced + valid)
+    return Forecast(items, longest, step, loading, peak, plan.epochs, steps, whole)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """A whole experiment: prepare the corpus, train, evaluate, report. What the recipes call."""
 
-import csv
-import json
 import logging
 import shlex
 import shutil
@@ -9,34 +7,32 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import fmean
 
 import speechbrain as sb
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
-from torch.utils.data import SequentialSampler
 
 from speechbrain_tasnet import configuration
 from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.bundle import PRETRAINED, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
-from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.manifest import PROBLEMS
-from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.dry_run import Forecast, rehearse
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.experiment_data import durations, evaluation_set, log_input_si_snr, training_set
 from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.learning_curve import learning_curve
-from speechbrain_tasnet.losses import pit_si_snr_loss
+from speechbrain_tasnet.ledger import Ledger
+from speechbrain_tasnet.plans import Plan, make_plan
 from speechbrain_tasnet.provenance import record_start
 from speechbrain_tasnet.reach import receptive_field
 from speechbrain_tasnet.report import write_report
-from speechbrain_tasnet.train_logs import TensorBoard, TrainLogs
+from speechbrain_tasnet.train_logs import LedgerFile, TensorBoard, TrainLogs
 
 logger = logging.getLogger(__name__)
 
@@ -78,24 +74,22 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
     run_on_main(record_start, args=[folder / "runs.json", command])
     run_on_main(hparams["prepare"])
-    for scheduler in ("lr_scheduler", "step_scheduler"):
-        if hparams[scheduler] is not None:
-            hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
-    brain = _make_brain(hparams, run_opts)
+    brain, plan = _make_brain(hparams, run_opts)
     brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
-    test = _dataset(hparams, "test_data")
+    test = evaluation_set(hparams, "test_data")
     valid_loader_options = hparams["valid_dataloader_opts"] | {"collate_fn": collate}
     if not evaluate_only:
-        run_on_main(_log_input_si_snr, kwargs={"test": test})
-        training, loader_options = _training_set(hparams)
-        logger.info("%s", _rehearse(brain, training))
+        run_on_main(log_input_si_snr, kwargs={"test": test})
+        training, loader_options = training_set(hparams)
+        logger.info("%s", _rehearse(brain, plan, training))
+        loader_options = hparams["dataloader_opts"] | loader_options | {"collate_fn": collate}
         # The Brain shows a progress bar of its own, with the SI-SNR improvement on it.
         brain.fit(
             hparams["epoch_counter"],
-            training,
-            _dataset(hparams, "valid_data"),
+            plan.feed(training, loader_options),
+            evaluation_set(hparams, "valid_data"),
             progressbar=False,
-            train_loader_kwargs=hparams["dataloader_opts"] | loader_options | {"collate_fn": collate},
+            train_loader_kwargs=loader_options,
             valid_loader_kwargs=valid_loader_options,
         )
     brain.evaluate(test, min_key="si-snr", progressbar=False, test_loader_kwargs=valid_loader_options)
@@ -136,9 +130,9 @@ def check(argv: Sequence[str]) -> Forecast:
         _start_from_pretrained(hparams)
         with _scratch_manifests(hparams):
             for manifest in ("valid_data", "test_data"):
-                _dataset(hparams, manifest)
-            training, _ = _training_set(hparams)
-            return _rehearse(_make_brain(hparams, run_opts), training)
+                evaluation_set(hparams, manifest)
+            training, _ = training_set(hparams)
+            return _rehearse(*_make_brain(hparams, run_opts), training)
 
 
 @contextmanager
@@ -180,86 +174,36 @@ def _check_packages(hparams: dict) -> None:
         TensorBoard(hparams["output_folder"])
 
 
-def _make_brain(hparams: dict, run_opts: RunOptions) -> SeparationBrain:
-    """Make the Brain, with the account of bad items and all that is written after each epoch."""
+def _make_brain(hparams: dict, run_opts: RunOptions) -> tuple[SeparationBrain, Plan]:
+    """Make the Brain and its plan, with all accounts it keeps and all that is written after each epoch."""
     folder = Path(hparams["output_folder"])
     loggers = [hparams["train_logger"]]
     if hparams.get("tensorboard"):
         loggers.append(TensorBoard(folder / "tensorboard"))
+    ledger = Ledger()
+    loggers.append(LedgerFile(folder / "ledger.json", ledger))
+    # Checkpoints of earlier versions have none.
+    hparams["checkpointer"].add_recoverable("ledger", ledger, optional_load=True)
+    plan = make_plan(hparams, ledger)
     picture, title = folder / "learning_curve.svg", hparams["experiment_name"]
     extended = hparams | {
         "train_logger": TrainLogs(*loggers, train_log=hparams["train_log"], picture=picture, title=title),
         "bad_items": BadItems(folder / "bad_items.csv", hparams.get("max_bad_items", 100)),
+        "ledger": ledger,
     }
-    return SeparationBrain(hparams["modules"], hparams["opt_class"], extended, run_opts, hparams["checkpointer"])
+    extended |= plan.changes
+    return SeparationBrain(hparams["modules"], plan.opt_class, extended, run_opts, hparams["checkpointer"]), plan
 
 
-def _rehearse(brain: SeparationBrain, training: SkipBadItems) -> Forecast:
+def _rehearse(brain: SeparationBrain, plan: Plan, training: SkipBadItems) -> Forecast:
     """Make the dry run."""
     hparams = vars(brain.hparams)
     longest = hparams["segment"]
     if longest is None or hparams["speech_folder"] is None:
-        seconds = _durations(hparams["train_data"])
+        seconds = durations(hparams["train_data"])
         longest = max(seconds) if longest is None else min(longest, max(seconds))
-    valid = sum(_durations(hparams["valid_data"]))
-    return rehearse(brain, training, valid, longest, epochs=hparams["number_of_epochs"])
-
-
-def _durations(manifest: Path | str) -> list[float]:
-    """Read how long the mixtures of a manifest are, in seconds."""
-    with Path(manifest).open(newline="", encoding="utf-8") as file:
-        return [float(row["duration"]) for row in csv.DictReader(file)]
-
-
-def _dataset(hparams: dict, manifest: str, replace_bad: bool = False, **cut) -> SkipBadItems:
-    """Make the dataset of one manifest."""
-    dataset = make_dataset(
-        hparams[manifest], hparams["data_folder"], hparams["num_spks"], hparams["sample_rate"], **cut
-    )
-    return SkipBadItems(dataset, replace=replace_bad)
-
-
-def _training_set(hparams: dict) -> tuple[SkipBadItems, dict]:
-    """Make the training set, from disk or mixed anew, and say what its loader needs besides."""
-    cut = {"segment": hparams["segment"], "speeds": hparams["speeds"]}
-    if hparams["speech_folder"] is None:
-        return _dataset(hparams, "train_data", replace_bad=True, **cut), {}
-    dataset = DynamicMixing(
-        hparams["speech_folder"],
-        hparams["num_spks"],
-        hparams["sample_rate"],
-        length=hparams["epoch_items"],
-        seed=hparams["seed"],
-        exclude=_held_out(Path(hparams["data_folder"])),
-        noise=hparams["noise_folder"],
-        rooms=hparams["rooms"],
-        target=hparams.get("target", "anechoic"),
-        **cut,
-    )
-    # Every item is drawn anew, so their order need not be. Processes that share it take turns.
-    return SkipBadItems(dataset, replace=True), {"shuffle": False, "sampler": SequentialSampler(dataset)}
-
-
-def _held_out(corpus: Path) -> list[str]:
-    """Name the speakers of validation and test, where `tasnet mix` has made the corpus and noted them."""
-    note = corpus / "mix.json"
-    if not note.exists():
-        return []
-    splits = json.loads(note.read_text(encoding="utf-8"))["splits"]
-    return [speaker for split in ("cv", "tt") for speaker in splits[split]["speakers"]]
-
-
-def _log_input_si_snr(test: SkipBadItems) -> None:
-    """Say how good the mixtures of the test set are as estimates: a wrong pairing shows here at once."""
-    values = []
-    for item, bad in test:
-        if bad:  # reported when its turn comes
-            continue
-        sources = item["sources"].unsqueeze(0)
-        values.append(-pit_si_snr_loss(sources, item["mixture"].view(1, -1, 1).expand_as(sources)).item())
-    if not values:
-        raise InputError("test set: no item can be used; see to the corpus")
-    logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
+    valid = sum(durations(hparams["valid_data"]))
+    return rehearse(brain, training, valid, longest, plan)
 
 
 def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDataset, command: str) -> None:

@@ -11,6 +11,7 @@ from speechbrain.utils.run_opts import RunOptions
 from torch.utils.data import DataLoader
 
 import speechbrain_tasnet.hparams
+from speechbrain_tasnet import budget
 from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import METRICS
@@ -58,6 +59,8 @@ CHECKS: dict[str, Check] = {
 # What only some recipes have.
 CHECKS_WHERE_PRESENT: dict[str, Check] = {
     "seed": _whole(0),
+    "data_seed": _whole(0),
+    "budget": (lambda v: v is None or budget.parse(v), f"null, or {budget.EXPECTED}"),
     "mode": _one_of("min", "max"),
     "task": _one_of(*REVERBERANT),
     "target": _one_of(*TARGETS),

@@ -1,5 +1,6 @@
-"""What is written after each epoch: the toolkit's train log, the picture of it, and TensorBoard's events."""
+"""What is written after each epoch: the toolkit's train log, the picture of it, the ledger, TensorBoard's events."""
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,9 @@ from speechbrain.utils.distributed import if_main_process, main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.files import write_text
 from speechbrain_tasnet.learning_curve import draw_learning_curve
+from speechbrain_tasnet.ledger import Ledger
 
 Stats = Mapping[str, float]
 
@@ -43,6 +46,32 @@ class TrainLogs(TrainLogger):
         for logger in self.loggers:
             logger.log_stats(stats_meta, train_stats, valid_stats, test_stats)
         draw_learning_curve(self.train_log, self.picture, self.title)
+
+
+class LedgerFile(TrainLogger):
+    """The account of a training as a JSON file, after each epoch.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    ledger : Ledger
+        The account.
+    """
+
+    def __init__(self, path: Path | str, ledger: Ledger):
+        self._path, self._ledger = path, ledger
+
+    def log_stats(
+        self,
+        stats_meta: Stats,
+        train_stats: Stats | None = None,
+        valid_stats: Stats | None = None,
+        test_stats: Stats | None = None,
+    ) -> None:
+        """Write the account; not after the test, when it is that of the best checkpoint."""
+        if valid_stats is not None:
+            write_text(self._path, json.dumps(self._ledger.as_dict(), indent=1) + "\n")
 
 
 class TensorBoard(TrainLogger):

@@ -16,6 +16,7 @@ from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.data.skipping import Fetched, collate
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.ledger import Ledger
 
 
 def item(name, seed=None):
@@ -37,7 +38,7 @@ def make_brain(tmp_path, step_scheduler=None, **options):
     modules["decoder"] = Decoder(N=8, L=16)
     hparams = {"sample_rate": 8000, "loss_threshold": None, "step_scheduler": step_scheduler}
     hparams["epoch_counter"] = EpochCounter(limit=1)
-    hparams["bad_items"] = BadItems(tmp_path / "bad_items.csv", 0)
+    hparams |= {"bad_items": BadItems(tmp_path / "bad_items.csv", 0), "ledger": Ledger()}
     run_opts = {"device": "cpu", "noprogressbar": True, **options}
     checkpointer = Checkpointer(tempfile.mkdtemp(dir=tmp_path))
     return SeparationBrain(modules, lambda p: torch.optim.Adam(p, lr=0.01), hparams, run_opts, checkpointer)

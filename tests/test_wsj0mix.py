@@ -60,10 +60,24 @@ def test_items_are_mixture_and_sources(corpus, manifests):
 
 def test_segments_are_cut_at_random_and_in_step(corpus, manifests):
     dataset = make_dataset(manifests / "tr.csv", corpus, 2, 8000, segment=0.5)
-    one, other = dataset[0], dataset[0]
+    one, other = dataset.at(1, 0), dataset.at(2, 0)
     assert one["mixture"].shape == (4000,)
     assert not torch.equal(one["mixture"], other["mixture"])
     torch.testing.assert_close(one["sources"].sum(1), one["mixture"], rtol=0, atol=2 / 2**15)
+
+
+@pytest.mark.parametrize("speeds", [(1.0,), (0.9, 1.1)])
+def test_what_is_drawn_depends_on_seed_epoch_and_index_alone(corpus, manifests, speeds):
+    options = {"segment": 0.5, "speeds": speeds}
+    dataset = make_dataset(manifests / "tr.csv", corpus, 2, 8000, **options, seed=3)
+    dataset.set_epoch(2)
+    torch.manual_seed(1)
+    before = dataset[0]["mixture"]
+    torch.randn(1000)  # as a network does that is larger
+    assert torch.equal(dataset[0]["mixture"], before)
+    assert torch.equal(dataset.at(2, 0)["mixture"], before)
+    other = make_dataset(manifests / "tr.csv", corpus, 2, 8000, **options, seed=4)
+    assert not torch.equal(other.at(2, 0)["mixture"], before)
 
 
 def test_what_is_shorter_than_a_segment_comes_whole_and_is_padded_in_the_batch(corpus, manifests):

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.data.levels import MAX_GAIN_DB, PEAK, active_level
 from speechbrain_tasnet.data.noise import Noise
 from speechbrain_tasnet.data.recordings import Recordings
@@ -26,7 +26,7 @@ from speechbrain_tasnet.data.tasks import TARGETS
 from speechbrain_tasnet.errors import InputError, whole_number
 
 
-class DynamicMixing(Dataset):
+class DynamicMixing(EpochDataset):
     """Mixtures of a folder of speech, drawn anew for every item.
 
     An item is `num_spks` different speakers, drawn uniformly, an utterance of each, and a stretch of it that is
@@ -36,9 +36,7 @@ class DynamicMixing(Dataset):
     that the dry utterance had, as in WHAMR!. Noise is added as `Noise.draw` says. At last mixture and sources
     are scaled together so that the largest peak of any of them is 0.9.
 
-    An item depends on the seed, the epoch and its index alone, not on which process makes it, nor on what was
-    made before: workers, an interrupted epoch that goes on and processes that share an epoch all see the same
-    stream. The epoch lies in shared memory, so that workers which outlive an epoch learn of the next.
+    An item depends on the seed, the epoch and its index alone, see `EpochDataset`.
 
     Parameters
     ----------
@@ -86,6 +84,7 @@ class DynamicMixing(Dataset):
         rooms: RoomBank | Path | str | None = None,
         target: str = "anechoic",
     ):
+        super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
         self.length = whole_number("length", length)
         self.seed = whole_number("seed", seed, minimum=0)
@@ -104,7 +103,6 @@ class DynamicMixing(Dataset):
         self._rooms = None if rooms is None else _check_rooms(rooms, num_spks, rate)
         self._noise = None if noise is None else Noise(noise, rate)
         self._find_speech(Path(speech), frozenset(exclude), rate)
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
         """List the utterances of each speaker: `_speakers` holds their numbers, `_names` what to call them."""
@@ -124,29 +122,13 @@ class DynamicMixing(Dataset):
                 f"num_spks={self.num_spks} needed; add speakers"
             )
 
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch the items from now on are of.
-
-        Parameters
-        ----------
-        epoch : int
-            0 or more. To be called before the epoch's iterator is made.
-
-        Raises
-        ------
-        InputError
-            It is below 0 or no whole number.
-        """
-        self._epoch.fill_(whole_number("epoch", epoch, minimum=0))
-
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> dict[str, str | Tensor]:
+    def at(self, epoch: int, index: int) -> dict[str, str | Tensor]:
         """Make an item: ``id``, ``mixture`` [time] and ``sources`` [time, C]."""
         if not 0 <= index < self.length:
             raise IndexError(f"item {index} of {self.length}")
-        epoch = int(self._epoch)
         rng = np.random.default_rng([self.seed, epoch, index])
         chosen = rng.choice(len(self._speakers), self.num_spks, replace=False)
         utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]

@@ -15,12 +15,27 @@ from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
 from speechbrain_tasnet.audio import WAY_OUT
+from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.data.recordings import unreadable
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
 
 # Speeds are told apart to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
 SPEED_STEPS = 100
+
+
+class CorpusItems(EpochDataset, DynamicItemDataset):
+    """The toolkit's dataset, whose dynamic items may take the ``place`` of an item: epoch and index."""
+
+    def __init__(self, *args, **kwargs):
+        EpochDataset.__init__(self)
+        DynamicItemDataset.__init__(self, *args, **kwargs)
+        self.pipeline.add_static_keys(["place"])
+
+    def at(self, epoch: int, index: int) -> dict:
+        """Make an item."""
+        data_id = self.data_ids[index]
+        return self.pipeline.compute_outputs({"id": data_id, "place": (epoch, index), **self.data[data_id]})
 
 
 def make_dataset(
@@ -30,7 +45,8 @@ def make_dataset(
     sample_rate: int,
     segment: float | None = None,
     speeds: tuple[float, ...] = (1.0,),
-) -> DynamicItemDataset:
+    seed: int = 0,
+) -> CorpusItems:
     """Make a dataset of mixtures and their sources from a manifest.
 
     Parameters
@@ -47,10 +63,12 @@ def make_dataset(
         Seconds to cut out of each mixture at a random place, anew each time; None: whole mixtures.
     speeds : tuple of float
         Speed perturbation: each source is played at a speed drawn from these, and mixed anew.
+    seed : int
+        Of these draws, which depend on the seed, the epoch and the index of the item alone.
 
     Returns
     -------
-    DynamicItemDataset
+    CorpusItems
         Items with ``id``, ``mixture`` [time] and ``sources`` [time, C]. One whose files are gone, damaged, of
         another rate or of several lengths, or in which nothing sounds, raises `skipping.BadItemError`.
 
@@ -76,23 +94,26 @@ def make_dataset(
         raise InputError(f"{manifest}: {row['sample_rate']} Hz, expected sample_rate={sample_rate}")
     size = None if segment is None else round(segment * sample_rate)
 
-    @takes("id", *columns)
+    @takes("id", "place", *columns)
     @provides("mixture", "sources")
-    def signals(utterance_id: str, *files: str) -> tuple[Tensor, Tensor]:
+    def signals(utterance_id: str, place: tuple[int, int], *files: str) -> tuple[Tensor, Tensor]:
         # No generator: the toolkit would go on with a broken one at the next item.
+        rng = np.random.default_rng([seed, *place])
         with blaming(utterance_id):
-            mixture, sources = _read(files, sample_rate, size, max(1.0, *speeds))
+            mixture, sources = _read(files, sample_rate, size, max(1.0, *speeds), rng)
         if set(speeds) != {1.0}:
-            mixture, sources = _perturb_speed(mixture, sources, speeds)
+            mixture, sources = _perturb_speed(mixture, sources, speeds, rng)
         return mixture[:size], sources[:size]
 
-    dataset = DynamicItemDataset.from_csv(manifest, replacements={"data_root": str(data_folder)})
+    dataset = CorpusItems.from_csv(manifest, replacements={"data_root": str(data_folder)})
     dataset.add_dynamic_item(signals)
     dataset.set_output_keys(["id", "mixture", "sources"])
     return dataset
 
 
-def _read(files: tuple[str, ...], rate: int, size: int | None, longest: float) -> tuple[Tensor, Tensor]:
+def _read(
+    files: tuple[str, ...], rate: int, size: int | None, longest: float, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Read the same stretch of the mixture [time] and its sources [time, C], long enough to be sped up."""
     with ExitStack() as stack:
         signals = [stack.enter_context(_open(file, rate)) for file in files]
@@ -102,7 +123,7 @@ def _read(files: tuple[str, ...], rate: int, size: int | None, longest: float) -
             raise InputError(f"samples in its files {lengths}, expected one length above 0")
         if size is not None:
             wanted = ceil(size * longest)
-            start = int(torch.randint(max(count - wanted, 0) + 1, ()))
+            start = int(rng.integers(max(count - wanted, 0) + 1))
             count = min(wanted, count)
         stretch = _stretch(signals, start, count)
         if not (stretch[:, 0].any() and stretch[:, 1:].any()):
@@ -150,10 +171,12 @@ def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray) -> Non
         raise InputError(f"{signals[1].name}: silent, as are all sources of its mixture; {WAY_OUT}")
 
 
-def _perturb_speed(mixture: Tensor, sources: Tensor, speeds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+def _perturb_speed(
+    mixture: Tensor, sources: Tensor, speeds: tuple[float, ...], rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Play each source at a random speed, and mix anew with whatever the mixture holds besides the sources."""
     rest = mixture - sources.sum(1)
-    drawn = [speeds[int(torch.randint(len(speeds), ()))] for _ in range(sources.shape[1])]
+    drawn = [speeds[rng.integers(len(speeds))] for _ in range(sources.shape[1])]
     played = [_resampler(round(f * SPEED_STEPS))(source) for f, source in zip(drawn, sources.T, strict=True)]
     length = min(len(signal) for signal in (*played, rest))
     sources = torch.stack([signal[:length] for signal in played], dim=1)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.errors import InputError
 
 # So many bad items one behind the other are no accident: a disk is gone, or a whole folder.
@@ -60,26 +60,27 @@ def blaming(name: str) -> Iterator[None]:
         raise BadItemError(name, str(error).removeprefix(f"{name}: ")) from None
 
 
-class SkipBadItems(Dataset):
+class SkipBadItems(EpochDataset):
     """A dataset that goes on where an item is bad, and tells.
 
     Which item comes instead depends on the index alone, so that a run repeats with any number of workers.
 
     Parameters
     ----------
-    dataset : Dataset
+    dataset : EpochDataset
         Raises `BadItemError` at bad items.
     replace : bool
         Put another item in the place of a bad one, as batches of training need; otherwise nothing.
     """
 
-    def __init__(self, dataset: Dataset, replace: bool):
+    def __init__(self, dataset: EpochDataset, replace: bool):
+        super().__init__()
         self.dataset, self.replace = dataset, replace
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Fetched:
+    def at(self, epoch: int, index: int) -> Fetched:
         """Fetch an item.
 
         Raises
@@ -94,7 +95,7 @@ class SkipBadItems(Dataset):
         # Spread over the corpus: what has happened to this item may have happened to its neighbours.
         for offset in dict.fromkeys(attempt * size // TRIES for attempt in range(TRIES)):
             try:
-                item = self.dataset[(index + offset) % size]
+                item = self.dataset.at(epoch, (index + offset) % size)
             except BadItemError as error:
                 bad.append(BadItem(error.name, error.reason))
                 if not self.replace:
@@ -102,11 +103,6 @@ class SkipBadItems(Dataset):
             else:
                 return Fetched(item, tuple(bad))
         raise InputError(f"{len(bad)} bad items one behind the other; see to the corpus: {': '.join(bad[-1])}")
-
-    def set_epoch(self, epoch: int) -> None:
-        """Tell the epoch to a dataset that wants to know."""
-        if hasattr(self.dataset, "set_epoch"):
-            self.dataset.set_epoch(epoch)
 
 
 def collate(fetched: list[Fetched]) -> PaddedBatch | SimpleNamespace:

@@ -1,0 +1,143 @@
+"""How long a training lasts, in which order its items come, what becomes of the learning rate: by epochs or by budget."""
+
+import math
+import os
+from collections.abc import Callable
+from functools import partial
+
+from torch.utils.data import DataLoader
+
+from speechbrain_tasnet.budget import Annealing, Budget, learning_rate, parse
+from speechbrain_tasnet.costs import macs_per_second
+from speechbrain_tasnet.data.skipping import SkipBadItems, collate
+from speechbrain_tasnet.data.stream import Stream, StreamLoader
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment_data import data_seed
+from speechbrain_tasnet.ledger import Ledger
+
+
+class EpochPlan:
+    """Once through the training set in each epoch, with the recipe's own schedulers.
+
+    Parameters
+    ----------
+    hparams : dict
+        Of the recipe.
+
+    Attributes
+    ----------
+    epochs : int
+        How many there are.
+    opt_class : callable
+        Makes the optimizer.
+    changes : dict
+        Hyperparameters of the Brain that are not the recipe's.
+    """
+
+    def __init__(self, hparams: dict):
+        self.epochs = hparams["number_of_epochs"]
+        self.opt_class = hparams["opt_class"]
+        self.changes: dict = {}
+        for scheduler in ("lr_scheduler", "step_scheduler"):
+            if hparams[scheduler] is not None:
+                hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
+
+    def feed(self, items: SkipBadItems, options: dict) -> SkipBadItems | DataLoader:
+        """Give what `Brain.fit` trains on, beside the options of its loader."""
+        del options
+        return items
+
+    def steps(self, items: int, batch: int, step: float, audio: float) -> int:
+        """Forecast the steps of an epoch.
+
+        Parameters
+        ----------
+        items, batch : int
+            In the training set, and in a batch.
+        step : float
+            Seconds that a step takes.
+        audio : float
+            Seconds in a batch.
+        """
+        del step, audio
+        return math.ceil(items / batch)
+
+
+class BudgetPlan:
+    """An epoch is an equal part of a budget, with a validation after it; items come from one endless stream.
+
+    Order and content of the items and the learning rate's course are the same for every network. In place of the
+    recipe's schedulers the learning rate follows `budget.learning_rate`.
+
+    Parameters
+    ----------
+    hparams : dict
+        Of the recipe.
+    ledger : Ledger
+        Tells what is used.
+    macs_per_second : callable
+        Counts the network's multiply-accumulates for a second of audio, if the budget wants to know.
+
+    Attributes
+    ----------
+    epochs, opt_class, changes
+        As those of `EpochPlan`.
+
+    Raises
+    ------
+    InputError
+        It is a distributed run: its processes would not agree on what is used.
+    """
+
+    def __init__(self, hparams: dict, ledger: Ledger, macs_per_second: Callable[[], float]):
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise InputError(f"budget={hparams['budget']}: counted in one process only; leave torchrun out")
+        amount, unit = parse(hparams["budget"])
+        self._budget = Budget(amount, unit, macs_per_second() if unit == "macs" else None)
+        self._ledger, self._counter, self._seed = ledger, hparams["epoch_counter"], data_seed(hparams)
+        self.epochs = hparams["number_of_epochs"]
+        self.opt_class = partial(hparams["opt_class"], lr=hparams["lr"] * learning_rate(0))
+        annealing = Annealing(hparams["lr"], self._used)
+        self.changes = {"lr_scheduler": None, "step_scheduler": annealing}
+
+    def _used(self) -> float:
+        return self._budget.used(self._ledger)
+
+    def feed(self, items: SkipBadItems, options: dict) -> DataLoader:
+        """Give a loader that ends with each part of the budget and goes on with the stream at the next."""
+        options = {name: value for name, value in options.items() if name not in ("shuffle", "sampler")}
+        batch_size = options["batch_size"]
+        return StreamLoader(
+            Stream(items, self._seed),
+            position=lambda: self._ledger.batches * batch_size,
+            lasts=lambda: self._used() < self._counter.current / self.epochs,
+            **options | {"collate_fn": collate},
+        )
+
+    def steps(self, items: int, batch: int, step: float, audio: float) -> int:
+        """Forecast the steps of an epoch, see `EpochPlan.steps`."""
+        del items, batch
+        return math.ceil(self._budget.steps(step, audio) / self.epochs)
+
+
+Plan = EpochPlan | BudgetPlan
+
+
+def make_plan(hparams: dict, ledger: Ledger) -> Plan:
+    """Choose the plan that a recipe asks for.
+
+    Parameters
+    ----------
+    hparams : dict
+        Of the recipe.
+    ledger : Ledger
+        Of the training.
+
+    Raises
+    ------
+    InputError
+        The training cannot be counted like that.
+    """
+    if hparams.get("budget") is None:
+        return EpochPlan(hparams)
+    return BudgetPlan(hparams, ledger, lambda: macs_per_second(hparams["modules"], hparams["sample_rate"]))
