@@ -1,4 +1,4 @@
-"""How long a training lasts, in which order its items come, what becomes of the learning rate: by epochs or by budget."""
+"""How long a training lasts, in which order items come, how the learning rate goes: by epochs or by budget."""
 
 import math
 import os

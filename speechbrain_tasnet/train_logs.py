@@ -1,4 +1,4 @@
-"""What is written after each epoch: the toolkit's train log, the picture of it, the ledger, TensorBoard's events."""
+"""What is written after each epoch: the toolkit's train log, its picture, the ledger, TensorBoard's events."""
 
 import json
 import math
