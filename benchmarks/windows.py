@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.memory import rise
 from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.data.speech_folder import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
+from speechbrain_tasnet.memory import rise
 from speechbrain_tasnet.pretrained import TasNetSeparation, load_separator
 from speechbrain_tasnet.windows import separate_windows
 

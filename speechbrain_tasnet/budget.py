@@ -35,8 +35,8 @@ def parse(text: str) -> tuple[float, str]:
 
     Examples
     --------
-    >>> parse("30 minutes"), parse("1e15 macs")
-    ((30.0, 'minutes'), (1e+15, 'macs'))
+    >>> parse("30 minutes"), parse("1e18 macs")
+    ((30.0, 'minutes'), (1e+18, 'macs'))
     """
     found = re.fullmatch(r"([0-9.]+(?:e\+?[0-9]+)?) +(\w+)", str(text))
     with suppress(ValueError):

@@ -43,6 +43,40 @@ class Axis:
         return round(self.start + share * (self.end - self.start), 1)
 
 
+@dataclass(frozen=True)
+class LogAxis:
+    """A logarithmic scale with ticks at 1, 2 and 5 times powers of ten, otherwise like `Axis`.
+
+    Example
+    -------
+    >>> axis = LogAxis.around([0.3, 9], start=0, end=100)
+    >>> axis.ticks
+    [0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
+    >>> axis(10), axis(0.2)
+    (100.0, 0.0)
+    """
+
+    ticks: list[float]
+    start: float
+    end: float
+
+    @classmethod
+    def around(cls, values: Sequence[float], start: float, end: float) -> "LogAxis":
+        """Choose ticks that enclose the values, all above 0; over three decades and more powers of ten alone."""
+        low, high = min(values), max(values)
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        factors = (1,) if last - first > 3 else (1, 2, 5)
+        grid = [float(f"{factor}e{power}") for power in range(first, last + 1) for factor in factors]
+        below = max(tick for tick in grid if tick <= low)
+        above = min((tick for tick in grid if tick >= high and tick > below), default=grid[-1])
+        return cls([tick for tick in grid if below <= tick <= above], start, end)
+
+    def __call__(self, value: float) -> float:
+        """Place a value between `start` and `end`."""
+        share = math.log(value / self.ticks[0]) / math.log(self.ticks[-1] / self.ticks[0])
+        return round(self.start + share * (self.end - self.start), 1)
+
+
 def page_template(name: str) -> jinja2.Template:
     """Get a template that stands beside this file.
 

@@ -139,7 +139,7 @@ class Evaluator:
         row: Row = {"snt_id": utterance_id, **dict.fromkeys(self.columns)}
         row |= {"duration": len(mixture) / self.sample_rate, "input_si-snr": None}
         if len(scored):
-            estimates = _in_target_order(targets, estimates)
+            estimates = in_target_order(targets, estimates)
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
         self._rows[utterance_id] = row
 
@@ -221,7 +221,7 @@ class Evaluator:
         examples = []
         for place in sorted(ranks, reverse=True):
             mixture, targets, estimates = (x.detach().cpu() for x in separate_again(ranked[place]["snt_id"]))
-            estimates = _in_target_order(targets, estimates)
+            estimates = in_target_order(targets, estimates)
             examples.append(Example(ranks[place], ranked[place], mixture, targets, estimates))
         return examples
 
@@ -266,8 +266,19 @@ def _check_metrics(metrics: Sequence[str], sample_rate: int) -> None:
                 ) from None
 
 
-def _in_target_order(targets: Tensor, estimates: Tensor) -> Tensor:
-    """[time, C] twice -> the estimates [time, C] under their best permutation."""
+def in_target_order(targets: Tensor, estimates: Tensor) -> Tensor:
+    """Put estimates in the order of the targets.
+
+    Parameters
+    ----------
+    targets, estimates : Tensor
+        [time, C] each.
+
+    Returns
+    -------
+    Tensor
+        The estimates [time, C] under their best permutation.
+    """
     return reorder(estimates[None], best_permutation(targets[None], estimates[None]))[0]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import bench, markdown, memory, page, plan
+from benchmarks import bench, markdown, page, plan
 from benchmarks.contestants import Contestant, Model, draw
 from benchmarks.networks import Ours, Torchaudio
 from benchmarks.players import Player
@@ -17,6 +17,7 @@ from benchmarks.remote import Remote
 from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
 from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES, Sizes
+from speechbrain_tasnet import memory
 
 TINY = Sizes(N=16, L=16, B=8, H=16, Sc=8, P=3, X=2, R=1)
 CELL = Cell("best", INFERENCE, batch=2, seconds=4)

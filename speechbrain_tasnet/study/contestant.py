@@ -1,0 +1,162 @@
+"""One contestant of a study, in a process of its own: ``python -m ...contestant FOLDER RECIPE [--KEY VALUE ...]``.
+
+What it costs is measured first, when the process is fresh and its memory the network's alone. Then comes an
+ordinary experiment, and at last what the network makes of a few mixtures.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+import soundfile
+import torch
+from torch import nn
+
+from speechbrain_tasnet import configuration, experiment
+from speechbrain_tasnet.convtasnet import separate
+from speechbrain_tasnet.costs import count_parameters, latency_ms, macs_per_second
+from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.evaluation import in_target_order
+from speechbrain_tasnet.experiment_data import evaluation_set
+from speechbrain_tasnet.files import new_file, write_text
+from speechbrain_tasnet.losses import pit_si_snr_loss
+from speechbrain_tasnet.memory import rise
+
+COSTS = "costs.json"
+
+# Written last: where it is, the contestant is done.
+EXAMPLES = "examples/examples.json"
+HOW_MANY = 3
+
+SECONDS = 4.0  # of audio, for the real-time factor
+REPEATS = (5, 50)  # at least and at most
+PATIENCE = 5.0  # seconds to spend on repeats
+
+
+def run_contestant(folder: Path, argv: Sequence[str]) -> None:
+    """Measure, train and evaluate a contestant; started again, it goes on where it stopped.
+
+    Parameters
+    ----------
+    folder : Path
+        That of its run.
+    argv : sequence of str
+        As `configuration.load` takes it.
+    """
+    if not (folder / COSTS).exists():
+        _, run_opts, hparams = configuration.load(argv)
+        costs = measure(hparams, run_opts["device"] or "cpu")
+        write_text(folder / COSTS, json.dumps(costs, indent=1) + "\n")
+    experiment.run(argv)
+    _, _, hparams = configuration.load(argv)
+    hparams["checkpointer"].recover_if_possible(min_key="si-snr")
+    write_examples(hparams, folder / EXAMPLES)
+
+
+def measure(hparams: dict, device: str) -> dict[str, float]:
+    """Measure what a network costs, trained or not.
+
+    Parameters
+    ----------
+    hparams : dict
+        Of the recipe. The weights of its modules change.
+    device : str
+        Where it is trained: ``cpu``, ``cuda:0``.
+
+    Returns
+    -------
+    dict
+        ``parameters``, ``macs_per_second`` of audio, ``latency_ms`` (None: it takes in the whole mixture),
+        ``training_memory`` in bytes and ``real_time_factor``, on one thread of a processor.
+    """
+    modules, rate = nn.ModuleDict(hparams["modules"]), hparams["sample_rate"]
+    latency = latency_ms(modules, rate)
+    costs = {
+        "parameters": count_parameters(modules),
+        "macs_per_second": macs_per_second(modules, rate),
+        "latency_ms": latency if math.isfinite(latency) else None,
+        "training_memory": training_memory(modules.to(device), hparams, device),
+    }
+    return costs | {"real_time_factor": real_time_factor(modules.cpu().eval(), rate)}
+
+
+def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str) -> int:
+    """Tell by how many bytes a first training step raises the peak of memory, the optimizer's included.
+
+    Parameters
+    ----------
+    modules : mapping of Module
+        On the device; their weights change.
+    hparams : dict
+        Of the recipe: ``batch_size``, ``segment``, ``sample_rate``, ``num_spks``, ``opt_class``.
+    device : str
+        ``cpu``, ``cuda:0``.
+    """
+    optimizer = hparams["opt_class"](p for module in modules.values() for p in module.parameters())
+
+    def step(items: int, seconds: float) -> None:
+        sources = 0.1 * torch.randn(items, round(seconds * hparams["sample_rate"]), hparams["num_spks"])
+        sources = sources.to(device)
+        estimates = separate(*(modules[name] for name in ("encoder", "masknet", "decoder")), sources.sum(2))
+        pit_si_snr_loss(sources, estimates).mean().backward()
+        optimizer.step()
+
+    step(1, 0.5)  # libraries are loaded and loops compiled
+    optimizer.zero_grad(set_to_none=True)
+    optimizer.state.clear()
+    return rise(lambda: step(hparams["batch_size"], hparams["segment"] or SECONDS), device.split(":")[0])
+
+
+@torch.no_grad()
+def real_time_factor(modules: Mapping[str, nn.Module], sample_rate: int) -> float:
+    """Tell how long one thread takes to separate one mixture, in its own duration: the median of some turns."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    mixture = 0.1 * torch.randn(1, round(SECONDS * sample_rate))
+    times, began = [], time.perf_counter()
+    separate(modules["encoder"], modules["masknet"], modules["decoder"], mixture)
+    while len(times) < REPEATS[0] or (time.perf_counter() - began < PATIENCE and len(times) < REPEATS[1]):
+        start = time.perf_counter()
+        separate(modules["encoder"], modules["masknet"], modules["decoder"], mixture)
+        times.append(time.perf_counter() - start)
+    torch.set_num_threads(threads)
+    return median(times) / SECONDS
+
+
+@torch.no_grad()
+def write_examples(hparams: dict, listing: Path) -> None:
+    """Separate a few test mixtures, the same for all contestants: they lie evenly in the order of the ids.
+
+    Parameters
+    ----------
+    hparams : dict
+        Of the recipe, with trained modules.
+    listing : Path
+        JSON file: by id a WAV file beside it, whose channels are the mixture, the references and the estimates in
+        their order.
+    """
+    test = evaluation_set(hparams, "test_data")
+    modules = [hparams["modules"][name].eval() for name in ("encoder", "masknet", "decoder")]
+    ids = sorted(test.dataset.data_ids)
+    written = {}
+    for number in range(min(HOW_MANY, len(ids))):
+        utterance_id = ids[(2 * number + 1) * len(ids) // (2 * HOW_MANY)]
+        item, _ = test[test.dataset.data_ids.index(utterance_id)]
+        if item is None:  # the log of the test tells why
+            continue
+        mixture, targets = item["mixture"], item["sources"]
+        estimates = in_target_order(targets, separate(*modules, mixture[None])[0])
+        signals = torch.cat([mixture[:, None], targets, estimates], dim=1)
+        written[utterance_id] = f"{number}.wav"
+        with new_file(listing.parent / written[utterance_id]) as partial:
+            soundfile.write(partial, signals.numpy(), hparams["sample_rate"], "FLOAT", format="WAV")
+    write_text(listing, json.dumps(written) + "\n")
+
+
+if __name__ == "__main__":
+    with one_line_errors("tasnet"):
+        run_contestant(Path(sys.argv[1]), sys.argv[2:])

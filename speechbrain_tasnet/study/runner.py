@@ -1,0 +1,94 @@
+"""Contestants one after the other, each in a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from speechbrain_tasnet.study.contestant import EXAMPLES
+from speechbrain_tasnet.study.definition import Study
+
+# The toolkit's train log, as it comes after each validation.
+VALIDATED = re.compile(r"train_logger - epoch: (\d+), .*valid si-snr: ([^,\s]+)")
+
+OUTPUT = "output.txt"
+
+
+def run_contestants(study: Study) -> dict[str, str]:
+    """Measure, train and evaluate all contestants that are not done yet.
+
+    One that fails is left for another day, and the next one begins. An interrupt or SIGTERM lets the one at work
+    save a checkpoint, and ends.
+
+    Parameters
+    ----------
+    study : Study
+        Checked.
+
+    Returns
+    -------
+    dict
+        By the names of those that failed, why.
+    """
+    failures = {}
+    for number, name in enumerate(study.contestants, start=1):
+        folder = study.folder(name)
+        head = f"[{number}/{len(study.contestants)}] {name}"
+        if (folder / EXAMPLES).exists():
+            print(f"{head}: done before")
+            continue
+        words = ["speechbrain_tasnet.study.contestant", str(folder), *study.argv(name)]
+        reason = _run(words, folder, study, head)
+        if reason is not None:
+            failures[name] = f"{reason} (all it said: {folder / OUTPUT})"
+            print(f"{head}: {reason}", file=sys.stderr)
+    return failures
+
+
+def _run(words: Sequence[str], folder: Path, study: Study, head: str) -> str | None:
+    """Run a module until it ends; returns why it failed, if it did."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = ""
+    with (folder / OUTPUT).open("a", encoding="utf-8") as log, _process(words, study.threads) as process:
+        with tqdm(desc=head, total=study.validations, unit="validation", dynamic_ncols=True) as bar:
+            for line in process.stdout:
+                log.write(line)
+                log.flush()
+                said = line.strip() or said
+                if found := VALIDATED.search(line):
+                    bar.set_postfix_str(f"SI-SNR {-float(found[2]):.2f} dB")
+                    bar.update(int(found[1]) - bar.n)
+        status = process.wait()
+    if status == 0:
+        return None
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}; for want of memory?"
+    return said.removeprefix("tasnet: error: ") or f"exit status {status}"
+
+
+@contextmanager
+def _process(words: Sequence[str], threads: int) -> Iterator[subprocess.Popen]:
+    """Start a process; however this is left, it is told to end and has the time to save."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # a terminal's interrupt is for us; the contestant gets SIGTERM, at which it saves
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
