@@ -16,6 +16,7 @@ from speechbrain_tasnet.commands import (
     mix,
     separate,
     stream,
+    study,
     train,
 )
 from speechbrain_tasnet.errors import one_line_errors
@@ -27,6 +28,7 @@ COMMANDS = {
     "download": (download, "get openly downloadable speech and noise"),
     "train": (train, "train with a recipe, then evaluate and write a report"),
     "evaluate": (evaluate, "evaluate what was trained, and write a report"),
+    "study": (study, "compare networks, everything else equal"),
     "separate": (separate, "separate audio files with a trained model"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # OpenMP's threads wait for work by spinning, so long that one busy neighbour makes a step ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     options, options.overrides = _parser().parse_known_args(argv)
-    if options.overrides and options.command not in ("train", "evaluate"):
+    if options.overrides and options.command not in ("train", "evaluate", "study"):
         _parser().error(f"unrecognized arguments: {' '.join(options.overrides)}")
     try:
         with one_line_errors("tasnet"):
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Describe the commands; `train` and `evaluate` take what they do not know as overrides of the recipe."""
+    """Describe the commands; `train`, `evaluate` and `study` take what they do not know as overrides."""
     parser = argparse.ArgumentParser(
         prog="tasnet",
         description="Conv-TasNet speech separation: get and mix speech, train, evaluate, separate.",

@@ -143,7 +143,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     if not resumed:
         _make_folder(partial, out)
     note, lock = partial / ".options.json", partial / ".lock"
-    with _exclusive(lock, out), Termination():
+    with exclusive(lock, out), Termination():
         text = json.dumps(options, indent=1, sort_keys=True, default=str)
         if not note.exists():
             write_text(note, text)
@@ -277,11 +277,24 @@ def _remove(partial: Path, parents: list[Path]) -> None:
 
 
 @contextmanager
-def _exclusive(lock: Path, out: Path) -> Iterator[None]:
-    """Hold a lock that the system takes back when the process dies."""
+def exclusive(lock: Path, out: Path) -> Iterator[None]:
+    """Hold a lock that the system takes back when the process dies.
+
+    Parameters
+    ----------
+    lock : Path
+        A file beside or in what is locked; it stays.
+    out : Path
+        What is locked.
+
+    Raises
+    ------
+    InputError
+        Another process holds it.
+    """
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{out}: another run is at work on it; wait for it or choose another --out") from None
+            raise InputError(f"{out}: another run is at work on it; wait, or choose another folder") from None
         yield

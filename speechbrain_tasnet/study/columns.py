@@ -61,9 +61,11 @@ COLUMNS = {
     for column in (
         Column(GAIN, "quality", "SI-SNRi", "dB", 2, mean("si-snr_i"), "Mean improvement over the mixture."),
         Column(SDR, "quality", "SDRi", "dB", 2, mean("sdr_i"), "The same by BSS eval 3."),
-        Column("parameters", "network", "parameters", "M", 2, _cost("parameters", 1e6), "Weights and biases."),
         Column(
-            *("macs_per_second", "network", "MACs", "G/s", 2, _cost("macs_per_second", 1e9)),
+            "parameters_millions", "network", "parameters", "M", 2, _cost("parameters", 1e6), "Weights and biases."
+        ),
+        Column(
+            *("gmacs_per_second", "network", "MACs", "G/s", 2, _cost("macs_per_second", 1e9)),
             "Multiply-accumulates to separate a second of audio.",
         ),
         Column(
@@ -87,10 +89,16 @@ COLUMNS = {
             "audio_hours", "training", "audio", "h", 2, _spent("audio", 3600), "That was trained on, mixed or cut."
         ),
         Column(
-            "hours", "training", "time", "h", 2, _spent("seconds", 3600), "Wall clock within the training steps."
+            "training_hours",
+            "training",
+            "time",
+            "h",
+            2,
+            _spent("seconds", 3600),
+            "Wall clock within the training steps.",
         ),
         Column(
-            *("cores", "training", "cores", "", 2, _ratio("cpu_seconds", "seconds")),
+            *("cores_used", "training", "cores", "", 2, _ratio("cpu_seconds", "seconds")),
             "Processor time over wall clock: fewer than the threads where others were at work on the machine.",
         ),
         Column(

@@ -22,7 +22,7 @@ from speechbrain_tasnet.costs import count_parameters, latency_ms, macs_per_seco
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation import in_target_order
 from speechbrain_tasnet.experiment_data import evaluation_set
-from speechbrain_tasnet.files import new_file, write_text
+from speechbrain_tasnet.files import exclusive, new_file, write_text
 from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.memory import rise
 
@@ -158,5 +158,5 @@ def write_examples(hparams: dict, listing: Path) -> None:
 
 
 if __name__ == "__main__":
-    with one_line_errors("tasnet"):
+    with one_line_errors("tasnet"), exclusive(Path(sys.argv[1]) / ".lock", Path(sys.argv[1])):
         run_contestant(Path(sys.argv[1]), sys.argv[2:])

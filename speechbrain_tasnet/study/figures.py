@@ -12,7 +12,7 @@ from speechbrain_tasnet.study.outcomes import Outcome
 LEFT, RIGHT, BOTTOM, TOP, WIDTH = 40, 310, 184, 24, 400
 LETTER, LINE = 5.4, 11  # of a name
 
-COSTS = ("macs_per_second", "real_time_factor", "parameters", "training_memory_mb")
+COSTS = ("gmacs_per_second", "real_time_factor", "parameters_millions", "training_memory_mb")
 
 # Early validations are so low that the rest would be one line at the top.
 SHOWN_FROM = 0.1

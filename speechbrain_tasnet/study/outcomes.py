@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,3 +109,10 @@ def parted(one: Mapping[int, str], other: Mapping[int, str]) -> str | None:
                 f"from batch {batches} on at the latest"
             )
     return None
+
+
+def common_batches(outcomes: Sequence[Outcome]) -> int:
+    """Tell over how many batches the checksums of all contestants were compared; 0 below two of them."""
+    if len(outcomes) < 2:
+        return 0
+    return max(set.intersection(*(set(outcome.ledger["checksums"]) for outcome in outcomes)), default=0)

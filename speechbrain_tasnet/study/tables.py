@@ -47,7 +47,7 @@ def results_tex(outcomes: Sequence[Outcome], caption: str) -> str:
     caption : str
         Plain text.
     """
-    keys = ("parameters", "macs_per_second", "real_time_factor", GAIN, SDR)
+    keys = ("parameters_millions", "gmacs_per_second", "real_time_factor", GAIN, SDR)
     heads = ["Network", "Param.~(M)", "GMAC/s", "RTF", "SI-SNRi (dB)", "SDRi (dB)"]
     lines = [r"% \usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\caption{{{escape(caption)}}}"]
     lines += [r"\begin{tabular}{lrrrrr}", r"\toprule", " & ".join(heads) + r" \\", r"\midrule"]

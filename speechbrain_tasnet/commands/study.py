@@ -1,0 +1,27 @@
+"""``tasnet study``: networks compared, everything else equal."""
+
+import argparse
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.usage = f"{parser.prog} STUDY [--KEY VALUE ...]"
+    parser.description = (
+        "Train several networks on the same mixtures in the same order, at the same cost, each in a process of "
+        "its own; then compare them on the same test set. Any key of the study can be given as --KEY VALUE, and "
+        "so can any key of its recipe, for all contestants. Started again, it goes on where it stopped."
+    )
+    parser.epilog = f"example: {parser.prog} table3 --data_folder corpus --budget '60 minutes' --batch_size 8"
+    parser.add_argument(
+        "study",
+        metavar="STUDY",
+        help="a YAML file, a packaged study (toolkits, table2, table3, skip), or the folder of an earlier one",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do the work."""
+    from speechbrain_tasnet.study.run import run_study
+
+    folder = run_study([options.study, *options.overrides])
+    print(f"{folder / 'report.html'}: open it in a browser")
