@@ -72,7 +72,9 @@ class Encoder(WholeFrames):
     """The encoder of an ``asteroid.models.ConvTasNet``."""
 
     def __init__(self, net: "ConvTasNet"):
-        super().__init__(nn.Sequential(net.encoder, net.enc_activation), net.encoder.filterbank.kernel_size)
+        one_channel = nn.Unflatten(1, (1, -1))
+        layers = nn.Sequential(one_channel, net.encoder, net.enc_activation)
+        super().__init__(layers, net.encoder.filterbank.kernel_size)
 
 
 class MaskNet(Masks):
