@@ -9,7 +9,9 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init__.py").read_text())[1]
 
 DEMO = ["espeakng-loader>=0.2.4"]
-BENCH = [*DEMO, "asteroid>=0.7", "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
+# Asteroid holds torchmetrics back at a release that needs pkg_resources.
+STUDY = ["asteroid>=0.7", "setuptools<81"]
+BENCH = [*DEMO, *STUDY, "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19"]
 TENSORBOARD = ["tensorboard>=2.14"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
@@ -79,6 +81,7 @@ setup(
         "export": EXPORT,
         "quality": QUALITY,
         "rooms": ROOMS,
+        "study": STUDY,
         "tensorboard": TENSORBOARD,
         "test": TEST,
     },

@@ -35,13 +35,13 @@ class SpeechBrain(nn.Module):
 
     def __init__(self, sizes: Sizes):
         from speechbrain.lobes.models.conv_tasnet import MaskNet
-        from speechbrain.lobes.models.dual_path import Decoder, Encoder
+
+        from speechbrain_tasnet.peers.speechbrain import Decoder, Encoder
 
         super().__init__()
         N, L, B, H, _, P, X, R, C = sizes
-        self.encoder = Encoder(kernel_size=L, out_channels=N)
+        self.encoder, self.decoder = Encoder(N, L).encoder, Decoder(N, L).decoder
         self.masknet = MaskNet(N, B, H, P, X, R, C, norm_type="gLN", causal=False, mask_nonlinear="relu")
-        self.decoder = Decoder(in_channels=N, out_channels=1, kernel_size=L, stride=L // 2, bias=False)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate."""
@@ -57,25 +57,10 @@ class Asteroid(nn.Module):
     """Asteroid's; it computes a last residual that nothing reads."""
 
     def __init__(self, sizes: Sizes):
-        from asteroid.models import ConvTasNet
+        from speechbrain_tasnet.peers.asteroid import conv_tasnet
 
         super().__init__()
-        N, L, B, H, Sc, P, X, R, C = sizes
-        self.net = ConvTasNet(
-            n_src=C,
-            n_filters=N,
-            kernel_size=L,
-            stride=L // 2,
-            bn_chan=B,
-            hid_chan=H,
-            skip_chan=Sc,
-            conv_kernel_size=P,
-            n_blocks=X,
-            n_repeats=R,
-            norm_type="gLN",
-            mask_act="sigmoid",
-            sample_rate=SAMPLE_RATE,
-        )
+        self.net = conv_tasnet(**sizes._asdict(), sample_rate=SAMPLE_RATE)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate."""
@@ -86,14 +71,14 @@ class Torchaudio(nn.Module):
     """torchaudio's, with the weights that `Ours` draws under the same seed: it must give the same."""
 
     def __init__(self, sizes: Sizes):
-        from torchaudio.models import ConvTasNet
+        from speechbrain_tasnet.peers.torchaudio import conv_tasnet
 
         super().__init__()
-        N, L, B, H, Sc, P, X, R, C = sizes
-        if Sc != B:
-            raise ValueError(f"Sc={Sc}, B={B}: torchaudio's skip path is as wide as its bottleneck")
+        letters = sizes._asdict()
+        if letters["B"] != letters.pop("Sc"):
+            raise ValueError(f"{sizes}: torchaudio's skip path is as wide as its bottleneck")
         ours = Ours(sizes)
-        self.net = ConvTasNet(C, L, N, P, B, H, X, R, msk_activate="sigmoid")
+        self.net = conv_tasnet(**letters)
         with torch.no_grad():  # both register the same weights in the same order
             for theirs, mine in zip(self.net.parameters(), ours.parameters(), strict=True):
                 theirs.copy_(mine.view_as(theirs))

@@ -1,16 +1,95 @@
-"""Stand-in until the branch contestants is merged."""
+"""What a separator costs: parameters, multiply-accumulates, and the signal that it must wait for."""
+
+import copy
+import math
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from speechbrain_tasnet.convtasnet import Encoder, MaskNet, separate
+from speechbrain_tasnet.reach import latency
+from speechbrain_tasnet.tcn import ConvBlock
 
 
-def count_parameters(modules):
-    """Count."""
+def count_parameters(modules: Mapping[str, nn.Module]) -> int:
+    """Count the parameters of some modules."""
     return sum(p.numel() for module in modules.values() for p in module.parameters())
 
 
-def macs_per_second(modules, sample_rate):
-    """Guess."""
-    return 500.0 * count_parameters(modules)
+def macs_per_second(modules: Mapping[str, nn.Module], sample_rate: int, seconds: float = 4.0) -> float:
+    """Count the multiply-accumulates of separating a second of audio.
+
+    These are the ones of convolutions, matrix products, recurrences and attention; norms, activations and the
+    products with the masks, a few thousandths, are left out. Nothing is computed: the shapes alone go through the
+    network, so that it is the same on every machine and for every fast path.
+
+    Parameters
+    ----------
+    modules : mapping of Module
+        ``encoder``, ``masknet`` and ``decoder``, which stay as they are.
+    sample_rate : int
+        In Hz.
+    seconds : float
+        Length of the mixture, over which they are averaged: attention over a whole mixture costs more in a longer
+        one, and the frames at the edges less.
+
+    Example
+    -------
+    >>> from speechbrain_tasnet import Decoder, Encoder, MaskNet
+    >>> sizes = {"N": 256, "B": 128, "H": 256, "Sc": 128, "X": 7, "R": 2}
+    >>> modules = {"encoder": Encoder(256, 32), "masknet": MaskNet(**sizes), "decoder": Decoder(256, 32)}
+    >>> round(macs_per_second(modules, 8000) / 1e9, 2)
+    0.74
+    """
+    bare = nn.ModuleDict(copy.deepcopy(dict(modules))).to("meta", torch.float64).eval()
+    uncounted: list[int] = []
+    for module in bare.modules():
+        if isinstance(module, nn.RNNBase):
+            module.forward = partial(_recur, module, uncounted)
+        elif isinstance(module, ConvBlock):
+            module.register_forward_pre_hook(partial(_note_taps, uncounted))
+    mixture = torch.empty(1, round(seconds * sample_rate), device="meta", dtype=torch.float64)
+    counter = FlopCounterMode(display=False)
+    # With gradients torch takes no fused attention, whose products the counter would not see, and in float64 our
+    # own network takes the way that is written to be read.
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        separate(bare["encoder"], bare["masknet"], bare["decoder"], mixture)
+    return (counter.get_total_flops() / 2 + sum(uncounted)) / seconds
 
 
-def latency_ms(modules, sample_rate):
-    """Guess."""
-    return float("inf")
+def _recur(layer: nn.RNNBase, products: list[int], x: Tensor, state: object = None) -> tuple[Tensor, object]:
+    """Stand in for a recurrence: every step multiplies with every weight; returns what has its shapes."""
+    products.append(x.shape[0] * x.shape[1] * sum(p.numel() for p in layer.parameters() if p.ndim == 2))
+    directions = 1 + layer.bidirectional
+    batch = x.shape[0 if layer.batch_first else 1]
+    last = x.new_empty(directions * layer.num_layers, batch, layer.hidden_size)
+    out = x.new_empty(*x.shape[:2], directions * layer.hidden_size)
+    return out, (last, last) if layer.mode == "LSTM" else last
+
+
+def _note_taps(products: list[int], block: ConvBlock, args: tuple[Tensor, ...]) -> None:
+    """Note the products of our depthwise convolution, which are elementwise on the way that is to be read."""
+    batch, frames, _ = args[0].shape
+    products.append(batch * frames * block.depthwise.weight.numel())
+
+
+def latency_ms(modules: Mapping[str, nn.Module], sample_rate: int) -> float:
+    """Tell how much signal must be there before a sample can come out, in milliseconds, however fast the machine.
+
+    Infinite for a network that takes in the whole mixture, and for one of another toolkit, none of which streams.
+
+    Example
+    -------
+    >>> from speechbrain_tasnet import Decoder, Encoder, MaskNet
+    >>> masknet = MaskNet(norm="cumulative", causal=True)
+    >>> latency_ms({"encoder": Encoder(), "masknet": masknet, "decoder": Decoder()}, 8000)
+    2.0
+    """
+    encoder, masknet = modules["encoder"], modules["masknet"]
+    if not (isinstance(encoder, Encoder) and isinstance(masknet, MaskNet)):
+        return math.inf
+    return 1000 * latency(encoder, masknet, sample_rate).seconds

@@ -73,7 +73,7 @@ def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None
     Parameters
     ----------
     recipe_text : str
-        The recipe's YAML, with a key ``model``, as it stands in ``hparams`` or in the folder of a run.
+        The recipe's YAML, with a key ``model`` that includes a model file.
     model : str
         As for `find_model`.
     values : mapping, optional
@@ -87,7 +87,7 @@ def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None
     Raises
     ------
     InputError
-        There is no such model or size, the recipe has no ``model``, or uses a size's name for another thing.
+        There is no such model or size, or the recipe includes no model, or uses a size's name for another thing.
 
     Example
     -------
@@ -98,8 +98,8 @@ def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None
     path = find_model(model)
     values = dict(values or {})
     recipe, sizes = _entries(recipe_text), _sizes(path)
-    if "model" not in recipe:
-        raise InputError("model is missing: expected a key of the recipe that includes a model file")
+    if "model" not in recipe or not recipe["model"].node.tag.startswith("!include:"):
+        raise InputError("model includes no file: only a recipe's network can be exchanged, not that of a run")
     if unknown := sorted(set(values) - set(sizes)):
         raise InputError(f"{unknown[0]}: no size of {path.name}; it has {', '.join(sorted(sizes))}")
     former = _former_sizes(recipe)
@@ -160,9 +160,7 @@ def _sizes(path: Path) -> dict[str, _Entry]:
 def _former_sizes(recipe: Mapping[str, _Entry]) -> set[str]:
     """Name the keys of a recipe that only its network needs."""
     network = recipe["model"].node
-    passed = (
-        {key.value for key, _ in network.value} & set(recipe) if isinstance(network, yaml.MappingNode) else set()
-    )
+    passed = {key.value for key, _ in network.value} if isinstance(network, yaml.MappingNode) else set()
     others = "".join(line for name, entry in recipe.items() if name != "model" for line in entry.body)
     own = passed & set(recipe) - set(FROM_RECIPE.values())
     return {name for name in own if not re.search(rf"<{name}[>\[]", others)}

@@ -44,9 +44,11 @@ def find_passes(x: Tensor) -> ModuleType | None:
 
     float64 is for the truth, and what traces a network wants to see operations that it knows.
     """
+    if x.dtype == torch.float64 or traced():
+        return None
     device = x.device.type
     half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    if x.dtype not in (torch.float32, half) or traced():
+    if x.dtype not in (torch.float32, half):
         return None
     if device == "cpu" and half in (None, torch.bfloat16):
         return _load("cpu", "numba")

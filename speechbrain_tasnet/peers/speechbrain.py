@@ -1,21 +1,17 @@
-"""SpeechBrain's separation networks: their encoder, their decoder, and any of their mask networks."""
+"""SpeechBrain's separation networks: their encoder, their decoder, and any of their mask networks.
 
-import torch.nn.functional as F  # noqa: N812
+Some of its blocks take a batch for a sequence, which its recipes, with one mixture a batch, do not notice: there
+mixtures would hear each other. `SequenceFirst` and `ItemByItem` hand such blocks what they take for granted.
+"""
+
 from speechbrain.lobes.models import dual_path
 from torch import Tensor, nn
 
-from speechbrain_tasnet.peers.parts import PeerMaskNet
+from speechbrain_tasnet.peers.parts import Flat, Masks, WholeFrames
 
 
-class Encoder(nn.Module):
-    """SpeechBrain's encoder: a ReLU behind N filters of L samples, L/2 apart.
-
-    Samples behind the last whole frame are dropped, and come out of `separate` as zeros, as in its recipes.
-
-    Parameters
-    ----------
-    N, L : int
-        Filters, samples of each.
+class Encoder(WholeFrames):
+    """SpeechBrain's encoder: a ReLU behind N filters of L samples.
 
     Example
     -------
@@ -24,27 +20,30 @@ class Encoder(nn.Module):
     torch.Size([2, 8, 11])
     """
 
-    tail = "drop"
+    def __init__(self, N: int, L: int):
+        super().__init__(dual_path.Encoder(kernel_size=L, out_channels=N), L)
+
+
+class Decoder(Flat):
+    """SpeechBrain's decoder, the way back from N filters of L samples.
+
+    Example
+    -------
+    >>> import torch
+    >>> Decoder(N=8, L=16)(torch.randn(3, 2, 8, 11)).shape
+    torch.Size([3, 2, 96])
+    """
 
     def __init__(self, N: int, L: int):
-        super().__init__()
-        self.kernel_size, self.stride = L, L // 2
-        self.encoder = dual_path.Encoder(kernel_size=L, out_channels=N)
-
-    def num_frames(self, num_samples: Tensor | int) -> Tensor | int:
-        """Count the whole frames of a signal, at least one."""
-        frames = (num_samples - self.kernel_size) // self.stride + 1
-        return frames.clamp(min=1) if isinstance(frames, Tensor) else max(frames, 1)
-
-    def forward(self, signal: Tensor) -> Tensor:
-        """Encode [batch, time] as [batch, N, frames]; one shorter than a frame is filled up with zeros."""
-        return self.encoder(F.pad(signal, (0, max(self.kernel_size - signal.shape[1], 0))))
+        super().__init__(
+            dual_path.Decoder(in_channels=N, out_channels=1, kernel_size=L, stride=L // 2, bias=False)
+        )
 
 
-class MaskNet(PeerMaskNet):
+class MaskNet(Masks):
     """One of SpeechBrain's mask networks, its weights drawn as its recipes draw them.
 
-    Those build one block and copy it, so each layer draws its weights once more.
+    A network is built of copies of one block; drawing every layer's weights once more tells them apart.
 
     Parameters
     ----------
@@ -58,26 +57,50 @@ class MaskNet(PeerMaskNet):
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()
 
+    def forward(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
+        """As `Masks.forward`."""
+        for layer in self.modules():
+            if isinstance(layer, ItemByItem):
+                layer.items = len(mixture_w)
+        return super().forward(mixture_w, num_frames)
 
-class Decoder(nn.Module):
-    """SpeechBrain's decoder, the way back from N filters of L samples.
+
+class SequenceFirst(nn.Module):
+    """A block of torch's layers in their default order, [frames, batch, channels], given the batch first.
+
+    ``dual_path.DPTNetBlock`` is one; without this, its attention and its LSTM run over the batch.
 
     Parameters
     ----------
-    N, L : int
-        As for `Encoder`.
-
-    Example
-    -------
-    >>> import torch
-    >>> Decoder(N=8, L=16)(torch.randn(3, 2, 8, 11)).shape
-    torch.Size([3, 2, 96])
+    block : Module
+        The block.
     """
 
-    def __init__(self, N: int, L: int):
+    def __init__(self, block: nn.Module):
         super().__init__()
-        self.decoder = dual_path.Decoder(in_channels=N, out_channels=1, kernel_size=L, stride=L // 2, bias=False)
+        self.block = block
 
-    def forward(self, weights: Tensor) -> Tensor:
-        """Decode [..., N, frames] to [..., (frames + 1) * L / 2]."""
-        return self.decoder(weights.flatten(0, -3)).reshape(*weights.shape[:-2], -1)
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the block over the frames."""
+        return self.block(x.transpose(0, 1)).transpose(0, 1)
+
+
+class ItemByItem(nn.Module):
+    """A block that is given the chunks of all items of a batch as one sequence, [1, items * chunks, channels].
+
+    ``ResourceEfficientSeparationPipeline`` does so with its memory of type ``av``; here each item has its own.
+
+    Parameters
+    ----------
+    block : Module
+        Takes [batch, chunks, channels].
+    """
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.block = block
+        self.items = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the block over the chunks of each item."""
+        return self.block(x.unflatten(1, (self.items, -1)).squeeze(0)).flatten(0, 1).unsqueeze(0)

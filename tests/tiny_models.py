@@ -1,0 +1,28 @@
+"""Packaged models at sizes that take no time."""
+
+import shlex
+
+from speechbrain_tasnet import configuration
+
+LETTERS = "--N 16 --L 16 --B 8 --H 12 --X 2 --R 2"
+DUAL_PATH = "--N 12 --L 16 --channels 8 --chunk 10 --repeats 2"
+CHUNKS = "--N 8 --L 16 --chunk 10 --repeats 3"
+TRANSFORMER = "--heads 2 --feedforward 12 --layers 2"
+SIZES = {
+    "asteroid": f"{LETTERS} --Sc 10",
+    "causal": f"{LETTERS} --Sc 10",
+    "convtasnet": f"{LETTERS} --Sc 10",
+    "dprnn": f"{DUAL_PATH} --hidden_channels 6",
+    "dptnet": f"{DUAL_PATH} --heads 2",
+    "resepformer": f"{CHUNKS} {TRANSFORMER}",
+    "sepformer": f"{DUAL_PATH} {TRANSFORMER}",
+    "skim": f"{CHUNKS} --hidden_channels 6",
+    "speechbrain": LETTERS,
+    "torchaudio": LETTERS,
+}
+
+
+def build(name: str, words: str | None = None) -> dict:
+    """Build the modules of a packaged model in a packaged recipe, in the folder one is in."""
+    argv = ["demo", "--model", name, "--data_folder", ".", *shlex.split(SIZES[name] if words is None else words)]
+    return configuration.load(argv)[-1]["modules"]
