@@ -45,7 +45,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class LogAxis:
-    """A logarithmic scale with ticks at 1, 2 and 5 times powers of ten, otherwise like `Axis`.
+    """A logarithmic scale with ticks at round multiples of powers of ten, otherwise like `Axis`.
 
     Example
     -------
@@ -62,14 +62,17 @@ class LogAxis:
 
     @classmethod
     def around(cls, values: Sequence[float], start: float, end: float) -> "LogAxis":
-        """Choose ticks that enclose the values, all above 0; over three decades and more powers of ten alone."""
+        """Choose at least three ticks that enclose the values, all of them above 0."""
         low, high = min(values), max(values)
-        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-        factors = (1,) if last - first > 3 else (1, 2, 5)
-        grid = [float(f"{factor}e{power}") for power in range(first, last + 1) for factor in factors]
-        below = max(tick for tick in grid if tick <= low)
-        above = min((tick for tick in grid if tick >= high and tick > below), default=grid[-1])
-        return cls([tick for tick in grid if below <= tick <= above], start, end)
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1
+        for factors in ((1,), (1, 2, 5), range(1, 10)):
+            grid = [float(f"{factor}e{power}") for power in range(first, last + 1) for factor in factors]
+            below = max(tick for tick in grid if tick <= low)
+            above = min(tick for tick in grid if tick >= high and tick > below)
+            ticks = [tick for tick in grid if below <= tick <= above]
+            if len(ticks) > 3:
+                break
+        return cls(ticks, start, end)
 
     def __call__(self, value: float) -> float:
         """Place a value between `start` and `end`."""

@@ -53,10 +53,10 @@ def same_level(
 
 
 def audio_uri(samples: Tensor, sample_rate: int) -> str:
-    """Encode samples [time] as a data URI of 16-bit WAV."""
+    """Encode samples [time] as a data URI of 16-bit FLAC, half the size of WAV."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples.numpy(), sample_rate, format="WAV", subtype="PCM_16")
-    return _data_uri("audio/wav", buffer)
+    soundfile.write(buffer, samples.numpy(), sample_rate, format="FLAC", subtype="PCM_16")
+    return _data_uri("audio/flac", buffer)
 
 
 def decibels(samples: Tensor, sample_rate: int) -> Tensor:

@@ -77,7 +77,7 @@ def decoded(uri, kind):
 
 def sounds(page):
     """The players' samples, in page order: mixture, then reference and estimate of each voice."""
-    return [soundfile.read(decoded(player["src"], "audio/wav"))[0] for player in page.all("audio")]
+    return [soundfile.read(decoded(player["src"], "audio/flac"))[0] for player in page.all("audio")]
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from speechbrain_tasnet.charts import Axis, LogAxis
 from speechbrain_tasnet.study.columns import COLUMNS
 from speechbrain_tasnet.study.outcomes import Outcome
 
-# Of the view box, 400 x 220: charts.j2 draws the frame between 40 and 310, names find room on the right of it.
-LEFT, RIGHT, BOTTOM, TOP, WIDTH = 40, 310, 184, 24, 400
+# Of the view box, 440 x 220: charts.j2 draws the frame between 40 and 310, names find room on the right of it.
+LEFT, RIGHT, BOTTOM, TOP, WIDTH = 40, 310, 184, 24, 440
 LETTER, LINE = 5.4, 11  # of a name
+SIDES, SHIFTS = ((7, "start"), (-7, "end")), (4, -4, 12, -12, 20, -20, 28, -28, 36, -36)  # of it from its point
 
 COSTS = ("gmacs_per_second", "real_time_factor", "parameters_millions", "training_memory_mb")
 
@@ -66,8 +67,7 @@ def _beside(points: Sequence[tuple[str, float, float]]) -> list[Label]:
     labels = []
     for name, px, py in sorted(points, key=lambda point: point[2]):
         width = LETTER * len(name)
-        places = [(px + 7, py + dy, "start") for dy in (4, -4, 12, -12, 20, -20, 28, -28)]
-        places += [(px - 7, py + dy, "end") for dy in (4, -4, 12, -12, 20, -20, 28, -28)]
+        places = [(px + side, py + dy, anchor) for side, anchor in SIDES for dy in SHIFTS]
         boxes = [(x if anchor == "start" else x - width, y, anchor) for x, y, anchor in places]
         free = [
             place
@@ -138,11 +138,13 @@ def _curves(done: Sequence[Outcome], name: str, units: Sequence[tuple[str, float
     shown = {name: [(x(spent), y(value)) for spent, value in points] for name, points in lines.items() if points}
     paths = {name: "M" + "L".join(f"{px} {py}" for px, py in points) + "h0" for name, points in shown.items()}
     ends = [(name, *points[-1]) for name, points in shown.items()]
-    return {"x": x, "y": y, "unit": unit, "lines": paths, "ends": ends, "labels": _at_the_ends(ends)}
+    stacked = max(px for _, px, _ in ends) - min(px for _, px, _ in ends) < LINE
+    labels = _stacked(ends) if stacked else _beside(ends)
+    return {"x": x, "y": y, "unit": unit, "lines": paths, "ends": ends, "labels": labels}
 
 
-def _at_the_ends(ends: Sequence[tuple[str, float, float]]) -> list[Label]:
-    """Write names right of where their lines end, far enough from each other."""
+def _stacked(ends: Sequence[tuple[str, float, float]]) -> list[Label]:
+    """Write names right of where their lines end, one below the other."""
     ordered = sorted(ends, key=lambda end: end[2])
     ys: list[float] = []
     for _, _, y in ordered:

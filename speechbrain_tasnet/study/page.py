@@ -68,7 +68,8 @@ def headline(done: Sequence[Outcome], pairs: Mapping[tuple[str, str], Pair]) -> 
         return f"{best.name} is ahead with {score}, {ahead} dB more than {others[0].name}."
     names = [best.name, *(o.name for o in level)]
     gains = [number(_gain(o), signed=True) for o in (best, *level)]
-    return f"{_listed(names)} cannot be told apart: {_listed(gains)} dB SI-SNR."
+    ahead = " are ahead and" if len(others) > len(level) else ""
+    return f"{_listed(names)}{ahead} cannot be told apart: {_listed(gains)} dB SI-SNR."
 
 
 def _gain(outcome: Outcome) -> float:
