@@ -18,6 +18,9 @@ STUDIES = PACKAGED / "study"
 # What a contestant may have for itself, beside the sizes of its network. All else is the same for all of them.
 OWN = ("lr", "seed", "precision", "pretrained")
 
+# Of a contestant that names none; sizes of the packaged recipes are its.
+MODEL = "convtasnet"
+
 NAME = re.compile(r"\w[\w .,+()-]*")
 
 
@@ -34,7 +37,8 @@ class Study:
     contestants : dict
         By name what is their own: ``model``, its sizes, and any of `OWN`.
     overrides : dict
-        Keys of the recipe that are changed for all, and the toolkit's run options.
+        Keys of the recipe that are changed for all, and the run options. Sizes among them are Conv-TasNet's:
+        they reach the networks that take them from the recipe.
     title : str
         Of the report.
     name : str
@@ -66,7 +70,14 @@ class Study:
 
     def argv(self, name: str) -> list[str]:
         """Write the words behind ``tasnet train`` for a contestant."""
-        values = {"model": "convtasnet", "seed": self.seed} | self.overrides | self.contestants[name]
+        own = {"model": MODEL, "seed": self.seed} | self.contestants[name]
+        sizes = sizes_of(own["model"])
+        common = {
+            key: value
+            for key, value in self.overrides.items()
+            if key not in sizes_of(MODEL) or (key in sizes and sizes[key] is None)
+        }
+        values = common | own
         values |= {"budget": self.budget, "number_of_epochs": self.validations, "data_seed": self.seed}
         values |= {"experiment_name": name, "output_folder": str(self.folder(name))}
         return [self.recipe, *_as_words(values)]
@@ -170,7 +181,7 @@ def _check_contestants(study: Study) -> None:
             )
         if not isinstance(own, dict):
             raise InputError(f"contestant {name!r}: expected a mapping such as {{model: dprnn, chunk: 100}}")
-        sizes = sizes_of(own.get("model", "convtasnet"))
+        sizes = sizes_of(own.get("model", MODEL))
         for key in own:
             if key not in {"model", *OWN, *sizes}:
                 raise InputError(
