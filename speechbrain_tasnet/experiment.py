@@ -23,6 +23,7 @@ from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
+from speechbrain_tasnet.checkpoints import check_network
 from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.pipeline import make_dataset
@@ -70,6 +71,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
         raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
     _check_packages(hparams)
+    check_network(hparams["checkpointer"], hparams["modules"])
     started = _start_from_pretrained(hparams)
     ddp_init_group(run_opts)
     folder = Path(hparams["output_folder"])
