@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.bundle import can_hold, find_bundle, load_bundle
 from speechbrain_tasnet.errors import InputError
 
 # The one layer that knows how many sources there are, and the argument that says it.
@@ -41,8 +41,13 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
     Raises
     ------
     InputError
-        There is no separator, or it differs in more than the number of sources.
+        There is no separator, it differs in more than the number of sources, or the modules are another toolkit's.
     """
+    if not can_hold(modules):
+        raise InputError(
+            f"pretrained={folder}: only a Conv-TasNet of this package can begin with a separator's weights; "
+            "leave --pretrained or --model out"
+        )
     found = find_bundle(folder)
     trained, config = load_bundle(found)
     if config.sample_rate != sample_rate:

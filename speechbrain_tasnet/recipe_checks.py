@@ -98,7 +98,7 @@ def check_names(text: str, argv: Sequence[str]) -> None:
         if word.startswith("--") and name not in options | keys:
             near = _near(name, options | keys, "--")
             raise InputError(f"--{name}: neither a key of the recipe nor an option of the toolkit{near}")
-    known = options.union(*(_top_level(path.read_text(encoding="utf-8")) for path in PACKAGED.glob("*.yaml")))
+    known = options.union(*(_top_level(path.read_text(encoding="utf-8")) for path in PACKAGED.rglob("*.yaml")))
     for name in sorted(keys - known):
         used = re.search(rf"<{name}[>\[]", text)
         if not used and (near := _near(name, known)):
