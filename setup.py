@@ -10,7 +10,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init_
 
 DEMO = ["espeakng-loader>=0.2.4"]
 # Asteroid holds torchmetrics back at a release that needs pkg_resources.
-STUDY = ["asteroid>=0.7", "setuptools<81"]
+STUDY = ["asteroid>=0.7", "nvidia-ml-py>=12", "setuptools<81"]
 BENCH = [*DEMO, *STUDY, "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19"]
 TENSORBOARD = ["tensorboard>=2.14"]
@@ -46,6 +46,7 @@ setup(
         "speechbrain_tasnet.hparams",
         "speechbrain_tasnet.ops",
         "speechbrain_tasnet.peers",
+        "speechbrain_tasnet.study",
         "speechbrain_tasnet.weights",
     ],
     # The YAML files stand at the top of the checkout, where a recipe reader looks for them,
@@ -54,7 +55,8 @@ setup(
     package_data={
         "speechbrain_tasnet": ["*.j2"],
         "speechbrain_tasnet.bundle": ["model_card.md.j2"],
-        "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml"],
+        "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "study/*.yaml"],
+        "speechbrain_tasnet.study": ["*.j2"],
     },
     entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},
     install_requires=[

@@ -8,12 +8,15 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
 from speechbrain.utils.distributed import ddp_barrier
+from torch import Tensor, nn
 
-from speechbrain_tasnet.errors import DiskError
+from speechbrain_tasnet.errors import DiskError, InputError
 
 logger = logging.getLogger(__name__)
 
@@ -82,3 +85,33 @@ def _rename(saved: Checkpoint) -> Checkpoint:
             os.fsync(opened.fileno())
     path = saved.path.rename(saved.path.with_name(saved.path.name.removeprefix(UNFINISHED)))
     return Checkpoint(path, saved.meta, {name: path / file.name for name, file in saved.paramfiles.items()})
+
+
+def check_network(checkpointer: Checkpointer, modules: Mapping[str, nn.Module]) -> None:
+    """Compare the last checkpoint, if there is one, with the network that is to go on from it.
+
+    Parameters
+    ----------
+    checkpointer : Checkpointer
+        Any of the toolkit's.
+    modules : mapping of Module
+        By the names that it has for them.
+
+    Raises
+    ------
+    InputError
+        The checkpoint is of another network.
+    """
+    checkpoint = checkpointer.find_checkpoint()
+    files = {} if checkpoint is None else checkpoint.paramfiles
+    for name in modules.keys() & files.keys():
+        saved = torch.load(files[name], map_location="meta", weights_only=True)
+        if _shapes(saved) != _shapes(modules[name].state_dict()):
+            raise InputError(
+                f"{checkpointer.checkpoints_dir}: holds checkpoints of another network, with another {name}; give "
+                "--output_folder, or the values and the --model that this training began with"
+            )
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    return {key: list(tensor.shape) for key, tensor in state.items()}

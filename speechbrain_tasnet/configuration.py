@@ -12,8 +12,11 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.finetuning import sizes_of_start
 from speechbrain_tasnet.models import with_model
-from speechbrain_tasnet.recipe_checks import PACKAGED, check_device, check_names, check_values
+from speechbrain_tasnet.recipe_checks import PACKAGED, check_device, check_names, check_values, top_level
+
+YAML_ERRORS = (YAMLError, yaml.YAMLError)  # of ruamel.yaml, which HyperPyYAML reads with, and of PyYAML
 
 
 class Recipe(NamedTuple):
@@ -31,7 +34,8 @@ def load(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
     argv : sequence of str
         A YAML file, the name of a packaged one (``demo``) or the folder of an earlier run; then the
         toolkit's run options (``--device cpu``), overrides of any YAML key (``--batch_size 4``) and, as
-        ``--model NAME``, another network than the recipe's (see `models.with_model`).
+        ``--model NAME``, another network than the recipe's (see `models.with_model`). With ``--pretrained`` the
+        sizes of the network are that separator's, where the command line does not give them.
 
     Returns
     -------
@@ -83,6 +87,7 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         if model is not None:
             text = with_model(text, model)
         check_names(text, argv)
+        overrides = _with_sizes_of_start(text, overrides)
         stream = io.StringIO(text)
         stream.name = str(path)  # what it includes lies beside it
         resolved = resolve_references(stream, overrides, overrides_must_match=True).getvalue()
@@ -92,6 +97,20 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         options = {key: (recipe | chosen).get(key) for key in ("device", "precision")}
         check_device(options["device"], options["precision"])
     return Recipe(path, resolved), run_opts, recipe
+
+
+def _with_sizes_of_start(text: str, overrides: str) -> str:
+    """Override the sizes of a recipe by those of the separator that the command line starts from."""
+    given = yaml.load(overrides, Loader=_PlainLoader) or {}
+    start = given.get("pretrained")
+    if not isinstance(start, str):
+        return overrides
+    try:
+        sizes = sizes_of_start(start)
+    except InputError:
+        return overrides  # which is a mistake at a fresh start alone, and said there
+    taken = {name: value for name, value in sizes.items() if name not in given and name in top_level(text)}
+    return f"{overrides}\n{yaml.safe_dump(taken)}" if taken else overrides
 
 
 def _take_out(argv: list[str], option: str) -> tuple[list[str], str | None]:
@@ -115,7 +134,16 @@ def _one_line(path: Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, ImportError, OSError, YAMLError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        OSError,
+        YAMLError,
+        yaml.YAMLError,
+    ) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
 
 

@@ -19,6 +19,7 @@ from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
+from speechbrain_tasnet.checkpoints import check_network
 from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.dry_run import Forecast, rehearse
@@ -48,7 +49,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     argv : sequence of str
         As `configuration.load` takes it.
     evaluate_only : bool
-        Evaluate the best checkpoint and leave the training out.
+        Evaluate the best checkpoint, or the separator that ``--pretrained`` names, and leave the training out.
 
     Returns
     -------
@@ -63,10 +64,11 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
         A file, a folder or a value is not as it should be.
     """
     recipe, run_opts, hparams = configuration.load(argv)
-    if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
-        raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
+    if evaluate_only:
+        _check_evaluation(hparams, argv)
     _check_packages(hparams)
-    started = _start_from_pretrained(hparams)
+    check_network(hparams["checkpointer"], hparams["modules"])
+    started = _start_from_pretrained(hparams, new_mask=not evaluate_only)
     ddp_init_group(run_opts)
     folder = Path(hparams["output_folder"])
     sb.create_experiment_directory(folder)
@@ -101,11 +103,27 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     return folder
 
 
-def _start_from_pretrained(hparams: dict) -> str | None:
+def _check_evaluation(hparams: dict, argv: Sequence[str]) -> None:
+    """See that there is one separator to evaluate, the run's own or another, and no doubt which."""
+    trained = hparams["checkpointer"].find_checkpoint(min_key="si-snr") is not None
+    named = any(word.partition("=")[0] == "--pretrained" for word in argv)
+    if trained and named:
+        raise InputError(
+            f"{hparams['save_folder']}: has a checkpoint of its own; give another --output_folder to evaluate "
+            f"{hparams['pretrained']}, or leave --pretrained out"
+        )
+    if not trained and not named:
+        raise InputError(
+            f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder, or name a "
+            "separator with --pretrained"
+        )
+
+
+def _start_from_pretrained(hparams: dict, new_mask: bool = True) -> str | None:
     """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
     if hparams["pretrained"] is None or hparams["checkpointer"].find_checkpoint() is not None:
         return None
-    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"])
+    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"], new_mask)
 
 
 def check(argv: Sequence[str]) -> Forecast:
@@ -214,7 +232,9 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
     brain.evaluator.write(folder)
     modules = hparams["modules"]  # the Brain may hold them in wrappers for distributed training
     summary = brain.evaluator.summary()
-    if can_hold(modules):
+    if not hparams["epoch_counter"].current:
+        logger.info("Evaluated %s", hparams["pretrained"])
+    elif can_hold(modules):
         about = about_run(hparams, summary)
         save_bundle(folder / PRETRAINED, modules, hparams["sample_rate"], about, replace=True)
     else:

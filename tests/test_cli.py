@@ -15,7 +15,8 @@ from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.pretrained import load_separator
 
-COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "separate", "stream", "import", "export")
+COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "study", "separate", "stream", "import")
+COMMANDS += ("export",)
 
 
 def tasnet(*words) -> int:

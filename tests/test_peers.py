@@ -94,6 +94,13 @@ def test_no_two_layers_share_a_weight(name):
     assert len(list(modules.parameters())) == len(list(modules.named_parameters(remove_duplicate=False)))
 
 
+@pytest.mark.parametrize("name", ["dprnn", "skim"])
+def test_no_two_layers_begin_alike(name, here):
+    weights = [p for p in build(name)["masknet"].parameters() if p.ndim == 2 and p.shape[1] > 1]
+    for i, weight in enumerate(weights):
+        assert not any(torch.equal(weight, other) for other in weights[:i])
+
+
 @pytest.mark.parametrize("toolkit", [torchaudio, asteroid], ids=["torchaudio", "asteroid"])
 @pytest.mark.parametrize("time", [16, 801, 1000])
 def test_the_parts_do_what_the_whole_does(toolkit, time):
@@ -161,6 +168,18 @@ def test_a_run_of_another_network_goes_on_and_is_evaluated_from_its_folder(corpu
     assert json.loads((folder / "test_results.json").read_text())["metrics"]["si-snr"]["mean"] == first
     run(["demo", "--output_folder", str(folder), *shlex.split(words), "2"])
     assert "epoch: 2" in (folder / "train_log.txt").read_text()
+    before = (folder / "hyperparams.yaml").read_text()
+    with pytest.raises(InputError, match="checkpoints of another network"):
+        run(
+            [
+                "demo",
+                "--output_folder",
+                str(folder),
+                *shlex.split(words.replace("--hidden_channels 6", "--hidden_channels 7")),
+                "2",
+            ]
+        )
+    assert (folder / "hyperparams.yaml").read_text() == before
     with pytest.raises(InputError, match="only a Conv-TasNet of this package"):
         fresh = ["--output_folder", str(tmp_path / "new"), "--pretrained", str(folder)]
         run(["demo", *fresh, *shlex.split(words), "1"])
