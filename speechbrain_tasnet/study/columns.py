@@ -55,6 +55,7 @@ def _ratio(dividend: str, divisor: str) -> Callable[[Outcome], float]:
 
 
 GAIN, SDR = "si_snr_i_db", "sdr_i_db"
+METRICS = {GAIN: "si-snr_i", SDR: "sdr_i"}  # as `Evaluator.summary` calls them
 
 COLUMNS = {
     column.key: column

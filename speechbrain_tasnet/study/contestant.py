@@ -19,6 +19,7 @@ from torch import nn
 from speechbrain_tasnet import configuration, experiment
 from speechbrain_tasnet.convtasnet import separate
 from speechbrain_tasnet.costs import count_parameters, latency_ms, macs_per_second
+from speechbrain_tasnet.dry_run import FIRST_USE
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation import in_target_order
 from speechbrain_tasnet.experiment_data import evaluation_set
@@ -105,7 +106,7 @@ def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str
         pit_si_snr_loss(sources, estimates).mean().backward()
         optimizer.step()
 
-    step(1, 0.5)  # libraries are loaded and loops compiled
+    step(1, FIRST_USE)  # libraries are loaded and loops compiled
     optimizer.zero_grad(set_to_none=True)
     optimizer.state.clear()
     return rise(lambda: step(hparams["batch_size"], hparams["segment"] or SECONDS), device.split(":")[0])

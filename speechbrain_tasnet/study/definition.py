@@ -21,7 +21,7 @@ OWN = ("lr", "seed", "precision", "pretrained")
 # Of a contestant that names none; sizes of the packaged recipes are its.
 MODEL = "convtasnet"
 
-NAME = re.compile(r"\w[\w .,+()-]*")
+NAME = re.compile(r"\w[\w .+()-]*")
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,7 @@ def _check_contestants(study: Study) -> None:
     """Check names, values and, as `tasnet train` would, the whole recipe of each."""
     for name, own in study.contestants.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise InputError(
-                f"contestant {name!r}: expected a name that can be a folder's, such as 'DPRNN, small'"
-            )
+            raise InputError(f"contestant {name!r}: expected a name fit for a folder, such as 'DPRNN (small)'")
         if not isinstance(own, dict):
             raise InputError(f"contestant {name!r}: expected a mapping such as {{model: dprnn, chunk: 100}}")
         sizes = sizes_of(own.get("model", MODEL))

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from speechbrain_tasnet.charts import number, page_template
 from speechbrain_tasnet.exhibits import DYNAMIC_RANGE_DB, PEAK
-from speechbrain_tasnet.study.columns import GAIN, SDR, told
+from speechbrain_tasnet.study.columns import METRICS, told
 from speechbrain_tasnet.study.definition import Study
 from speechbrain_tasnet.study.figures import COSTS, curves, scatter
 from speechbrain_tasnet.study.listening import MAX_SECONDS, boards
 from speechbrain_tasnet.study.outcomes import Outcome, common_batches
 from speechbrain_tasnet.study.statistics import LEVEL, Pair, either_way
 
-METRICS = {GAIN: "si-snr_i", SDR: "sdr_i"}
+MOST_NAMED = 2  # beside the best, in the headline
 
 
 def study_page(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair]) -> str:
@@ -66,10 +66,12 @@ def headline(done: Sequence[Outcome], pairs: Mapping[tuple[str, str], Pair]) -> 
     if not level:
         ahead = number(pairs[best.name, others[0].name].difference)
         return f"{best.name} is ahead with {score}, {ahead} dB more than {others[0].name}."
-    names = [best.name, *(o.name for o in level)]
-    gains = [number(_gain(o), signed=True) for o in (best, *level)]
+    if len(level) > MOST_NAMED:
+        return f"{best.name} has {score}, but {len(level)} of {len(others)} others cannot be told apart from it."
+    names = _listed([best.name, *(o.name for o in level)])
+    gains = _listed([number(_gain(o), signed=True) for o in (best, *level)])
     ahead = " are ahead and" if len(others) > len(level) else ""
-    return f"{_listed(names)}{ahead} cannot be told apart: {_listed(gains)} dB SI-SNR."
+    return f"{names}{ahead} cannot be told apart: {gains} dB SI-SNR."
 
 
 def _gain(outcome: Outcome) -> float:
@@ -119,8 +121,8 @@ def _row(outcome: Outcome, baseline: str, columns: Sequence, pairs: Mapping[tupl
 
 def _colours(outcomes: Sequence[Outcome]) -> dict[str, str]:
     """Give each contestant a hue, those that are neighbours in the study far from each other."""
-    steps = range(len(outcomes))
-    return {o.name: f"oklch(var(--tone) .15 {round(250 + 137.5 * k) % 360})" for k, o in zip(steps, outcomes)}  # noqa: B905
+    hues = [round(250 + 137.5 * place) % 360 for place in range(len(outcomes))]
+    return {o.name: f"oklch(var(--tone) .15 {hue})" for o, hue in zip(outcomes, hues, strict=True)}
 
 
 def _facts(study: Study, done: Sequence[Outcome]) -> dict[str, str]:

@@ -4,11 +4,9 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from speechbrain_tasnet.study.columns import COLUMNS, GAIN, SDR
+from speechbrain_tasnet.study.columns import COLUMNS, GAIN, METRICS, SDR
 from speechbrain_tasnet.study.outcomes import Outcome
 from speechbrain_tasnet.study.statistics import Pair
-
-METRICS = {GAIN: "si-snr_i", SDR: "sdr_i"}
 
 
 def results_csv(outcomes: Sequence[Outcome]) -> str:

@@ -1,0 +1,360 @@
+"""Networks compared: a study from its YAML to its page, one that fails, one that is stopped, and a browser."""
+
+import csv
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+import torch
+import yaml
+
+from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.study import runner
+from speechbrain_tasnet.study.contestant import run_contestant
+from speechbrain_tasnet.study.definition import STUDIES, load_study
+from speechbrain_tasnet.study.figures import LINE, curves, scatter
+from speechbrain_tasnet.study.outcomes import Outcome, read_outcomes
+from speechbrain_tasnet.study.page import headline
+from speechbrain_tasnet.study.run import run_study, write_results
+from speechbrain_tasnet.study.statistics import Pair, compare_all, either_way, holm
+from speechbrain_tasnet.study.tables import escape
+
+TINY = {"N": 16, "L": 16, "B": 8, "H": 16, "Sc": 8, "X": 2, "R": 1, "batch_size": 2, "segment": 0.5}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+# Its mask network does not take what it is given.
+BROKEN = """
+N: !PLACEHOLDER
+L: !PLACEHOLDER
+encoder: !new:speechbrain_tasnet.convtasnet.Encoder {N: !ref <N>, L: !ref <L>}
+masknet: !new:torch.nn.Identity {}
+decoder: !new:speechbrain_tasnet.convtasnet.Decoder {N: !ref <N>, L: !ref <L>}
+"""
+
+
+@pytest.fixture(scope="module")
+def definition(corpus, tmp_path_factory):
+    """A study of four tiny contestants, one of which fails."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "broken.yaml").write_text(BROKEN)
+    study = {
+        "title": "Tiny & <quick>",
+        "recipe": "wsj0mix",
+        "budget": "6 steps",
+        "validations": 2,
+        "threads": 1,
+        "output_folder": str(folder / "out"),
+        "overrides": TINY | {"data_folder": str(corpus), "num_workers": 0, "device": "cpu", "noprogressbar": True},
+        "contestants": {
+            "ours": {},
+            "broken": {"model": str(folder / "broken.yaml")},
+            "wider (no skip_path)": {"H": 24, "Sc": 0, "seed": 3},
+        },
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(definition):
+    """The study, its contestants run in this process, which has imported everything; and who was run."""
+    ran = []
+
+    def run_here(words, folder, study, head):
+        ran.append(folder.name)
+        try:
+            run_contestant(folder, words[2:])
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "_run", run_here)
+        folder = run_study([str(definition)])
+        run_study([str(folder)])
+    return folder, ran
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return {row["contestant"]: row for row in csv.DictReader(file)}
+
+
+def test_each_contestant_leaves_a_row_and_the_one_that_fails_says_why(finished):
+    table = rows(finished[0] / "results.csv")
+    assert list(table) == ["ours", "broken", "wider (no skip_path)"]
+    assert "TypeError: " in table["broken"]["error"]
+    assert table["broken"]["si_snr_i_db"] == ""
+    for name in ("ours", "wider (no skip_path)"):
+        row, folder = table[name], finished[0] / name
+        summary = json.loads((folder / "test_results.json").read_text())["metrics"]["si-snr_i"]
+        assert float(row["si_snr_i_db"]) == pytest.approx(summary["mean"], rel=1e-4)
+        assert float(row["si_snr_i_db_low"]) == pytest.approx(summary["ci95"][0], rel=1e-4)
+        assert (row["steps"], row["error"]) == ("6", "")
+        assert float(row["training_memory_mb"]) > 0
+        assert float(row["real_time_factor"]) > 0
+    parameters = [float(table[name]["parameters_millions"]) for name in ("ours", "wider (no skip_path)")]
+    assert parameters[0] != parameters[1]
+
+
+def test_started_again_it_runs_none_that_is_done_and_tries_the_others(finished):
+    assert finished[1] == ["ours", "broken", "wider (no skip_path)", "broken"]
+
+
+def test_all_were_fed_the_same_and_one_that_was_not_is_no_result(finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    study = load_study([str(folder), "--output_folder", str(folder)])
+    ours, _, wider = read_outcomes(study, {})
+    assert ours.ledger["checksums"] == wider.ledger["checksums"]
+    assert not wider.error
+    account = folder / wider.name / "ledger.json"
+    account.write_text(account.read_text().replace(ours.ledger["checksums"][4], "00000000"))
+    write_results(study, {})
+    assert "from batch 4 on" in rows(folder / "results.csv")[wider.name]["error"]
+    assert "fed other mixtures" in (folder / "report.html").read_text()
+
+
+def test_everything_to_repeat_it_is_there(finished):
+    folder = finished[0]
+    assert load_study([str(folder)]) == load_study([str(folder / "study.yaml")])
+    for name in ("hyperparams.yaml", "runs.json", "test_results.csv", "ledger.json", "costs.json", "report.html"):
+        assert (folder / "ours" / name).exists(), name
+    tex = (folder / "results.tex").read_text()
+    assert r"wider (no skip\_path) & $0.00$" in tex
+    assert "% broken: " in tex
+    pairs = list(csv.DictReader((folder / "pairs.csv").open()))
+    assert [(pair["first"], pair["second"]) for pair in pairs] == [("ours", "wider (no skip_path)")]
+
+
+def test_another_study_does_not_go_on_in_its_folder(finished, definition):
+    with pytest.raises(InputError, match=r"with budget='6 steps', now '9 steps'; choose another --output_folder"):
+        run_study([str(definition), "--budget", "9 steps"])
+    changed = yaml.safe_load(definition.read_text())
+    changed["contestants"]["ours"] = {"X": 3}
+    other = definition.with_name("changed.yaml")
+    other.write_text(yaml.safe_dump(changed))
+    with pytest.raises(InputError, match=r"'ours' was {}, is now {'X': 3}; give it another name"):
+        run_study([str(other)])
+
+
+def test_the_page_holds_all_and_asks_nobody(finished):
+    page = (finished[0] / "report.html").read_text()
+    assert "Tiny &amp; &lt;quick&gt;" in page
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert page.count("<audio") == 3 * (1 + 2 + 2 * 2)  # mixtures; mixture, references, contestants' estimates
+    for name in ("ours", "broken", "wider (no skip_path)"):
+        assert f'<tr data-name="{name}">' in page
+    assert "Checksums of the first 6 batches" in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser here")
+def test_a_click_on_a_head_sorts_the_table(finished, tmp_path):
+    """In a real browser: numbers by value, names by letter, a failure last; and the other way when clicked again."""
+    page = (finished[0] / "report.html").read_text()
+    heads = re.findall(r"<th scope=\"col\"[^>]*><button type=\"button\">([^<]*)", page)
+    column = heads.index("parameters, M")
+    script = f"""<script>
+    const order = () => [...body.rows].map(row => row.dataset.name).join("|"), found = [order()];
+    for (const head of [0, 0, {column}, {column}]) {{
+      heads[head].querySelector("button").click();
+      found.push(heads[head].getAttribute("aria-sort") + ": " + order());
+    }}
+    document.title = found.join(" / ");
+    </script></body>"""
+    (tmp_path / "page.html").write_text(page.replace("</body>", script))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--dump-dom", (tmp_path / "page.html").as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    table = rows(finished[0] / "results.csv")
+    done = sorted(
+        (name for name in table if not table[name]["error"]), key=lambda n: float(table[n]["parameters_millions"])
+    )
+    assert re.search(r"<title>(.*?)</title>", shown)[1].split(" / ") == [
+        "ours|broken|wider (no skip_path)",
+        "ascending: broken|ours|wider (no skip_path)",
+        "descending: wider (no skip_path)|ours|broken",
+        f"descending: {'|'.join([*done[::-1], 'broken'])}",
+        f"ascending: {'|'.join([*done, 'broken'])}",
+    ]
+
+
+@pytest.mark.long
+def test_real_processes_a_crash_and_a_stop(definition, tmp_path):
+    """SIGTERM saves in mid-training; started again, the study goes on, and ends as if nothing had been."""
+    options = ["--output_folder", str(tmp_path / "out"), "--budget", "400 steps"]
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "study", str(definition), *options]
+    began = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in began.stdout:
+        if "[1/3] ours: " in line and "1/2" in line:  # the bar: half of the budget is used
+            began.send_signal(signal.SIGTERM)
+            break
+    began.communicate()
+    assert began.returncode == 143
+    assert "Told to end: saved a checkpoint" in (tmp_path / "out/ours/output.txt").read_text()
+    assert not (tmp_path / "out/report.html").exists()
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "report.html: open it in a browser" in ended.stdout
+    assert "Resuming after" in (tmp_path / "out/ours/output.txt").read_text()
+    table = rows(tmp_path / "out/results.csv")
+    assert "TypeError: " in table["broken"]["error"]
+    assert [table[name]["steps"] for name in ("ours", "wider (no skip_path)")] == ["400", "400"]
+    accounts = [
+        json.loads((tmp_path / "out" / name / "ledger.json").read_text())
+        for name in table
+        if not table[name]["error"]
+    ]
+    assert accounts[0]["checksums"] == accounts[1]["checksums"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"contestant": {}}, "contestant: no key of a study, which are budget, contestants.*; recipe keys go under"),
+        ({"budget": "2 days"}, "budget='2 days': expected a number above 0 and one of steps, minutes, macs"),
+        ({"budget": None}, "budget=None: expected text"),
+        ({"contestants": {}}, "contestants={}: expected a mapping"),
+        ({"validations": 0}, "validations=0: expected a whole number of at least 1"),
+        ({"contestants": {"a": {"batch_size": 8}}}, "'a': batch_size is the same for all, and goes under"),
+        ({"contestants": {"a": {"chunk": 8}}}, "'a': chunk is the same for all.*sizes of its network: N, L, B"),
+        ({"contestants": {"a/b": {}}}, "contestant 'a/b': expected a name fit for a folder"),
+        ({"contestants": {"a": 3}}, "contestant 'a': expected a mapping such as"),
+        ({"contestants": {"a": {"model": "gpt"}}}, "model=gpt: no such YAML file; packaged models are"),
+        ({"contestants": {"a": {"lr": 3}}}, "contestant 'a': wsj0mix.yaml: lr=3: expected a learning rate"),
+        ({"overrides": {"data_folder": "nowhere"}}, "'ours': .*data_folder='nowhere': expected an existing"),
+        ({"recipe": "wsj9mix"}, "wsj9mix: no such YAML file"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_study_is_said_before_any_work(definition, tmp_path, change, message):
+    study = yaml.safe_load(definition.read_text()) | change
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(study | {"output_folder": str(tmp_path / "out")}, sort_keys=False))
+    with pytest.raises(InputError, match=rf"^wrong\.yaml: .*{message}"):
+        run_study([str(path)])
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_changes_the_study_and_the_recipe_of_all(definition, capsys):
+    words = [str(definition), "--budget", "2 minutes", "--seed=4", "--speeds", "[0.9, 1.1]", "--N", "32"]
+    study = load_study(words)
+    assert (study.budget, study.seed, study.name) == ("2 minutes", 4, "tiny")
+    argv = study.argv("wider (no skip_path)")
+    pairs = dict(pairwise(argv))
+    assert (pairs["--speeds"], pairs["--N"], pairs["--H"], pairs["--seed"]) == ("[0.9, 1.1]", "32", "24", "3")
+    assert (pairs["--data_seed"], pairs["--number_of_epochs"], pairs["--budget"]) == ("4", "2", "2 minutes")
+    with pytest.raises(SystemExit) as stop:
+        main(["study", "tabel3"])
+    assert stop.value.code == 2
+    assert "packaged studies are: same, skip, table2, table3, toolkits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_packaged_studies_are_sound(path, corpus):
+    study = load_study([path.stem, "--data_folder", str(corpus)])
+    assert study.title
+    assert len(study.contestants) > 2
+    assert len(path.read_text().splitlines()) <= 40
+
+
+def test_sizes_for_all_reach_only_those_that_take_them_from_the_recipe(corpus):
+    study = load_study(["toolkits", "--data_folder", str(corpus)])
+    assert "--Sc" in study.argv("ours")
+    assert "--N" not in study.argv("DPRNN")
+    assert "--Sc" not in study.argv("SpeechBrain")
+
+
+def test_statistics_against_known_numbers():
+    """Differences of which all is known: R's t.test and wilcox.test with paired=TRUE, and p.adjust("holm")."""
+    a = {
+        "u1": 1.83,
+        "u2": 0.50,
+        "u3": 1.62,
+        "u4": 2.48,
+        "u5": 1.68,
+        "u6": 1.88,
+        "u7": 1.55,
+        "u8": 3.06,
+        "u9": 1.30,
+    }
+    b = {"u1": 0.878, "u2": 0.647, "u3": 0.598, "u4": 2.05, "u5": 1.06, "u6": 1.29, "u7": 1.06, "u8": 3.14}
+    (pair,) = compare_all({"a": a, "b": b | {"u9": 1.29}})
+    assert pair.wilcoxon == pytest.approx(0.0390625)  # from R's documentation of wilcox.test
+    assert pair.count == 9
+    assert pair.difference == pytest.approx(0.431889, abs=1e-6)
+    (shorter,) = compare_all({"a": a, "b": b})
+    assert shorter.count == 8  # what only one has is left out
+    back = either_way([pair])["b", "a"]
+    assert (back.difference, back.ci95) == (-pair.difference, (-pair.ci95[1], -pair.ci95[0]))
+    assert holm([0.01, 0.02, 0.03]) == pytest.approx([0.03, 0.04, 0.04])
+    assert holm([0.9, 0.6]) == [1.0, 1.0]
+
+
+def test_chance_alone_makes_no_difference_and_a_real_one_is_found():
+    torch.manual_seed(0)
+    hard = 3 * torch.randn(200)
+    noise = [(hard + 0.5 * torch.randn(200)).tolist() for _ in range(10)]
+    scores = {f"n{k}": {str(i): value for i, value in enumerate(values)} for k, values in enumerate(noise)}
+    assert sum(pair.differ for pair in compare_all(scores)) == 0
+    scores["better"] = {i: value + 0.3 for i, value in scores["n0"].items()}
+    assert all(pair.differ for pair in compare_all(scores) if "better" in pair[:2])
+    same = compare_all({"a": scores["n0"], "b": scores["n0"]})[0]
+    assert (same.t, same.wilcoxon, same.differ) == (1.0, 1.0, False)
+
+
+def outcome(name, gain, half=0.2, cost=1e9):
+    metrics = {"si-snr_i": {"mean": gain, "ci95": [gain - half, gain + half], "count": 9}, "sdr_i": {"mean": gain}}
+    costs = {"macs_per_second": cost, "parameters": 1e6}
+    spent = [{"steps": k, "seconds": 60.0 * k, "joules": None, "valid": gain * k / 9} for k in range(1, 10)]
+    return Outcome(name, {}, None, costs, {"curve": spent}, metrics)
+
+
+def pair(first, second, difference, p):
+    return Pair(first, second, 9, difference, (difference - 1, difference + 1), p, p, p, p)
+
+
+@pytest.mark.parametrize(
+    ("gains", "p", "sentence"),
+    [
+        ([], 0, "No contestant has finished."),
+        ([8], 0, "a gains +8.0 dB SI-SNR (95 % interval 7.8 to 8.2)."),
+        ([8, 9], 0.01, "b is ahead with +9.0 dB SI-SNR (95 % interval 8.8 to 9.2), 1.0 dB more than a."),
+        ([8, 9], 0.2, "b and a cannot be told apart: +9.0 and +8.0 dB SI-SNR."),
+        ([6, 7, 8, 9], 0.2, "d has +9.0 dB SI-SNR (95 % interval 8.8 to 9.2), but 3 of 3 others cannot be told "
+         "apart from it."),
+    ],
+)  # fmt: skip
+def test_the_headline_says_no_more_than_the_tests(gains, p, sentence):
+    done = [outcome(name, gain) for name, gain in zip("abcd", gains, strict=False)]
+    both = either_way(
+        [
+            pair(a.name, b.name, gains[i] - gains[j], p)
+            for i, a in enumerate(done)
+            for j, b in enumerate(done)
+            if i < j
+        ]
+    )
+    assert headline(done, both) == sentence
+
+
+def test_names_in_charts_lie_apart_and_within():
+    done = [outcome(f"contestant {k}", 9 + 0.02 * k, cost=1e9 + 1e6 * k) for k in range(12)]
+    chart = scatter(done, "gmacs_per_second")
+    assert len(chart["labels"]) == len(chart["points"]) == 12
+    assert scatter(done[:1], "gmacs_per_second") is None
+    by_time = curves(done)[1]
+    assert by_time["unit"] == "minutes"
+    ys = sorted(label.y for label in by_time["labels"])
+    assert all(b - a >= LINE for a, b in pairwise(ys))
+    assert 0 < ys[0] < ys[-1] <= 190
+    assert [chart["unit"] for chart in curves(done)] == ["steps", "minutes"]  # energy is not known
+
+
+def test_latex_prints_a_name_as_it_is():
+    assert (
+        escape(r"50% & a_b\~^#$ {}") == r"50\% \& a\_b\textbackslash{}\textasciitilde{}\textasciicircum{}\#\$ \{\}"
+    )
