@@ -150,7 +150,7 @@ def test_what_was_interrupted_ends_as_what_was_not(arguments, monkeypatch):
         save(brain)
         raise KeyboardInterrupt
 
-    for _ in range(3):
+    for _ in range(2):
         monkeypatch.setattr(SeparationBrain, "_save_intra_epoch_ckpt", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             experiment.run(arguments("parts", **options))

@@ -45,7 +45,7 @@ def test_receptive_field_is_printed_as_shown(capsys):
 @pytest.mark.parametrize("line", re.findall(r"^tasnet .*", README.replace("\\\n", " "), re.MULTILINE))
 def test_commands_are_understood(line):
     options, rest = _parser().parse_known_args(shlex.split(line, comments=True)[1:])
-    assert options.command in ("train", "evaluate") or not rest
+    assert options.command in ("train", "evaluate", "study") or not rest
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
