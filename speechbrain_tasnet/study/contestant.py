@@ -37,6 +37,8 @@ SECONDS = 4.0  # of audio, for the real-time factor
 REPEATS = (5, 50)  # at least and at most
 PATIENCE = 5.0  # seconds to spend on repeats
 
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 def run_contestant(folder: Path, argv: Sequence[str]) -> None:
     """Measure, train and evaluate a contestant; started again, it goes on where it stopped.
@@ -50,7 +52,9 @@ def run_contestant(folder: Path, argv: Sequence[str]) -> None:
     """
     if not (folder / COSTS).exists():
         _, run_opts, hparams = configuration.load(argv)
-        costs = measure(hparams, run_opts["device"] or "cpu")
+        device = run_opts["device"] or ("cuda:0" if torch.cuda.is_available() else "cpu")
+        chosen = run_opts if "precision" in run_opts["overridden_args"] else hparams
+        costs = measure(hparams, device, chosen.get("precision", "fp32"))
         write_text(folder / COSTS, json.dumps(costs, indent=1) + "\n")
     experiment.run(argv)
     _, _, hparams = configuration.load(argv)
@@ -58,7 +62,7 @@ def run_contestant(folder: Path, argv: Sequence[str]) -> None:
     write_examples(hparams, folder / EXAMPLES)
 
 
-def measure(hparams: dict, device: str) -> dict[str, float]:
+def measure(hparams: dict, device: str, precision: str = "fp32") -> dict[str, float]:
     """Measure what a network costs, trained or not.
 
     Parameters
@@ -67,12 +71,14 @@ def measure(hparams: dict, device: str) -> dict[str, float]:
         Of the recipe. The weights of its modules change.
     device : str
         Where it is trained: ``cpu``, ``cuda:0``.
+    precision : str
+        That of the training: ``fp32``, ``bf16``, ``fp16``.
 
     Returns
     -------
     dict
         ``parameters``, ``macs_per_second`` of audio, ``latency_ms`` (None: it takes in the whole mixture),
-        ``training_memory`` in bytes and ``real_time_factor``, on one thread of a processor.
+        ``training_memory`` in bytes and ``real_time_factor``, on one thread of a processor in fp32.
     """
     modules, rate = nn.ModuleDict(hparams["modules"]), hparams["sample_rate"]
     latency = latency_ms(modules, rate)
@@ -80,12 +86,12 @@ def measure(hparams: dict, device: str) -> dict[str, float]:
         "parameters": count_parameters(modules),
         "macs_per_second": macs_per_second(modules, rate),
         "latency_ms": latency if math.isfinite(latency) else None,
-        "training_memory": training_memory(modules.to(device), hparams, device),
+        "training_memory": training_memory(modules.to(device), hparams, device, precision),
     }
     return costs | {"real_time_factor": real_time_factor(modules.cpu().eval(), rate)}
 
 
-def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str) -> int:
+def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str, precision: str) -> int:
     """Tell by how many bytes a first training step raises the peak of memory, the optimizer's included.
 
     Parameters
@@ -94,22 +100,26 @@ def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str
         On the device; their weights change.
     hparams : dict
         Of the recipe: ``batch_size``, ``segment``, ``sample_rate``, ``num_spks``, ``opt_class``.
-    device : str
-        ``cpu``, ``cuda:0``.
+    device, precision : str
+        As for `measure`.
     """
+    kind = device.split(":")[0]
+    cast = torch.autocast(kind, PRECISIONS.get(precision), enabled=precision in PRECISIONS)
     optimizer = hparams["opt_class"](p for module in modules.values() for p in module.parameters())
 
     def step(items: int, seconds: float) -> None:
         sources = 0.1 * torch.randn(items, round(seconds * hparams["sample_rate"]), hparams["num_spks"])
         sources = sources.to(device)
-        estimates = separate(*(modules[name] for name in ("encoder", "masknet", "decoder")), sources.sum(2))
-        pit_si_snr_loss(sources, estimates).mean().backward()
+        with cast:
+            estimates = separate(*(modules[name] for name in ("encoder", "masknet", "decoder")), sources.sum(2))
+            loss = pit_si_snr_loss(sources, estimates).mean()
+        loss.backward()
         optimizer.step()
 
     step(1, FIRST_USE)  # libraries are loaded and loops compiled
     optimizer.zero_grad(set_to_none=True)
     optimizer.state.clear()
-    return rise(lambda: step(hparams["batch_size"], hparams["segment"] or SECONDS), device.split(":")[0])
+    return rise(lambda: step(hparams["batch_size"], hparams["segment"] or SECONDS), kind)
 
 
 @torch.no_grad()
