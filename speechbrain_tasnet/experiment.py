@@ -107,7 +107,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
 
 def _start_from_pretrained(hparams: dict) -> str | None:
     """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
-    if hparams["pretrained"] is None or hparams["checkpointer"].find_checkpoint() is not None:
+    if hparams.get("pretrained") is None or hparams["checkpointer"].find_checkpoint() is not None:
         return None
     return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"])
 

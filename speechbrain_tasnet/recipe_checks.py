@@ -39,8 +39,6 @@ CHECKS: dict[str, Check] = {
     "data_folder": (lambda v: Path(v).is_dir(), "an existing folder"),
     "num_spks": _whole(1),
     "sample_rate": (lambda v: v == int(v) >= 1, "a rate in Hz"),
-    # Looked for at a fresh start alone: a run goes on, and is evaluated, without it.
-    "pretrained": (lambda v: v is None or isinstance(v, str), "a folder, or null"),
     "number_of_epochs": _whole(1),
     "batch_size": _whole(1),
     "num_workers": _whole(0),
@@ -55,8 +53,10 @@ CHECKS: dict[str, Check] = {
     "epoch_items": _whole(1),
 }
 
-# What only some recipes have.
+# What only some recipes have; a run that began before there was such a key goes on without it.
 CHECKS_WHERE_PRESENT: dict[str, Check] = {
+    # Looked for at a fresh start alone: a run goes on, and is evaluated, without it.
+    "pretrained": (lambda v: v is None or isinstance(v, str), "a folder, or null"),
     "seed": _whole(0),
     "mode": _one_of("min", "max"),
     "task": _one_of(*REVERBERANT),
