@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import ruamel.yaml
 import yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.recipe_checks import PACKAGED, check_device, check_names, check_values
+from speechbrain_tasnet.recipe_checks import PACKAGED, check_built, check_device, check_names, check_values
 
 
 def load(argv: Sequence[str]) -> tuple[Path, RunOptions, dict, str]:
@@ -34,7 +35,9 @@ def load(argv: Sequence[str]) -> tuple[Path, RunOptions, dict, str]:
     """
     path, run_opts, overrides, _ = _read(argv)
     with _one_line(path), path.open(encoding="utf-8") as file:
-        return path, run_opts, load_hyperpyyaml(file, overrides), overrides
+        hparams = load_hyperpyyaml(file, overrides)
+        check_built(hparams)
+        return path, run_opts, hparams, overrides
 
 
 def read(argv: Sequence[str]) -> dict:
@@ -71,9 +74,9 @@ def _read(argv: Sequence[str]) -> tuple[Path, RunOptions, str, dict]:
         with path.open(encoding="utf-8") as file:
             recipe = yaml.load(resolve_references(file, overrides), Loader=_PlainLoader)
         check_values(recipe)
-        chosen = {key: run_opts[key] for key in run_opts["overridden_args"]}
-        options = {key: (recipe | chosen).get(key) for key in ("device", "precision")}
-        check_device(options["device"], options["precision"])
+        options = recipe | {key: run_opts[key] for key in run_opts["overridden_args"]}
+        half = [options.get(key) == "fp16" for key in ("precision", "eval_precision")]
+        check_device(options.get("device"), any(half) or bool(options.get("auto_mix_prec")))
     return path, run_opts, overrides, recipe
 
 
@@ -84,8 +87,14 @@ def _one_line(path: Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, ImportError, OSError, YAMLError) as error:
+    except (
+        ArithmeticError, ValueError, LookupError, TypeError, AttributeError, ImportError, OSError, YAMLError,
+    ) as error:  # fmt: skip
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if "memory" not in str(error):  # which is how torch says that there is not enough
+            raise
+        raise InputError(f"{path}: the network does not fit into memory; lower its sizes") from None
 
 
 def find(name: str) -> Path:
@@ -97,8 +106,8 @@ def find(name: str) -> Path:
     raise InputError(f"{name}: no such YAML file, nor the folder of a run; packaged recipes are: {packaged}")
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Reads the plain values of a recipe and passes over what would be built."""
+class _PlainLoader(ruamel.yaml.SafeLoader):
+    """Reads the plain values of a recipe as the toolkit does, and passes over what would be built."""
 
 
 _PlainLoader.add_multi_constructor("!", lambda loader, tag, node: None)

@@ -65,11 +65,12 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     InputError
         A file, a folder or a value is not as it should be.
     """
-    hparams_file, run_opts, hparams, overrides = configuration.load(argv)
-    if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
-        raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
-    _check_packages(hparams)
-    started = _start_from_pretrained(hparams)
+    with _no_new_folder(argv, even_if_all_is_well=False):
+        hparams_file, run_opts, hparams, overrides = configuration.load(argv)
+        if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
+            raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train from this folder first")
+        _check_packages(hparams)
+        started = _start_from_pretrained(hparams)
     ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     if started:
@@ -130,7 +131,7 @@ def check(argv: Sequence[str]) -> Forecast:
     InputError
         A file, a folder or a value is not as it should be.
     """
-    with _no_new_folder(Path(configuration.read(argv)["save_folder"])):
+    with _no_new_folder(argv):
         _, run_opts, hparams, _ = configuration.load(argv)
         _check_packages(hparams)
         _start_from_pretrained(hparams)
@@ -142,13 +143,16 @@ def check(argv: Sequence[str]) -> Forecast:
 
 
 @contextmanager
-def _no_new_folder(folder: Path) -> Iterator[None]:
+def _no_new_folder(argv: Sequence[str], even_if_all_is_well: bool = True) -> Iterator[None]:
     """Take back the empty folders that a checkpointer makes when it is built."""
+    folder = Path(configuration.read(argv)["save_folder"])
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    unwanted = True
     try:
         yield
+        unwanted = even_if_all_is_well
     finally:
-        for path in missing:
+        for path in missing if unwanted else ():
             with suppress(OSError):
                 path.rmdir()
 

@@ -104,7 +104,8 @@ def test_a_run_that_began_before_there_was_a_key_is_evaluated_without_it(trained
 
 def test_evaluate_without_a_checkpoint_is_refused(corpus, tmp_path, tiny):
     with pytest.raises(InputError, match="no checkpoint to evaluate"):
-        run(["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path), *tiny], evaluate_only=True)
+        run(["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny], True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_metric_that_cannot_be_had_is_said_before_the_training(corpus, tmp_path, tiny, monkeypatch):
