@@ -205,13 +205,12 @@ def overridden(pairs):
 
 def read(argv):
     """Demand that a recipe is read, or refused in one line; the toolkit's own parser may end the program."""
+    message = ""
     with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()), suppress(SystemExit):
         try:
             configuration.read(argv)
         except InputError as error:
             message = str(error)
-        else:
-            message = ""
     assert len(message.splitlines()) <= 1
 
 
@@ -229,7 +228,7 @@ def spoilt_recipes(draw):
         number = draw(st.integers(0, len(lines) - 1))
         key, colon, _ = lines[number].partition(":")
         lines[number] = draw(
-            st.sampled_from(["", f"{lines[number]}\n{lines[number]}"]) | odd.map(f"{key}{colon} {{}}".format)
+            st.sampled_from(["", f"{lines[number]}\n{lines[number]}"]) | odd.map(f"{key}{colon} ".__add__)
         )
     return "\n".join(lines)
 
