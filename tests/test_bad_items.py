@@ -198,8 +198,12 @@ def test_a_run_survives_files_that_go_bad_between_its_epochs(copied, tmp_path, t
     results = json.loads((folder / "test_results.json").read_text())
     assert results["bad_items"] == [spoilt["test"].stem]
     assert results["utterances"] == len(list(spoilt["test"].parent.iterdir()))
+    experiment.run([*arguments, "--number_of_epochs", "3"])  # started again, it goes on
+    assert "train bad items: 1" in (folder / "train_log.txt").read_text().splitlines()[-2]
+    assert json.loads((folder / "test_results.json").read_text())["bad_items"] == [spoilt["test"].stem]
     log = (folder / "log.txt").read_text()
-    assert "3 bad items were skipped" in log
+    assert log.count("3 bad items were skipped") == 2
+    assert "The corpus has changed since this training began" in log
     assert "Traceback" not in log
 
 
