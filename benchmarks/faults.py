@@ -186,8 +186,8 @@ def section(asked: int, steps: int, alone: float, faulted: float, mounted: bool,
         told = f"The log does NOT tell: {'; '.join(wrong)}"
     return (
         "## Faults\n\n"
-        f"`python -m benchmarks.faults --steps {asked}`: the demo's training, {steps} steps in {EPOCHS} epochs (the "
-        f"whole demo has {DEMO_STEPS}). In its first epoch {len(FAULTS)} training mixtures go bad "
+        f"`python -m benchmarks.faults --steps {asked}`: the demo's training, {steps} steps in {EPOCHS} epochs ("
+        f"the whole demo has {DEMO_STEPS}). In its first epoch {len(FAULTS)} training mixtures go bad "
         f"({', '.join(FAULTS)}), one of validation and one of test; SIGKILL comes in the second, {disk} in the "
         f"third. SI-SNRi on the test voices: {faulted:.2f} dB; left alone: {alone:.2f} dB. {told}.\n"
     )

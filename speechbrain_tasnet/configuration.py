@@ -1,7 +1,8 @@
 """From a command line to hyperparameters: find the YAML file, check its values, and only then build."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import ruamel.yaml
@@ -67,7 +68,7 @@ def _read(argv: Sequence[str]) -> tuple[Path, RunOptions, str, dict]:
         # In --key=value the first one is not part of the value.
         if word.count("=") > word.startswith("--"):
             raise InputError(f"{word}: the toolkit splits values at '='; write this one into the YAML file")
-    name, run_opts, overrides = RunOptions.from_command_line_args(list(argv))
+    name, run_opts, overrides = _run_options(argv)
     path = find(name)
     with _one_line(path):
         check_names(path.read_text(encoding="utf-8"), argv)
@@ -78,6 +79,19 @@ def _read(argv: Sequence[str]) -> tuple[Path, RunOptions, str, dict]:
         half = [options.get(key) == "fp16" for key in ("precision", "eval_precision")]
         check_device(options.get("device"), any(half) or bool(options.get("auto_mix_prec")))
     return path, run_opts, overrides, recipe
+
+
+def _run_options(argv: Sequence[str]) -> tuple[str, RunOptions, str]:
+    """Let the toolkit take the command line apart: recipe, its own options, overrides as YAML text."""
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            return RunOptions.from_command_line_args(list(argv))
+    except SystemExit as end:
+        if not end.code:  # help was asked for
+            raise
+        # Its last line, behind the usage of all options.
+        raise InputError(said.getvalue().strip().rpartition("error: ")[2]) from None
 
 
 @contextmanager
