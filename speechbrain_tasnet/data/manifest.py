@@ -69,7 +69,9 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
 
 
 def _options(corpus: Corpus) -> dict:
-    return {"root": str(corpus.root.resolve()), "pairing": list(corpus.pairing), "sample_rate": corpus.sample_rate}
+    mixture, sources = corpus.pairing
+    pairing = [mixture, list(sources)]  # as JSON gives it back
+    return {"root": str(corpus.root.resolve()), "pairing": pairing, "sample_rate": corpus.sample_rate}
 
 
 def _fingerprint(corpus: Corpus, splits: dict[str, list[Row]]) -> str:
