@@ -26,7 +26,7 @@ PACKAGE = "speechbrain_tasnet"
 
 ROOT = Path(__file__).parents[1]
 PLANTED = Path(__file__).parent / "planted.txt"
-COPIED = (PACKAGE, "tests", "hparams", "pyproject.toml")
+COPIED = (PACKAGE, "tests", "hparams", "recipes", "pyproject.toml")
 PATIENCE = 900  # seconds; a bug may make a loop endless
 
 
