@@ -86,7 +86,7 @@ def test_weights_begin_as_those_of_torch_do():
         (Encoder(N=512, L=16), torch.nn.Conv1d(1, 512, 16)),
         (Decoder(N=512, L=16), torch.nn.Conv1d(1, 512, 16)),
     ):
-        assert float(ours.weight.std()) == pytest.approx(float(theirs.weight.std()), rel=0.05)
+        assert ours.weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.05)
 
 
 def test_gradcheck():
