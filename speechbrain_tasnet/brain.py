@@ -73,9 +73,10 @@ class SeparationBrain(GuardedBrain):
             if math.isfinite(loss) or stage != sb.Stage.TRAIN:
                 self.losses.append(loss)
                 self.improvements.append(improvement)
+                self.improved += improvement
         self.silent_targets += int(silent(sources, lengths).sum())
         if self.improvements:
-            self.bar.set_postfix_str(f"SI-SNRi {fmean(self.improvements):.2f} dB", refresh=False)
+            self.bar.set_postfix_str(f"SI-SNRi {self.improved / len(self.improvements):.2f} dB", refresh=False)
         self.bar.update()
 
     def _score(self, estimates: Tensor, batch) -> None:
@@ -159,6 +160,7 @@ class SeparationBrain(GuardedBrain):
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin the averages and the progress bar of a stage."""
         self.losses, self.improvements, self.silent_targets = [], [], 0
+        self.improved = 0.0  # the sum: the bar tells the mean after every step
         self.telemetry = Telemetry(self.device)
         if stage == sb.Stage.TRAIN:
             self.termination.defer()

@@ -2,21 +2,27 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
+import ruamel.yaml
 import yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.errors import InputError
+<<<<<<< HEAD
 from speechbrain_tasnet.finetuning import sizes_of_start
 from speechbrain_tasnet.models import with_model
 from speechbrain_tasnet.recipe_checks import PACKAGED, check_device, check_names, check_values, top_level
 
 YAML_ERRORS = (YAMLError, yaml.YAMLError)  # of ruamel.yaml, which HyperPyYAML reads with, and of PyYAML
+=======
+from speechbrain_tasnet.recipe_checks import PACKAGED, check_built, check_device, check_names, check_values
+>>>>>>> trust
 
 
 class Recipe(NamedTuple):
@@ -47,9 +53,17 @@ def load(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
     InputError
         The file is not there, is no valid recipe, or a value in it or on the command line is not possible.
     """
+<<<<<<< HEAD
     recipe, run_opts, _ = _read(argv)
     with _one_line(recipe.path):
         return recipe, run_opts, load_hyperpyyaml(recipe.text)
+=======
+    path, run_opts, overrides, _ = _read(argv)
+    with _one_line(path), path.open(encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, overrides)
+        check_built(hparams)
+        return path, run_opts, hparams, overrides
+>>>>>>> trust
 
 
 def read(argv: Sequence[str]) -> dict:
@@ -79,8 +93,12 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         # In --key=value the first one is not part of the value.
         if word.count("=") > word.startswith("--"):
             raise InputError(f"{word}: the toolkit splits values at '='; write this one into the YAML file")
+<<<<<<< HEAD
     argv, model = _take_out(list(argv), "--model")
     name, run_opts, overrides = RunOptions.from_command_line_args(argv)
+=======
+    name, run_opts, overrides = _run_options(argv)
+>>>>>>> trust
     path = find(name)
     with _one_line(path):
         text = path.read_text(encoding="utf-8")
@@ -93,6 +111,7 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         resolved = resolve_references(stream, overrides, overrides_must_match=True).getvalue()
         recipe = yaml.load(resolved, Loader=_PlainLoader)
         check_values(recipe)
+<<<<<<< HEAD
         chosen = {key: run_opts[key] for key in run_opts["overridden_args"]}
         options = {key: (recipe | chosen).get(key) for key in ("device", "precision")}
         check_device(options["device"], options["precision"])
@@ -125,6 +144,25 @@ def _take_out(argv: list[str], option: str) -> tuple[list[str], str | None]:
         else:
             rest.append(word)
     return rest, value
+=======
+        options = recipe | {key: run_opts[key] for key in run_opts["overridden_args"]}
+        half = [options.get(key) == "fp16" for key in ("precision", "eval_precision")]
+        check_device(options.get("device"), any(half) or bool(options.get("auto_mix_prec")))
+    return path, run_opts, overrides, recipe
+>>>>>>> trust
+
+
+def _run_options(argv: Sequence[str]) -> tuple[str, RunOptions, str]:
+    """Let the toolkit take the command line apart: recipe, its own options, overrides as YAML text."""
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            return RunOptions.from_command_line_args(list(argv))
+    except SystemExit as end:
+        if not end.code:  # help was asked for
+            raise
+        # Its last line, behind the usage of all options.
+        raise InputError(said.getvalue().strip().rpartition("error: ")[2]) from None
 
 
 @contextmanager
@@ -135,6 +173,7 @@ def _one_line(path: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     except (
+<<<<<<< HEAD
         ValueError,
         LookupError,
         TypeError,
@@ -144,7 +183,15 @@ def _one_line(path: Path) -> Iterator[None]:
         YAMLError,
         yaml.YAMLError,
     ) as error:
+=======
+        ArithmeticError, ValueError, LookupError, TypeError, AttributeError, ImportError, OSError, YAMLError,
+    ) as error:  # fmt: skip
+>>>>>>> trust
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if "memory" not in str(error):  # which is how torch says that there is not enough
+            raise
+        raise InputError(f"{path}: the network does not fit into memory; lower its sizes") from None
 
 
 def find(name: str) -> Path:
@@ -156,8 +203,8 @@ def find(name: str) -> Path:
     raise InputError(f"{name}: no such YAML file, nor the folder of a run; packaged recipes are: {packaged}")
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Reads the plain values of a recipe and passes over what would be built."""
+class _PlainLoader(ruamel.yaml.SafeLoader):
+    """Reads the plain values of a recipe as the toolkit does, and passes over what would be built."""
 
 
 _PlainLoader.add_multi_constructor("!", lambda loader, tag, node: None)

@@ -1,9 +1,15 @@
 """One kind of error for whatever the user can mend, and one way to show it."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from reprlib import repr as short
+
+# What the system refuses and only the user can mend: names, permissions, room.
+REFUSED = {
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+}  # fmt: skip
 
 
 class InputError(ValueError):
@@ -19,7 +25,7 @@ class DiskError(InputError):
 
 @contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
-    """Turn an `InputError` into one line on standard error and exit status 2.
+    """Turn an `InputError` into one line on standard error and exit status 2, and so what the system refuses.
 
     Any other exception is a defect of ours and keeps its traceback.
 
@@ -36,6 +42,11 @@ def one_line_errors(program: str) -> Iterator[None]:
             str(error).strip().splitlines()[-1].removeprefix(f"{InputError.__module__}.{type(error).__name__}: ")
         )
         print(f"{program}: error: {line}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        print(f"{program}: error: {short(str(error.filename))}: {error.strerror}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -63,12 +63,21 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     InputError
         A file, a folder or a value is not as it should be.
     """
+<<<<<<< HEAD
     recipe, run_opts, hparams = configuration.load(argv)
     if evaluate_only:
         _check_evaluation(hparams, argv)
     _check_packages(hparams)
     check_network(hparams["checkpointer"], hparams["modules"])
     started = _start_from_pretrained(hparams, new_mask=not evaluate_only)
+=======
+    with _no_new_folder(argv, even_if_all_is_well=False):
+        hparams_file, run_opts, hparams, overrides = configuration.load(argv)
+        if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
+            raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train from this folder first")
+        _check_packages(hparams)
+        started = _start_from_pretrained(hparams)
+>>>>>>> trust
     ddp_init_group(run_opts)
     folder = Path(hparams["output_folder"])
     sb.create_experiment_directory(folder)
@@ -121,7 +130,7 @@ def _check_evaluation(hparams: dict, argv: Sequence[str]) -> None:
 
 def _start_from_pretrained(hparams: dict, new_mask: bool = True) -> str | None:
     """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
-    if hparams["pretrained"] is None or hparams["checkpointer"].find_checkpoint() is not None:
+    if hparams.get("pretrained") is None or hparams["checkpointer"].find_checkpoint() is not None:
         return None
     return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"], new_mask)
 
@@ -144,8 +153,13 @@ def check(argv: Sequence[str]) -> Forecast:
     InputError
         A file, a folder or a value is not as it should be.
     """
+<<<<<<< HEAD
     with _no_new_folder(Path(configuration.read(argv)["save_folder"])):
         _, run_opts, hparams = configuration.load(argv)
+=======
+    with _no_new_folder(argv):
+        _, run_opts, hparams, _ = configuration.load(argv)
+>>>>>>> trust
         _check_packages(hparams)
         _start_from_pretrained(hparams)
         with _scratch_manifests(hparams):
@@ -156,13 +170,16 @@ def check(argv: Sequence[str]) -> Forecast:
 
 
 @contextmanager
-def _no_new_folder(folder: Path) -> Iterator[None]:
+def _no_new_folder(argv: Sequence[str], even_if_all_is_well: bool = True) -> Iterator[None]:
     """Take back the empty folders that a checkpointer makes when it is built."""
+    folder = Path(configuration.read(argv)["save_folder"])
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    unwanted = True
     try:
         yield
+        unwanted = even_if_all_is_well
     finally:
-        for path in missing:
+        for path in missing if unwanted else ():
             with suppress(OSError):
                 path.rmdir()
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.lengths import padding_mask
 from speechbrain_tasnet.norms import find_norm
 
@@ -203,6 +203,11 @@ class ReflectingBlock(ConvBlock):
         return self.add_paths(x, skip, self.norm2(self.prelu2(hidden), padding))
 
 
+# What nobody trains, and what would keep a processor busy before there is any weight. Dilations double from block
+# to block, so twenty blocks see a quarter of an hour.
+MOST_BLOCKS = 256
+MOST_BLOCKS_IN_REPEAT = 20
+
 # By what the convolutions meet beyond the signal.
 BLOCKS = {"zeros": ConvBlock, "reflect": ReflectingBlock}
 
@@ -231,7 +236,8 @@ class TemporalConvNet(nn.Module):
     Raises
     ------
     InputError
-        If ``conv_padding`` is unknown, or would reflect a future that a causal network must not see.
+        If ``conv_padding`` is unknown, or would reflect a future that a causal network must not see, or there are
+        more blocks than anybody trains.
 
     Example
     -------
@@ -257,6 +263,9 @@ class TemporalConvNet(nn.Module):
             raise InputError(f"conv_padding={conv_padding!r}: expected one of {list(BLOCKS)}")
         if causal and conv_padding == "reflect":
             raise InputError("conv_padding='reflect' with causal=True would see the future; use 'zeros'")
+        whole_number("X", X, maximum=MOST_BLOCKS_IN_REPEAT)
+        if X * R > MOST_BLOCKS:
+            raise InputError(f"X={X} times R={R}: expected at most {MOST_BLOCKS} blocks")
         block = BLOCKS[conv_padding]
         self.skip_channels = Sc
         self.out_channels = Sc or B

@@ -44,6 +44,11 @@ def put_nan(path):
     soundfile.write(path, samples, 8000, "FLOAT")
 
 
+def clip(path):
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, np.clip(100 * samples, -1, 1), rate)
+
+
 @pytest.fixture
 def copied(trained, corpus, tmp_path):
     """A copy of the corpus, and the manifests of the original."""
@@ -65,6 +70,7 @@ def signal(corpus, number=0, split="tr", name="mix"):
         (cut, "expected one length above 0"),
         (change_rate, "16000 Hz and 1 channels, expected 8000 Hz"),
         (put_nan, "NaN"),
+        (clip, "clipped, 8 samples on end at full scale"),
     ],
 )
 def test_a_bad_file_is_told_with_the_id_of_its_item(copied, spoil, reason, segment):
@@ -92,6 +98,17 @@ def test_one_silent_source_is_no_fault_but_none_that_sounds_is(copied):
     silence(signal(corpus, name="s2"))
     with pytest.raises(BadItemError, match="as are all sources"):
         dataset[0]
+
+
+def test_a_peak_at_full_scale_is_not_clipped_nor_are_floats_beyond_it(copied):
+    corpus, manifests = copied
+    dataset = make_dataset(manifests / "tr.csv", corpus, 2, 8000)
+    samples, rate = soundfile.read(signal(corpus))
+    samples[100:107] = 1  # one sample less than a millisecond
+    soundfile.write(signal(corpus), samples, rate)
+    assert dataset[0]["mixture"].max() > 0.9999
+    soundfile.write(signal(corpus), 10 * samples, rate, "FLOAT")
+    assert dataset[0]["mixture"].max() > 1
 
 
 def test_another_item_comes_in_its_place_and_always_the_same(copied):
@@ -181,8 +198,12 @@ def test_a_run_survives_files_that_go_bad_between_its_epochs(copied, tmp_path, t
     results = json.loads((folder / "test_results.json").read_text())
     assert results["bad_items"] == [spoilt["test"].stem]
     assert results["utterances"] == len(list(spoilt["test"].parent.iterdir()))
+    experiment.run([*arguments, "--number_of_epochs", "3"])  # started again, it goes on
+    assert "train bad items: 1" in (folder / "train_log.txt").read_text().splitlines()[-2]
+    assert json.loads((folder / "test_results.json").read_text())["bad_items"] == [spoilt["test"].stem]
     log = (folder / "log.txt").read_text()
-    assert "3 bad items were skipped" in log
+    assert log.count("3 bad items were skipped") == 2
+    assert "The corpus has changed since this training began" in log
     assert "Traceback" not in log
 
 

@@ -232,6 +232,7 @@ def test_weights_of_another_configuration(folder):
         (lambda c: c["modules"]["masknet"].update(norm="__import__"), "norm='__import__'"),
         (lambda c: c["modules"]["masknet"].update(B=0), "B=0"),
         (lambda c: c["modules"]["encoder"].update(N=17), "N=17 in one module and 16 in another"),
+        (lambda c: c["modules"]["decoder"].update(L=18), "L=8 in one module and 18 in another"),
         (lambda c: c["modules"]["encoder"].update(activation=3), "activation=3: expected str | None"),
         (lambda c: c["modules"]["masknet"].update(B="x" * 9000), "B='xxx"),
     ],

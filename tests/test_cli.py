@@ -239,5 +239,12 @@ def test_bad_input_to_the_other_commands(words, expected, tmp_path, capsys, monk
     assert expected in refused(capsys, *words)
 
 
+def test_what_the_system_refuses_is_one_line(tmp_path, capsys):
+    name = tmp_path / ("x" * 300)
+    assert "File name too long" in refused(capsys, "export", "bundle", name, "--out", tmp_path / "out")
+    assert "File name too long" in refused(capsys, "mix", "--speech", tmp_path, "--out", name)
+    assert "invalid int value: 'two'" in refused(capsys, "train", "wsj0mix", "--nonfinite_patience", "two")
+
+
 def test_a_missing_mixture(trained, tmp_path, capsys):
     assert "no such file" in refused(capsys, "separate", tmp_path / "x.wav", "--model", trained)

@@ -1,11 +1,13 @@
 """Recipes: packaged ones load, and every mistake is one line before anything is written."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from speechbrain_tasnet import StreamingSeparator, configuration
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.recipe_checks import BUILT, CHECKS
 
 RECIPES = sorted(configuration.PACKAGED.glob("*.yaml"))
 
@@ -119,6 +121,46 @@ def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
         configuration.load(["mine.yaml", "--data_folder", "."])
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS | BUILT))
+def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (
+        (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
+    )
+    rest, count = re.subn(rf"^{name}:.*\n( .*\n)*", "", text, flags=re.MULTILINE)
+    assert count == 1
+    Path("mine.yaml").write_text(rest)
+    with pytest.raises(InputError, match=name):
+        configuration.read(["mine.yaml", "--data_folder", "."][: 1 if name == "data_folder" else 3])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--prepare", "3"], "prepare=3: expected a function"),
+        (["--prepare", "{a: 1}"], "prepare=.*: expected a function"),
+        (["--modules", "{encoder: 3}"], "modules=.*: expected a mapping of decoder, encoder, masknet"),
+        (["--checkpointer", "null"], "checkpointer=None: expected a Checkpointer"),
+        (["--valid_dataloader_opts", "[]"], "valid_dataloader_opts=\\[\\]: expected a mapping"),
+        (["--output_folder", "null"], "output_folder=None: expected a folder"),
+        (["--num_spks", "1000000000"], "the network does not fit into memory"),
+        (["--N", "9" * 400], "wsj0mix.yaml"),
+        (["--X", "21"], "X=21: expected a whole number of at most 20"),
+        (["--R", "33"], "X=8 times R=33: expected at most 256 blocks"),
+        (["--speeds", "[.inf]"], "speeds=.*: expected a list such as"),
+        (["--batch_size", "2.0"], "batch_size=2.0: expected a whole number"),
+        (["--causal", "yes"], "causal='yes': expected True or False"),  # to the toolkit this is no truth value
+        (["--device", "gpu"], "device='gpu': there is no such device here"),
+        (["--eval_precision", "fp16", "--device", "cpu"], "use bf16"),
+    ],
+)
+def test_values_that_only_fail_later(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as caught:
+        configuration.load(["wsj0mix", "--data_folder", ".", *words])
+    assert "\n" not in str(caught.value)
 
 
 def test_a_recipe_may_have_values_of_its_own(tmp_path, monkeypatch):

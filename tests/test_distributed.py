@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
@@ -79,3 +80,72 @@ def test_two_processes_train_the_weights_of_one(words, tmp_path):
     logs = [(tmp_path / name / "run/train_log.txt").read_text() for name in ("one", "two")]
     assert logs[0].split("valid")[1].split("epoch")[0] == logs[1].split("valid")[1].split("epoch")[0]
     assert (tmp_path / "two/run/report.html").exists()
+
+
+# In the second epoch one process asks for the end of itself alone, or of torchrun, which passes it on.
+SIGNALLED = """
+import os, signal, sys
+from speechbrain_tasnet import experiment
+whose, out = sys.argv[1:3]
+class Brain(experiment.SeparationBrain):
+    def compute_objectives(self, predictions, batch, stage):
+        if stage.name == "TRAIN" and self.hparams.epoch_counter.current == 2 and self.step == 2:
+            if whose == "own" and os.environ["RANK"] == "1":
+                os.kill(os.getpid(), signal.SIGTERM)
+            if whose == "torchrun":
+                come, told = os.pipe()
+                os.set_blocking(told, False)
+                signal.set_wakeup_fd(told)
+                if os.environ["RANK"] == "0":
+                    os.kill(os.getppid(), signal.SIGTERM)
+                os.read(come, 1)  # until the signal has come, no step is taken
+        return super().compute_objectives(predictions, batch, stage)
+experiment.SeparationBrain = Brain
+try:
+    experiment.run(sys.argv[3:])
+except SystemExit as end:
+    open(f"{out}/status{os.environ['RANK']}", "w").write(str(end.code))
+    raise
+"""
+
+
+@pytest.fixture(scope="module")
+def two_epochs(words):
+    """Arguments of a distributed run of two epochs of six steps."""
+    return [
+        *words[: words.index("--number_of_epochs")],
+        "--number_of_epochs",
+        "2",
+        *words[words.index("--epoch_items") :],
+    ]
+
+
+def run_signalled(folder, whose, words):
+    """Train under torchrun; returns it."""
+    folder.mkdir(exist_ok=True)
+    script = folder / "train.py"
+    script.write_text(SIGNALLED)
+    command = [*TORCHRUN, str(script), whose, str(folder), *words, "--output_folder", str(folder / "run")]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def unbroken(two_epochs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    assert run_signalled(folder, "nobody's", two_epochs).returncode == 0
+    return load_file(folder / "run/pretrained/model.safetensors")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("whose", ["own", "torchrun"])
+def test_a_signal_to_one_saves_once_and_ends_all(two_epochs, unbroken, tmp_path, whose):
+    ended = run_signalled(tmp_path, whose, two_epochs)
+    assert ended.returncode != 0, ended.stderr
+    assert {(tmp_path / f"status{rank}").read_text() for rank in (0, 1)} == {"143"}
+    log = (tmp_path / "run/log.txt").read_text()
+    assert log.count("Told to end: saved a checkpoint after 2 steps of the epoch") == 1
+    again = run_signalled(tmp_path, "nobody's", two_epochs)
+    assert again.returncode == 0, again.stderr
+    assert "Resuming after 1 complete epochs and 2 steps of the next" in (tmp_path / "run/log.txt").read_text()
+    resumed = load_file(tmp_path / "run/pretrained/model.safetensors")
+    assert all(torch.equal(resumed[name], value) for name, value in unbroken.items())

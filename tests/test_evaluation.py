@@ -232,6 +232,32 @@ def test_examples_are_the_best_median_and_worst_in_target_order(scored, expected
         torch.testing.assert_close(example.estimates, separate(example.row["snt_id"])[2].flip(1))
 
 
+def test_utterances_are_ranked_by_what_was_gained():
+    targets, noise = murmur(), murmur(seed=99)
+    evaluator = Evaluator(RATE, [])
+    evaluator.add("easy", targets.sum(1), targets, targets + 0.5 * noise)
+    evaluator.add("hard", targets.sum(1) + 10 * noise[:, 0], targets, targets + noise)
+    easy, hard = evaluator.rows
+    assert easy["si-snr"] > hard["si-snr"]
+    assert easy["si-snr_i"] < hard["si-snr_i"]
+    examples = evaluator.examples(lambda name: (targets.sum(1), targets, targets))
+    assert [(example.rank, example.row["snt_id"]) for example in examples] == [("best", "hard"), ("worst", "easy")]
+
+
+def test_what_several_processes_have_scored_is_one_account(three):
+    targets = murmur(seed=7)
+    other = Evaluator(RATE)
+    other.add("z", targets.sum(1), targets * torch.tensor([1.0, 0.0]), targets)
+    other.leave_out("gone")
+    before = three.summary()
+    three.merge(other)
+    after = three.summary()
+    assert after["utterances"] == before["utterances"] + 1
+    assert after["bad_items"] == ["gone"]
+    assert after["silent_targets"] == before["silent_targets"] + 1
+    assert [row["snt_id"] for row in three.rows][-1] == "z"
+
+
 def test_results_are_written_as_the_toolkit_names_them(three, tmp_path):
     three.add("0", torch.zeros(800), torch.zeros(800, 2), murmur(800))
     three.write(tmp_path / "new")

@@ -93,9 +93,19 @@ def test_evaluate_only_gives_the_same_scores_and_does_not_train(trained):
     assert checkpoints(trained) == kept
 
 
+def test_a_run_that_began_before_there_was_a_key_is_evaluated_without_it(trained):
+    recipe = trained / "hyperparams.yaml"
+    newer = ("pretrained:", "tensorboard:", "max_bad_items:")
+    lines = recipe.read_text().splitlines(keepends=True)
+    assert sum(line.startswith(newer) for line in lines) == len(newer)
+    recipe.write_text("".join(line for line in lines if not line.startswith(newer)))
+    assert run([str(trained), "--noprogressbar"], evaluate_only=True) == trained
+
+
 def test_evaluate_without_a_checkpoint_is_refused(corpus, tmp_path, tiny):
     with pytest.raises(InputError, match="no checkpoint to evaluate"):
-        run(["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path), *tiny], evaluate_only=True)
+        run(["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny], True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_metric_that_cannot_be_had_is_said_before_the_training(corpus, tmp_path, tiny, monkeypatch):

@@ -2,51 +2,15 @@
 
 import logging
 import math
-import tempfile
 
 import pytest
 import torch
+from brains import BAD, GOOD, fit, make_brain
 from speechbrain import Stage
-from speechbrain.utils.checkpoints import Checkpointer
-from speechbrain.utils.epoch_loop import EpochCounter
-from torch.utils.data import DataLoader
 
-from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.bad_items import BadItems
-from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet import MaskNet
 from speechbrain_tasnet.data.skipping import Fetched, collate
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.ledger import Ledger
-
-
-def item(name, seed=None):
-    """An item of noise; without a seed its mixture holds a NaN."""
-    sources = torch.randn(800, 2, generator=torch.Generator().manual_seed(seed or 0))
-    mixture = sources.sum(1)
-    if seed is None:
-        mixture[100] = math.nan
-    return Fetched({"id": name, "mixture": mixture, "sources": sources})
-
-
-GOOD = [item(f"good{seed}", seed) for seed in range(1, 7)]
-BAD = item("spoilt")
-
-
-def make_brain(tmp_path, step_scheduler=None, **options):
-    torch.manual_seed(0)
-    modules = {"encoder": Encoder(N=8, L=16), "masknet": MaskNet(N=8, B=4, H=8, Sc=4, X=2, R=1, C=2)}
-    modules["decoder"] = Decoder(N=8, L=16)
-    hparams = {"sample_rate": 8000, "loss_threshold": None, "step_scheduler": step_scheduler}
-    hparams["epoch_counter"] = EpochCounter(limit=1)
-    hparams |= {"bad_items": BadItems(tmp_path / "bad_items.csv", 0), "ledger": Ledger()}
-    run_opts = {"device": "cpu", "noprogressbar": True, **options}
-    checkpointer = Checkpointer(tempfile.mkdtemp(dir=tmp_path))
-    return SeparationBrain(modules, lambda p: torch.optim.Adam(p, lr=0.01), hparams, run_opts, checkpointer)
-
-
-def fit(brain, *items):
-    brain.fit(brain.hparams.epoch_counter, DataLoader(items, batch_size=1, collate_fn=collate), progressbar=False)
-    return brain
 
 
 def state(brain):
@@ -111,7 +75,7 @@ def test_patience_ends_in_one_line(tmp_path):
 
 def test_the_learning_rate_stays_where_it_is_too(tmp_path):
     calls = []
-    fit(make_brain(tmp_path, step_scheduler=calls.append), GOOD[0], BAD, GOOD[1])
+    fit(make_brain(tmp_path, {"step_scheduler": calls.append}), GOOD[0], BAD, GOOD[1])
     assert len(calls) == 2
 
 

@@ -124,6 +124,7 @@ def test_rounding_noise_is_silent_and_quiet_speech_is_not():
     noise = (torch.rand(1, 8000, 1) - 0.5).sign() / 2**16
     assert silent(noise).all()
     assert not silent(100 * noise).any()
+    assert not silent(3 * noise, torch.tensor([0.1])).any()  # the padding is no part of it
 
 
 def test_nan_estimates_give_a_nan_loss_for_any_number_of_sources():

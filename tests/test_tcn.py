@@ -5,7 +5,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from speechbrain_tasnet import ops
-from speechbrain_tasnet.tcn import ConvBlock, TemporalConvNet
+from speechbrain_tasnet.basis import Decoder, Encoder
+from speechbrain_tasnet.lengths import padding_mask
+from speechbrain_tasnet.tcn import ConvBlock, DepthwiseConv, TemporalConvNet
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -59,6 +61,32 @@ def test_norms_survive_silence(norm):
     y.sum().backward()
     assert (y == 0).all()
     assert x.grad.isfinite().all()
+
+
+def test_a_padded_item_that_is_silent_has_a_gradient():
+    x = torch.zeros(1, 30, 6, requires_grad=True)
+    padding = padding_mask(torch.tensor([20]), 30)
+    ops.global_norm(x, torch.ones(6), torch.zeros(6), padding)[:, :20].sum().backward()
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("taps", [2, 3, 4])
+def test_lookahead_is_as_far_as_a_frame_sees(taps):
+    tcn = TemporalConvNet(B=4, H=8, Sc=4, P=taps, X=3, R=2, norm="channelwise", causal=False)
+    x = torch.randn(1, 121, 4, requires_grad=True)
+    tcn(x)[0, 60].sum().backward()
+    reached = x.grad[0].abs().sum(1).nonzero().flatten()
+    assert reached[-1] - 60 == tcn.lookahead
+    assert reached[-1] - reached[0] + 1 == tcn.receptive_field
+
+
+def test_weights_begin_as_those_of_torch_do():
+    for ours, theirs in (
+        (DepthwiseConv(512, 3, 1, causal=False), torch.nn.Conv1d(512, 512, 3, groups=512)),
+        (Encoder(N=512, L=16), torch.nn.Conv1d(1, 512, 16)),
+        (Decoder(N=512, L=16), torch.nn.Conv1d(1, 512, 16)),
+    ):
+        assert ours.weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.05)
 
 
 def test_gradcheck():

@@ -105,6 +105,17 @@ def test_speed_perturbation_moves_the_pitch_and_keeps_the_sum(corpus, manifests,
     np.testing.assert_allclose(peaks, [250, 1250], atol=2)
 
 
+def test_noise_stays_where_speeds_change(manifests, own_corpus):
+    path = first(own_corpus, "mix")
+    mixture, rate = soundfile.read(path)
+    noise = 0.1 * np.sin(np.arange(len(mixture)))
+    soundfile.write(path, mixture + noise, rate)
+    dataset = make_dataset(manifests / "tr.csv", own_corpus, 2, rate, speeds=(0.8,))
+    item = dataset[dataset.data_ids.index(path.stem)]
+    rest = item["mixture"] - item["sources"].sum(1)
+    np.testing.assert_allclose(rest, noise[: len(rest)], atol=1e-3)
+
+
 @pytest.mark.parametrize("speeds", [(0.8,), (0.8, 1.2)])
 def test_a_perturbed_segment_has_its_full_length(corpus, manifests, speeds):
     dataset = make_dataset(manifests / "tr.csv", corpus, 2, 8000, segment=0.5, speeds=speeds)

@@ -20,9 +20,8 @@ KEYS = {"format", "version", "sample_rate", "num_spks", "modules", "dtype", "sha
 MODULES = {"encoder": Encoder, "masknet": MaskNet, "decoder": Decoder}
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
-# What nobody trains, and what would keep a processor or a memory busy before any weight is read.
+# What nobody trains.
 LARGEST_SIZE = 2**20
-MOST_BLOCKS = 256
 
 
 @dataclass(frozen=True)
@@ -170,8 +169,6 @@ def _check_modules(modules: Any) -> None:
             if expected is int:
                 whole_number(f"{module} has {name}", value, minimum=0, maximum=LARGEST_SIZE)
     encoder, masknet, decoder = (modules[name] for name in MODULES)
-    if masknet["X"] * masknet["R"] > MOST_BLOCKS:
-        raise InputError(f"X={masknet['X']} times R={masknet['R']}: expected at most {MOST_BLOCKS} blocks")
     for name, one, other in (
         ("N", encoder, masknet),
         ("N", encoder, decoder),

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 PREPARED = "prepared.json"
 PROBLEMS = "problems.txt"
+CHECKPOINTS = "CKPT+*"  # the toolkit's folders, where a training has begun
 
 
 def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
@@ -27,7 +28,8 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
     what goes in and what should come out, then one ``NAME_wav`` for each further signal of the corpus; where the
     task has taken its name, ``corpus_NAME_wav``. In paths, ``$data_root`` stands for the data folder. Rows are
     sorted by ID. Manifests that are there are kept if neither the files of the corpus (names, sizes, times of
-    change) nor the options have changed since.
+    change) nor the options have changed since. Beside a checkpoint they are kept whatever has become of the files:
+    a training that was stopped goes on although some have gone bad.
 
     Parameters
     ----------
@@ -47,8 +49,16 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
     state = {"version": __version__, **_options(corpus), "files": _fingerprint(corpus, splits)}
     note = save_folder / PREPARED
     if note.exists() and all((save_folder / f"{split}.csv").exists() for split in splits):
-        if note.read_text(encoding="utf-8") == json.dumps(state, indent=1):
+        before = json.loads(note.read_text(encoding="utf-8"))
+        if before == state:
             logger.info("The corpus has not changed: its manifests are kept")
+            return
+        if before | {"files": state["files"]} == state and any(save_folder.glob(CHECKPOINTS)):
+            logger.warning(
+                "The corpus has changed since this training began, which goes on with what there was: "
+                "files that are gone or bad are skipped; delete %s to prepare it anew",
+                note,
+            )
             return
         note.unlink()
     (save_folder / PROBLEMS).unlink(missing_ok=True)
@@ -59,7 +69,9 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
 
 
 def _options(corpus: Corpus) -> dict:
-    return {"root": str(corpus.root.resolve()), "pairing": list(corpus.pairing), "sample_rate": corpus.sample_rate}
+    mixture, sources = corpus.pairing
+    pairing = [mixture, list(sources)]  # as JSON gives it back
+    return {"root": str(corpus.root.resolve()), "pairing": pairing, "sample_rate": corpus.sample_rate}
 
 
 def _fingerprint(corpus: Corpus, splits: dict[str, list[Row]]) -> str:

@@ -10,18 +10,26 @@ import numpy as np
 import soundfile
 import torch
 import torchaudio
+from numpy.lib.stride_tricks import sliding_window_view
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
+<<<<<<< HEAD
 from speechbrain_tasnet.audio import WAY_OUT
 from speechbrain_tasnet.data.epochs import EpochDataset
+=======
+from speechbrain_tasnet.audio import FULL_SCALE, WAY_OUT
+>>>>>>> trust
 from speechbrain_tasnet.data.recordings import unreadable
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
 
 # Speeds are told apart to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
 SPEED_STEPS = 100
+
+# Seconds on end at full scale, where no unclipped speech stays.
+CLIPPED = 0.001
 
 
 class CorpusItems(EpochDataset, DynamicItemDataset):
@@ -70,7 +78,7 @@ def make_dataset(
     -------
     CorpusItems
         Items with ``id``, ``mixture`` [time] and ``sources`` [time, C]. One whose files are gone, damaged, of
-        another rate or of several lengths, or in which nothing sounds, raises `skipping.BadItemError`.
+        another rate or of several lengths, clipped, or in which nothing sounds, raises `skipping.BadItemError`.
 
     Raises
     ------
@@ -126,6 +134,7 @@ def _read(
             start = int(rng.integers(max(count - wanted, 0) + 1))
             count = min(wanted, count)
         stretch = _stretch(signals, start, count)
+        _check_unclipped(signals, stretch, rate)
         if not (stretch[:, 0].any() and stretch[:, 1:].any()):
             # In a pause it is as it should be.
             _check_audible(signals, _stretch(signals, 0, signals[0].frames))
@@ -171,9 +180,24 @@ def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray) -> Non
         raise InputError(f"{signals[1].name}: silent, as are all sources of its mixture; {WAY_OUT}")
 
 
+<<<<<<< HEAD
 def _perturb_speed(
     mixture: Tensor, sources: Tensor, speeds: tuple[float, ...], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
+=======
+def _check_unclipped(signals: list[soundfile.SoundFile], stretch: np.ndarray, rate: int) -> None:
+    """Refuse an item [time, files] of which a file is clipped: its mixture is not the sum of its sources."""
+    at_limit = np.abs(np.abs(stretch) - 1) <= 2 / FULL_SCALE
+    run = ceil(CLIPPED * rate)
+    if at_limit.sum() < run or len(stretch) < run:
+        return
+    for signal, flat in zip(signals, at_limit.T, strict=True):
+        if sliding_window_view(flat, run).all(axis=1).any():
+            raise InputError(f"{signal.name}: clipped, {run} samples on end at full scale; {WAY_OUT}")
+
+
+def _perturb_speed(mixture: Tensor, sources: Tensor, speeds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+>>>>>>> trust
     """Play each source at a random speed, and mix anew with whatever the mixture holds besides the sources."""
     rest = mixture - sources.sum(1)
     drawn = [speeds[rng.integers(len(speeds))] for _ in range(sources.shape[1])]
