@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.ops import loops, loops_backward
+from speechbrain_tasnet.ops import loops, loops_backward, loops_products
 from speechbrain_tasnet.ops.compiled import CHUNKS
 from speechbrain_tasnet.ops.loops_statistics import NORMS
 from speechbrain_tasnet.ops.passes import Activation, Taps
+from speechbrain_tasnet.ops.tile import WIDTH
 
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
 _lock = threading.Lock()
@@ -33,10 +34,15 @@ def _start_threads() -> None:
 _start_threads()
 
 
+def _threads() -> int:
+    """Count the threads that torch uses, as far as Numba has them."""
+    return min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+
+
 def _run(loop, *arguments) -> None:
     """Run a loop over the memory of tensors, on as many threads as torch uses."""
     with _lock:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(_threads())
         loop(*(_memory(a) if isinstance(a, Tensor) else a for a in arguments))
 
 
@@ -118,3 +124,10 @@ def convolve_backward(dv: Tensor, a: Activation, taps: Taps, norm: str, valid: T
     sums = sums.sum(0)
     d_gain, d_shift, d_bias, d_slopes = sums[-4:]
     return dx, d_bias, d_slopes.sum(0, keepdim=True), d_gain, d_shift, sums[:count].T.unsqueeze(1)
+
+
+def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
+    """Multiply the transpose of ``y`` [rows, outer] by ``x`` [rows, inner]: [outer, inner]."""
+    out = x.new_zeros(y.shape[1], -(-x.shape[1] // WIDTH) * WIDTH)
+    _run(loops_products.add_product_over_rows, y.contiguous(), x.contiguous(), out, _threads())
+    return out[:, : x.shape[1]]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops.passes import traced
+from speechbrain_tasnet.ops.passes import find_passes, traced
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
@@ -79,22 +79,8 @@ def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
     >>> product_over_rows(torch.randn(7, 5), torch.randn(7, 3)).shape
     torch.Size([5, 3])
     """
-    if not _onednn_is_faster(x):
-        return torch.mm(y.T, x)
-    if torch.get_num_threads() == 1:
-        return torch.ops.mkldnn._linear_pointwise(y.T, x.T, None, "none", [], "")
-    # Written as the gradient of a convolution, the product is shared between threads along its rows.
-    outer, inner = y.shape[1], x.shape[1]
-    kernel = x.new_empty(()).expand(outer, inner, 1, 1)  # only its shape is looked at
-    _, weight, _ = torch.ops.aten.convolution_backward(
-        _image(y), _image(x), kernel, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
-    )
-    return weight.reshape(outer, inner)
-
-
-def _image(x: Tensor) -> Tensor:
-    """View ``x`` [rows, channels] as an image of one line, channels last."""
-    return x[None, None].permute(0, 3, 1, 2)
+    passes = find_passes(x) if _onednn_is_faster(x) else None
+    return torch.mm(y.T, x) if passes is None else passes.product_over_rows(y, x)
 
 
 def _onednn_is_faster(x: Tensor) -> bool:
