@@ -26,7 +26,7 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     return torch.mm(x, weight.T)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner] with such products."""
     if not traced() and _onednn_is_faster(x) and not torch.is_autocast_enabled("cpu"):
         return _Linear.apply(x, weight, bias)
@@ -37,7 +37,8 @@ class _Linear(Function):
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(x, weight)
-        return product(x.flatten(0, -2), weight).add_(bias).unflatten(0, x.shape[:-1])
+        out = product(x.flatten(0, -2), weight)
+        return (out if bias is None else out.add_(bias)).unflatten(0, x.shape[:-1])
 
     @staticmethod
     @once_differentiable
@@ -45,7 +46,7 @@ class _Linear(Function):
         x, weight = ctx.saved_tensors
         rows = grad.flatten(0, -2)
         d_x = product(rows, weight.T).view_as(x) if ctx.needs_input_grad[0] else None
-        return d_x, product_over_rows(rows, x.flatten(0, -2)), rows.sum(0)
+        return d_x, product_over_rows(rows, x.flatten(0, -2)), rows.sum(0) if ctx.needs_input_grad[2] else None
 
 
 def apply_masks(masks: Tensor, mixture_w: Tensor) -> Tensor:
