@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from speechbrain_tasnet import ops
-from speechbrain_tasnet.ops import cpu, fused, naive, passes, products
+from speechbrain_tasnet.ops import cpu, fused, loops_products, naive, passes, products
 from speechbrain_tasnet.ops.naive import BlockWeights
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
@@ -207,12 +207,12 @@ def test_results_do_not_depend_on_the_number_of_threads():
     assert_twins(one, ([t.double() for t in two[0]], [t.double() for t in two[1]]), 1e-6)
 
 
-@pytest.mark.parametrize("by_convolution", [False, True])
+@pytest.mark.parametrize("amd", [False, True])
 @pytest.mark.parametrize(
-    ("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (1000, 6, 4)]
+    ("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (129, 70, 65), (1000, 6, 4)]
 )
-def test_products(monkeypatch, by_convolution, rows, inner, outer):
-    monkeypatch.setattr(products, "_is_amd", lambda: by_convolution)
+def test_products(monkeypatch, amd, rows, inner, outer):
+    monkeypatch.setattr(products, "_is_amd", lambda: amd)
     x, weight, bias, grad = (
         torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer))
     )
@@ -221,10 +221,21 @@ def test_products(monkeypatch, by_convolution, rows, inner, outer):
     torch.testing.assert_close(products.product_over_rows(grad, x), grad.T @ x, **close)
     inputs = [t.clone().requires_grad_() for t in (x, weight, bias)]
     twins = [t.clone().requires_grad_() for t in (x, weight, bias)]
-    products.linear(*inputs).backward(grad)
-    torch.nn.functional.linear(*twins).backward(grad)
+    for count in (2, 3):  # without bias, and with it
+        products.linear(*inputs[:count]).backward(grad)
+        torch.nn.functional.linear(*twins[:count]).backward(grad)
     for mine, truth in zip(inputs, twins, strict=True):
         torch.testing.assert_close(mine.grad, truth.grad, **close)
+
+
+def test_a_product_over_rows_does_not_depend_on_who_does_which_part():
+    y, x = torch.randn(200, 65), torch.randn(200, 70)
+    alone = torch.zeros(65, 96)
+    loops_products.add_product_over_rows(y.numpy(), x.numpy(), alone.numpy(), 1)
+    for pieces in (2, 3, 40):
+        shared = torch.zeros(65, 96)
+        loops_products.add_product_over_rows(y.numpy(), x.numpy(), shared.numpy(), pieces)
+        assert torch.equal(shared[:, :70], alone[:, :70])
 
 
 def test_masks():

@@ -81,16 +81,16 @@ class _ConvBlock(Function):
         v, n2 = passes.convolve_again(hidden, taps, w.slope2, mean2, rstd2, valid)
         d_y = _rows(torch.cat([d_residual.to(u.dtype), d_total.to(u.dtype)], dim=2))
         dn2, d_gain2, d_shift2, *d_output = _output_backward(d_y, n2, w)
-        dv, d_taps_bias, d_slope2 = passes.activation_backward(
-            dn2, n2, v, w.slope2, shape.norm, mean2, rstd2, valid
-        )  # fmt: skip
+        norm2 = shape.norm, mean2, rstd2, valid
+        dv, d_taps_bias, d_slope2 = passes.activation_backward(dn2, n2, v, w.slope2, *norm2)
         du, *d_hidden, d_taps = passes.convolve_backward(dv, hidden, taps, shape.norm, valid)
         du = _rows(du)
         d_expand = product_over_rows(du, rows).to(w.expand_weight.dtype)
         dx = product(du, w.expand_weight.T.to(u.dtype)).to(d_total.dtype).view(*u.shape[:2], -1)
         if w.residual_weight is not None:
             dx += d_residual
-        return dx, d_total, None, None, d_expand, *d_hidden, d_taps, d_taps_bias, d_slope2, d_gain2, d_shift2, *d_output
+        grads = BlockWeights(d_expand, *d_hidden, d_taps, d_taps_bias, d_slope2, d_gain2, d_shift2, *d_output)
+        return dx, d_total, None, None, *grads
 
 
 def _output_backward(d_y: Tensor, n: Tensor, w: BlockWeights) -> tuple[Tensor | None, ...]:

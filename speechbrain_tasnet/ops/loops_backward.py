@@ -59,7 +59,7 @@ def _sums(dn, n, item, frame, zero):
 
 @inline
 def _activation_backward_row(dn, x, item, frame, bias, slope, rstd, alpha, gamma, sums, chunk, k):
-    """Go back through norm and PReLU in the place of ``dn``; what is due to bias and slope goes to two ``sums``."""
+    """Go back through norm and PReLU in the place of ``dn``; what bias and slope get is added to two ``sums``."""
     for c in range(bias.size):
         a = wide(x[item, frame, c]) + bias[c]
         positive = a > 0
@@ -146,7 +146,7 @@ def _add_correlation(dv, item, frame, scale, y, sums, chunk, k):
 
 @inline
 def _gain_backward(y, gain, sums, chunk, k, dn, item, frame):
-    """Go back through the gain; what is due to gain and shift goes to two ``sums``."""
+    """Go back through the gain; what gain and shift get is added to two ``sums``."""
     total, product = gain[0] * 0, gain[0] * 0
     for c in range(gain.size):
         d = y[2, c]
