@@ -43,6 +43,7 @@ setup(
         "speechbrain_tasnet.generate",
         "speechbrain_tasnet.hparams",
         "speechbrain_tasnet.ops",
+        "speechbrain_tasnet.peers",
         "speechbrain_tasnet.weights",
     ],
     # The YAML files stand at the top of the checkout, where a recipe reader looks for them,

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 from torchmetrics.functional.audio import signal_distortion_ratio
 
+from speechbrain_tasnet.conditions import by_condition
+from speechbrain_tasnet.confidence import describe
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import write_text
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
@@ -137,7 +138,7 @@ class Evaluator:
         self._lone_targets += int(is_alone.sum())
         scored = (~is_silent & ~is_alone).nonzero().squeeze(1)
         row: Row = {"snt_id": utterance_id, **dict.fromkeys(self.columns)}
-        row |= {"duration": len(mixture) / self.sample_rate, "input_si-snr": None}
+        row |= {"duration": len(mixture) / self.sample_rate, "input_si-snr": None, "level_difference": None}
         if len(scored):
             estimates = _in_target_order(targets, estimates)
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
@@ -168,6 +169,9 @@ class Evaluator:
                 values[name] = torch.tensor([quality(*pair, self.sample_rate) for pair in pairs]).double()
         row: Row = {name: _finite_mean(values[name]) for name in self.columns}
         row["input_si-snr"] = before.mean().item()
+        if len(sources) > 1:
+            powers = targets.square().mean(0).log10() * 10
+            row["level_difference"] = (powers.max() - powers.min()).item()
         for place, source in enumerate(sources):
             row |= {f"{name}_s{source + 1}": values[name][place].item() for name in ("si-snr", "si-snr_i")}
         return row
@@ -181,7 +185,8 @@ class Evaluator:
             ``metrics`` maps each score to its ``mean``, ``ci95`` (low and high end of the 95 % confidence
             interval of the mean, from Student's t distribution over the utterances, None below two of
             them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand ``sample_rate``,
-            the number of ``utterances``, the ids ``without_score``, those ``not_improved`` (SI-SNR
+            the number of ``utterances``, the SI-SNR improvement under `conditions.by_condition`, the ids
+            ``without_score``, those ``not_improved`` (SI-SNR
             improvement at or below 0 dB, worst first), those left out as ``bad_items`` and the counts
             ``silent_targets`` and ``lone_targets``.
         """
@@ -191,8 +196,9 @@ class Evaluator:
             "sample_rate": self.sample_rate,
             "utterances": len(rows),
             "metrics": {
-                name: _statistics([row[name] for row in rows if row[name] is not None]) for name in self.columns
+                name: describe([row[name] for row in rows if row[name] is not None]) for name in self.columns
             },
+            "conditions": by_condition(rows),
             "without_score": [row["snt_id"] for row in rows if row["si-snr"] is None],
             "not_improved": [row["snt_id"] for row in ranked if row["si-snr_i"] <= 0],
             "bad_items": sorted(self._bad_items),
@@ -234,7 +240,7 @@ class Evaluator:
             Made if it is not there. Each file is replaced whole or not at all.
         """
         rows = self.rows
-        common = ["snt_id", *self.columns, "duration", "input_si-snr"]
+        common = ["snt_id", *self.columns, "duration", "input_si-snr", "level_difference"]
         columns = dict.fromkeys([*common, *(name for row in rows for name in row)])
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -306,20 +312,6 @@ def _stoi(target: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
 def _finite_mean(values: Tensor) -> float | None:
     values = values[values.isfinite()]
     return values.mean().item() if len(values) else None
-
-
-def _statistics(values: list[float]) -> dict:
-    """Mean and its confidence interval, median, standard deviation, extremes and count."""
-    count = len(values)
-    if not count:
-        return dict.fromkeys(("mean", "ci95", "median", "std", "min", "max")) | {"count": 0}
-    mean, std = float(np.mean(values)), float(np.std(values, ddof=1)) if count > 1 else None
-    ci95 = None
-    if std is not None:
-        half = float(stdtrit(count - 1, 0.975)) * std / math.sqrt(count)
-        ci95 = [mean - half, mean + half]
-    median, low, high = float(np.median(values)), min(values), max(values)
-    return {"mean": mean, "ci95": ci95, "median": median, "std": std, "min": low, "max": high, "count": count}
 
 
 def _cell(value: str | float | None) -> str:

@@ -21,7 +21,7 @@ from torch.utils.data import SequentialSampler
 from speechbrain_tasnet import configuration
 from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
-from speechbrain_tasnet.bundle import PRETRAINED, save_bundle
+from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
 from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.manifest import PROBLEMS
@@ -30,6 +30,7 @@ from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.dry_run import Forecast, rehearse
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.files import write_text
 from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.learning_curve import learning_curve
 from speechbrain_tasnet.losses import pit_si_snr_loss
@@ -51,7 +52,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     argv : sequence of str
         As `configuration.load` takes it.
     evaluate_only : bool
-        Evaluate the best checkpoint and leave the training out.
+        Evaluate the best checkpoint, or the separator that ``--pretrained`` names, and leave the training out.
 
     Returns
     -------
@@ -65,16 +66,17 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     InputError
         A file, a folder or a value is not as it should be.
     """
-    hparams_file, run_opts, hparams, overrides = configuration.load(argv)
-    if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
-        raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder")
+    recipe, run_opts, hparams = configuration.load(argv)
+    if evaluate_only:
+        _check_evaluation(hparams, argv)
     _check_packages(hparams)
-    started = _start_from_pretrained(hparams)
+    started = _start_from_pretrained(hparams, new_mask=not evaluate_only)
     ddp_init_group(run_opts)
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    folder = Path(hparams["output_folder"])
+    sb.create_experiment_directory(folder)
+    run_on_main(write_text, args=[folder / "hyperparams.yaml", recipe.text])
     if started:
         logger.info(started)
-    folder = Path(hparams["output_folder"])
     command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
     run_on_main(record_start, args=[folder / "runs.json", command])
     run_on_main(hparams["prepare"])
@@ -105,11 +107,27 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     return folder
 
 
-def _start_from_pretrained(hparams: dict) -> str | None:
+def _check_evaluation(hparams: dict, argv: Sequence[str]) -> None:
+    """See that there is one separator to evaluate, the run's own or another, and no doubt which."""
+    trained = hparams["checkpointer"].find_checkpoint(min_key="si-snr") is not None
+    named = any(word.partition("=")[0] == "--pretrained" for word in argv)
+    if trained and named:
+        raise InputError(
+            f"{hparams['save_folder']}: has a checkpoint of its own; give another --output_folder to evaluate "
+            f"{hparams['pretrained']}, or leave --pretrained out"
+        )
+    if not trained and not named:
+        raise InputError(
+            f"{hparams['save_folder']}: no checkpoint to evaluate; train first, from the same folder, or name a "
+            "separator with --pretrained"
+        )
+
+
+def _start_from_pretrained(hparams: dict, new_mask: bool = True) -> str | None:
     """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
     if hparams["pretrained"] is None or hparams["checkpointer"].find_checkpoint() is not None:
         return None
-    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"])
+    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"], new_mask)
 
 
 def check(argv: Sequence[str]) -> Forecast:
@@ -131,7 +149,7 @@ def check(argv: Sequence[str]) -> Forecast:
         A file, a folder or a value is not as it should be.
     """
     with _no_new_folder(Path(configuration.read(argv)["save_folder"])):
-        _, run_opts, hparams, _ = configuration.load(argv)
+        _, run_opts, hparams = configuration.load(argv)
         _check_packages(hparams)
         _start_from_pretrained(hparams)
         with _scratch_manifests(hparams):
@@ -268,8 +286,13 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
     brain.evaluator.write(folder)
     modules = hparams["modules"]  # the Brain may hold them in wrappers for distributed training
     summary = brain.evaluator.summary()
-    about = about_run(hparams, summary)
-    save_bundle(folder / PRETRAINED, modules, hparams["sample_rate"], about, replace=True)
+    if not hparams["epoch_counter"].current:
+        logger.info("Evaluated %s", hparams["pretrained"])
+    elif can_hold(modules):
+        about = about_run(hparams, summary)
+        save_bundle(folder / PRETRAINED, modules, hparams["sample_rate"], about, replace=True)
+    else:
+        logger.info("No bundle in %s: it can hold a network of this package alone", folder / PRETRAINED)
 
     def separate_again(utterance_id: str):
         item = test[test.data_ids.index(utterance_id)]
@@ -278,25 +301,33 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
             estimates = brain.compute_forward(batch, sb.Stage.TEST)
         return item["mixture"], item["sources"], estimates[0]
 
-    seen = receptive_field(modules["encoder"], modules["masknet"], hparams["sample_rate"])
-    splits = ("train", "valid", "test")
-    bad = {split: count for split in splits if (count := len(brain.hparams.bad_items.names(split)))}
-    config = modules["encoder"].config | modules["masknet"].config
     write_report(
         folder / "report.html",
         title=hparams["experiment_name"],
         voices=hparams["test_voices"],
-        facts={
-            "Command": command,
-            "Test corpus": hparams["data_folder"],
-            "Network": ", ".join(f"{name} {value}" for name, value in config.items()),
-            "Parameters": f"{sum(p.numel() for module in modules.values() for p in module.parameters()):,}",
-            "Receptive field": f"{seen.seconds:.2f} s",
-            "Epochs": hparams["epoch_counter"].current,
-            "Bad items": ", ".join(f"{count} in {split}" for split, count in bad.items()) or "none",
-        },
+        facts=_facts(brain, hparams, command),
         summary=summary,
         rows=brain.evaluator.rows,
         curve=learning_curve(hparams["train_log"]),
         examples=brain.evaluator.examples(separate_again),
     )
+
+
+def _facts(brain: SeparationBrain, hparams: dict, command: str) -> dict[str, object]:
+    """Say in a few lines what was trained on what; of another toolkit's network, what its model file says."""
+    modules = hparams["modules"]
+    facts = {"Command": command, "Test corpus": hparams["data_folder"]}
+    if can_hold(modules):
+        config = modules["encoder"].config | modules["masknet"].config
+    else:
+        config = {name: value for name, value in hparams["model"].items() if isinstance(value, bool | int | str)}
+    facts["Network"] = ", ".join(f"{name} {value}" for name, value in config.items())
+    facts["Parameters"] = f"{sum(p.numel() for module in modules.values() for p in module.parameters()):,}"
+    if can_hold(modules):
+        seen = receptive_field(modules["encoder"], modules["masknet"], hparams["sample_rate"])
+        facts["Receptive field"] = f"{seen.seconds:.2f} s"
+    splits = ("train", "valid", "test")
+    bad = {split: count for split in splits if (count := len(brain.hparams.bad_items.names(split)))}
+    facts["Epochs"] = hparams["epoch_counter"].current
+    facts["Bad items"] = ", ".join(f"{count} in {split}" for split, count in bad.items()) or "none"
+    return facts

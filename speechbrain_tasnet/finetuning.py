@@ -6,20 +6,48 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.bundle import can_hold, find_bundle, load_bundle
 from speechbrain_tasnet.errors import InputError
 
 # The one layer that knows how many sources there are, and the argument that says it.
 MASK_LAYER = ("mask.weight", "mask.bias")
 SOURCES = "C"
 
-# What a recipe calls differently from the module that takes it; an edge padding stands in its model file.
+# What a recipe calls differently from the module that takes it; an edge padding stands in a model file.
 KEYS = {"activation": "encoder_activation"}
 IN_MODEL_FILE = {"edge_padding"}
 
 
+def sizes_of_start(folder: Path | str) -> dict[str, object]:
+    """Say what a recipe needs to build the network that it starts from.
+
+    Parameters
+    ----------
+    folder : path-like
+        As for `start_from`.
+
+    Returns
+    -------
+    dict
+        Values by the recipe's keys, ``sample_rate`` among them; the number of sources is the recipe's own choice.
+
+    Raises
+    ------
+    InputError
+        There is no separator.
+    """
+    config = load_bundle(find_bundle(folder)).config
+    values = config.modules["encoder"] | config.modules["masknet"]
+    sizes = {
+        KEYS.get(name, name): value for name, value in values.items() if name not in {SOURCES, *IN_MODEL_FILE}
+    }
+    return sizes | {"sample_rate": config.sample_rate}
+
+
 @torch.no_grad()
-def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int) -> str:
+def start_from(
+    folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int, new_mask: bool = True
+) -> str:
     """Copy the weights of a trained separator into fresh modules.
 
     For another number of sources the mask layer, the last 1x1 convolution, stays as it is.
@@ -32,6 +60,8 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
         ``encoder``, ``masknet`` and ``decoder``, which change.
     sample_rate : int
         In Hz, of the new training.
+    new_mask : bool
+        Whether there may be another number of sources.
 
     Returns
     -------
@@ -41,8 +71,13 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
     Raises
     ------
     InputError
-        There is no separator, or it differs in more than the number of sources.
+        There is no separator, it differs in more than the number of sources, or the modules are another toolkit's.
     """
+    if not can_hold(modules):
+        raise InputError(
+            f"pretrained={folder}: only a Conv-TasNet of this package can begin with a separator's weights; "
+            "leave --pretrained or --model out"
+        )
     found = find_bundle(folder)
     trained, config = load_bundle(found)
     if config.sample_rate != sample_rate:
@@ -52,6 +87,8 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
             if key != SOURCES and value != config.modules[name][key]:
                 raise InputError(_difference(found, key, value, config.modules[name][key]))
     sources = modules["masknet"].num_sources
+    if sources != config.num_spks and not new_mask:
+        raise InputError(f"num_spks={sources}: the separator in {found} gives {config.num_spks} sources")
     keep = MASK_LAYER if sources != config.num_spks else ()
     for name, module in modules.items():
         own = module.state_dict()

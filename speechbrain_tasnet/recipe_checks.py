@@ -91,21 +91,22 @@ def check_names(text: str, argv: Sequence[str]) -> None:
     InputError
         There is such a name.
     """
-    keys = _top_level(text)
+    keys = top_level(text)
     options = set(RunOptions().as_dict()) | {"help"}
     for word in argv:
         name = word[2:].split("=")[0]
         if word.startswith("--") and name not in options | keys:
             near = _near(name, options | keys, "--")
             raise InputError(f"--{name}: neither a key of the recipe nor an option of the toolkit{near}")
-    known = options.union(*(_top_level(path.read_text(encoding="utf-8")) for path in PACKAGED.glob("*.yaml")))
+    known = options.union(*(top_level(path.read_text(encoding="utf-8")) for path in PACKAGED.rglob("*.yaml")))
     for name in sorted(keys - known):
         used = re.search(rf"<{name}[>\[]", text)
         if not used and (near := _near(name, known)):
             raise InputError(f"{name}: nothing reads this key{near}")
 
 
-def _top_level(text: str) -> set[str]:
+def top_level(text: str) -> set[str]:
+    """Name the keys that stand at the top of a recipe's text, where a command line can override them."""
     return set(re.findall(r"^(\w+):", text, re.MULTILINE))
 
 

@@ -28,6 +28,8 @@ ABOUT = {
         "si-snr_i": {"mean": 5.25, "ci95": [4.0, 6.5], "count": 7},
         "sdr_i": {"mean": 6, "ci95": None, "count": 1},
     },
+    "conditions": {"length": {"3 to 5 s": {"mean": 5.5, "ci95": [4.5, 6.5], "count": 3}}},
+    "data": "two people, CC BY 4.0",
     "versions": {"torch": "2.8"},
 }
 
@@ -174,6 +176,7 @@ def test_the_card_is_what_the_hub_reads(folder):
     values = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert values == {"si-snr_i": 5.25, "sdr_i": 6}
     shown = ("5.25 dB | 4.00 to 6.50 | 7", "| hours of mixtures | 2.5 |", 'from_bundle("this folder")', "8000 Hz")
+    shown += ("| length | 3 to 5 s | 5.50 dB | 4.50 to 6.50 | 3 |", "| data | two people, CC BY 4.0 |")
     for text in shown:
         assert text in card.text
 
@@ -198,6 +201,9 @@ def test_a_card_says_nothing_that_is_not_known(modules, tmp_path):
         ({"about": {"hours": 10**400}}, "hours=1000"),
         ({"about": {"versions": {"two\nlines": "1"}}}, "one line of text"),
         ({"about": {"scores": {"sdr": {"mean": 1}}}}, "score 'sdr'"),
+        ({"about": {"conditions": {"length": 3}}}, "condition 'length'"),
+        ({"about": {"conditions": {"length": {"3 s": {"mean": 1}}}}}, "score 'length, 3 s'"),
+        ({"about": {"conditions": {"length": {"3\n4": {}}}}}, "condition 'length'"),
         ({"dtype": "bfloat16"}, "dtype='bfloat16'"),
         ({"sample_rate": 0}, "sample_rate=0"),
     ],

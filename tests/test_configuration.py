@@ -14,15 +14,15 @@ RECIPES = sorted(configuration.PACKAGED.glob("*.yaml"))
 def test_packaged_recipes_load_and_stay_short(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(path.read_text().splitlines()) <= 80
-    found, _, hparams, _ = configuration.load([path.stem, "--data_folder", str(tmp_path)])
-    assert found == path
+    found, _, hparams = configuration.load([path.stem, "--data_folder", str(tmp_path)])
+    assert found.path == path
     assert hparams["checkpointer"].recoverables["masknet"] is hparams["modules"]["masknet"]
 
 
 def test_overrides_reach_the_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "wsj0mix --data_folder . --N 64 --L=20 --num_spks 3 --causal True --norm channelwise --precision bf16"
-    _, run_opts, hparams, _ = configuration.load([*words.split(), "--encoder_activation", "relu"])
+    _, run_opts, hparams = configuration.load([*words.split(), "--encoder_activation", "relu"])
     modules = hparams["modules"]
     assert modules["encoder"].config["L"] == modules["decoder"].config["L"] == 20
     assert modules["encoder"].config["activation"] == "relu"
@@ -34,7 +34,7 @@ def test_overrides_reach_the_network(tmp_path, monkeypatch):
 
 def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, _, hparams, _ = configuration.load(["wsj0mix", "--data_folder", "."])
+    _, _, hparams = configuration.load(["wsj0mix", "--data_folder", "."])
     assert sum(p.numel() for m in hparams["modules"].values() for p in m.parameters()) == 4_984_881
     assert hparams["opt_class"].keywords["lr"] == 0.001
     assert (hparams["segment"], hparams["number_of_epochs"], hparams["max_grad_norm"]) == (4.0, 100, 5)
@@ -142,12 +142,12 @@ def test_every_recipe_has_a_causal_model(path, tmp_path, monkeypatch):
     """By two words on the command line, and by the other model file in a recipe of one's own: the same network."""
     monkeypatch.chdir(tmp_path)
     words = ["--data_folder", ".", "--num_spks", "2"]
-    _, _, by_words, _ = configuration.load([path.stem, *words, "--causal", "True", "--norm", "cumulative"])
+    _, _, by_words = configuration.load([path.stem, *words, "--causal", "True", "--norm", "cumulative"])
     text = path.read_text().replace(
         "model/convtasnet.yaml", str(Path(__file__).parents[1] / "hparams/model/causal.yaml")
     )
     Path("mine.yaml").write_text(text.replace(" norm: !ref <norm>, causal: !ref <causal>,", ""))
-    _, _, by_file, _ = configuration.load(["mine.yaml", *words])
+    _, _, by_file = configuration.load(["mine.yaml", *words])
     config = by_file["modules"]["masknet"].config
     assert (config["norm"], config["causal"]) == ("cumulative", True)
     assert config == by_words["modules"]["masknet"].config

@@ -67,6 +67,7 @@ def test_si_snr_of_orthogonal_signals_is_known_whatever_order_scale_and_offset()
     assert row["si-snr"] == pytest.approx(20, abs=1e-4)
     assert row["input_si-snr"] == pytest.approx(0, abs=1e-4)
     assert row["duration"] == 0.5
+    assert row["level_difference"] == pytest.approx(20 * math.log10(2), abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:mir_eval.separation:FutureWarning")
@@ -180,6 +181,24 @@ def test_utterances_that_got_worse_are_listed_worst_first(three):
         noise = murmur(sources=1, seed=99) * share
         three.add(name, targets.sum(1), targets, targets + targets.flip(1) + noise)
     assert three.summary()["not_improved"] == ["e", "d"]
+
+
+def test_improvement_is_told_by_level_difference_and_length():
+    evaluator, (first, second, noise) = Evaluator(RATE, ()), tones(20, 31, 47, samples=20000).T
+    for name, amplitude, seconds, leak in (("a", 1.05, 2.5, 0.1), ("b", 1.1, 1.0, 0.01), ("c", 1.6, 1.5, 0.1)):
+        targets = torch.stack([first, amplitude * second], 1)[: int(seconds * RATE)]
+        estimates = targets + leak * noise[: len(targets), None] * torch.tensor([1, amplitude])
+        evaluator.add(name, targets.sum(1), targets, estimates)
+    evaluator.add("silent", first, torch.stack([first, 0 * first], 1), torch.stack([first, second], 1))
+    conditions = evaluator.summary()["conditions"]
+    assert {name: list(groups) for name, groups in conditions.items()} == {
+        "level difference": ["below 1 dB", "2.5 to 5 dB"],
+        "length": ["below 2 s", "2 to 3 s"],
+    }
+    levels, lengths = conditions["level difference"], conditions["length"]
+    assert levels["below 1 dB"]["mean"] == pytest.approx(30, abs=0.5)
+    assert levels["2.5 to 5 dB"]["mean"] == pytest.approx(20, abs=0.5)
+    assert (lengths["below 2 s"]["count"], lengths["2 to 3 s"]["mean"]) == (2, pytest.approx(20, abs=0.5))
 
 
 def test_one_utterance_has_no_interval():

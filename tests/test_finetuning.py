@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from speechbrain_tasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, configuration
 from speechbrain_tasnet.bundle import load_bundle, save_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment import run
@@ -87,3 +87,21 @@ def test_a_mistake_is_said_before_anything_is_written(trained, corpus, tiny, tmp
         with pytest.raises(InputError, match=message):
             run([*words, "--pretrained", start, "--P", "5"])
     assert not (tmp_path / "run/log.txt").exists()
+
+
+def test_the_sizes_come_along_and_the_command_line_goes_before(folder):
+    taken = configuration.read(["demo", "--data_folder", str(folder), "--pretrained", str(folder), "--X", "5"])
+    assert {name: taken[name] for name in "NLBHXR"} == {"N": 16, "L": 16, "B": 8, "H": 16, "X": 5, "R": 1}
+    assert (taken["num_spks"], taken["encoder_activation"], taken["norm"]) == (2, None, "global")
+
+
+def test_a_separator_is_evaluated_on_any_corpus(trained, corpus, tmp_path):
+    words = ["wsj0mix", "--data_folder", str(corpus), "--pretrained", str(trained), "--device", "cpu"]
+    out = run([*words, "--output_folder", str(tmp_path / "scores"), "--noprogressbar"], evaluate_only=True)
+    assert (out / "test_results.csv").read_text() == (trained / "test_results.csv").read_text()
+    assert not (out / "pretrained").exists()
+    assert (out / "report.html").exists()
+    with pytest.raises(InputError, match=r"num_spks=3: .* gives 2 sources"):
+        run([*words, "--num_spks", "3", "--output_folder", str(tmp_path / "three")], evaluate_only=True)
+    with pytest.raises(InputError, match="has a checkpoint of its own; give another --output_folder"):
+        run([*words, "--output_folder", str(trained)], evaluate_only=True)

@@ -33,6 +33,11 @@ class Bundle(NamedTuple):
     config: Config
 
 
+def can_hold(modules: Mapping[str, nn.Module]) -> bool:
+    """Tell whether these are modules that a bundle can describe: this package's own."""
+    return all(isinstance(modules[name], kind) for name, kind in MODULES.items())
+
+
 def save_bundle(
     folder: Path | str,
     modules: Mapping[str, nn.Module],

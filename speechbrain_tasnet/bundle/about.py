@@ -8,6 +8,7 @@ from reprlib import repr as short
 from typing import Any
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.provenance import git_state
 
 # Everything may be left out. Texts are of one line; no entry is ever used as a path.
 ABOUT: dict[str, type] = {
@@ -15,6 +16,7 @@ ABOUT: dict[str, type] = {
     "licence": str,  # as the Hugging Face hub writes it: apache-2.0, cc-by-4.0
     "language": str,  # a code such as en
     "datasets": list,  # names of data sets on the hub
+    "data": str,  # what the speech is, whose, and under which licence
     "recipe": str,
     "experiment": str,
     "seed": int,
@@ -26,6 +28,8 @@ ABOUT: dict[str, type] = {
     "epochs": int,
     "test_voices": str,
     "scores": dict,  # metric: mean, ci95 (low and high, or null) and count
+    "conditions": dict,  # condition: group: the same of the SI-SNR improvement
+    "revision": str,  # commit of the code that gave the scores
     "versions": dict,  # package: version
 }
 
@@ -52,13 +56,19 @@ def check_about(about: Any) -> None:
         if not (_number(value) if expected is float else isinstance(value, expected)) or isinstance(value, bool):
             raise InputError(f"about has {name}={short(value)}: expected {expected.__name__}")
     texts = [(name, value) for name, value in about.items() if isinstance(value, str)]
-    texts += [(name, value) for name in ("datasets", "versions", "scores") for value in about.get(name, ())]
+    names = ("datasets", "versions", "scores", "conditions")
+    texts += [(name, value) for name in names for value in about.get(name, ())]
     texts += [("versions", value) for value in about.get("versions", {}).values()]
     for name, value in texts:
         if not isinstance(value, str) or not value.isprintable():
             raise InputError(f"about has {name}={short(value)}: expected one line of text")
     for metric, score in about.get("scores", {}).items():
         _check_score(metric, score)
+    for condition, groups in about.get("conditions", {}).items():
+        if not isinstance(groups, dict) or not all(group.isprintable() for group in groups):
+            raise InputError(f"condition {short(condition)} is {short(groups)}: expected scores by group")
+        for group, score in groups.items():
+            _check_score(f"{condition}, {group}", score)
 
 
 def _number(value: Any) -> bool:
@@ -102,10 +112,10 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         "corpus": _folder_name(hparams["data_folder"]),
         "epochs": hparams["epoch_counter"].current,
         "test_voices": _text(hparams["test_voices"]),
-        "scores": {
-            metric: {name: score[name] for name in sorted(SCORE)}
-            for metric, score in summary["metrics"].items()
-            if score["count"]
+        "scores": {metric: _score(value) for metric, value in summary["metrics"].items() if value["count"]},
+        "conditions": {
+            condition: {group: _score(value) for group, value in groups.items()}
+            for condition, groups in summary["conditions"].items()
         },
         "versions": {package: str(import_module(package).__version__) for package in PACKAGES},
     }
@@ -114,9 +124,16 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         about["speech"] = _folder_name(hparams["speech_folder"])
     elif Path(hparams["train_data"]).exists():
         about["hours"] = _hours(Path(hparams["train_data"]))
+    if code := git_state(Path(__file__).parent):
+        about["revision"] = code["revision"]
     if hparams["pretrained"] is not None:
         about["started_from"] = _folder_name(hparams["pretrained"])
     return about
+
+
+def _score(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a description what the card shows."""
+    return {name: described[name] for name in sorted(SCORE)}
 
 
 def _folder_name(path: Path | str) -> str:

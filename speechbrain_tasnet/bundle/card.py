@@ -50,6 +50,11 @@ def write_card(config: Config) -> str:
             (*METRICS.get(metric, (_cell(metric), "")), score)
             for metric, score in sorted(about.get("scores", {}).items(), key=_order)
         ],
+        conditions=[
+            (_cell(condition), _cell(group), score)
+            for condition, groups in about.get("conditions", {}).items()
+            for group, score in groups.items()
+        ],
     )
 
 

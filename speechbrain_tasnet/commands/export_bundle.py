@@ -25,6 +25,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", metavar="ID", help="as the hub writes it: apache-2.0, cc-by-4.0, ...")
     parser.add_argument("--language", metavar="CODE", help="of the speech it was trained on: en, de, ...")
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="data sets of the hub it was trained on")
+    parser.add_argument("--data", metavar="TEXT", help="one line: what speech, of how many people, its licence")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.bundle import find_bundle, load_bundle, save_bundle
 
     modules, config = load_bundle(find_bundle(options.model))
-    given = {name: getattr(options, name) for name in ("name", "licence", "language", "datasets")}
+    given = {name: getattr(options, name) for name in ("name", "licence", "language", "datasets", "data")}
     about = config.about | {name: value for name, value in given.items() if value is not None}
     save_bundle(options.out, modules, config.sample_rate, about, options.dtype)
     print(f"{options.out}: load it with TasNetSeparation.from_bundle, upload it with `hf upload OWNER/NAME`")

@@ -5,7 +5,7 @@ import argparse
 
 def describe_recipe(parser: argparse.ArgumentParser) -> None:
     """Add what `tasnet train` and `tasnet evaluate` share."""
-    parser.usage = f"{parser.prog} RECIPE [--KEY VALUE ...]"
+    parser.usage = f"{parser.prog} RECIPE [--model NAME] [--KEY VALUE ...]"
     parser.description = (
         "Any key of the recipe can be given as --KEY VALUE, and so can SpeechBrain's run options: --device "
         "cuda:0, --precision bf16, --debug, ... Started again, training goes on from its last checkpoint."
@@ -16,12 +16,17 @@ def describe_recipe(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="a YAML file, a packaged recipe (demo, wsj0mix), or the folder of an earlier run",
     )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="another network than the recipe's: a model file, or a packaged one (torchaudio, dprnn, sepformer)",
+    )
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     describe_recipe(parser)
-    parser.usage = f"{parser.prog} [--check] RECIPE [--KEY VALUE ...]"
+    parser.usage = f"{parser.prog} [--check] RECIPE [--model NAME] [--KEY VALUE ...]"
     parser.add_argument(
         "--check",
         action="store_true",
@@ -33,7 +38,8 @@ def run(options: argparse.Namespace, evaluate_only: bool = False) -> None:
     """Do the work."""
     from speechbrain_tasnet import experiment
 
-    argv = [options.recipe, *options.overrides]
+    model = [] if options.model is None else ["--model", options.model]
+    argv = [options.recipe, *model, *options.overrides]
     if not evaluate_only and options.check:
         print(experiment.check(argv))
         return

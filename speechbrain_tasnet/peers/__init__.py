@@ -1,0 +1,7 @@
+"""Networks of other toolkits behind adapters, so that `separate` takes them: a file a toolkit.
+
+An adapter holds a part of the toolkit's own network, weights and mathematics, and gives it the shapes of
+`convtasnet`'s Encoder, MaskNet and Decoder. `separate` hands over how long the items of a padded batch are;
+masks are zero behind an item's end, but these networks' norms, recurrences and attention do see the padding, as
+they do in their own toolkits.
+"""
