@@ -49,10 +49,10 @@ def si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None = None) ->
     tensor([[20.]])
     """
     targets, estimates = _zero_mean(targets, estimates, lengths=lengths)
-    projection = (targets * estimates).sum(1, keepdim=True) / (targets.square().sum(1, keepdim=True) + EPS)
+    projection = (targets * estimates).sum(2, keepdim=True) / (targets.square().sum(2, keepdim=True) + EPS)
     projected = projection * targets
     residue = estimates - projected
-    ratio = projected.square().sum(1) / (residue.square().sum(1) + EPS)
+    ratio = projected.square().sum(2) / (residue.square().sum(2) + EPS)
     return 10 * torch.log10(ratio + EPS)
 
 
@@ -171,22 +171,24 @@ def silent(targets: Tensor, lengths: Tensor | None = None) -> Tensor:
     tensor([[ True, False]])
     """
     (zero_mean,) = _zero_mean(targets, lengths=lengths)
-    return zero_mean.square().sum(1) <= SILENCE_POWER * _num_samples(targets, lengths)
+    return zero_mean.square().sum(2) <= SILENCE_POWER * _num_samples(targets, lengths)
 
 
 def _zero_mean(*signals: Tensor, lengths: Tensor | None) -> list[Tensor]:
-    """Subtract the mean of the valid samples and put zeros behind them; at least float32."""
+    """Subtract the mean of the valid samples and put zeros behind them; at least float32, as [batch, C, time]."""
     shape = signals[0].shape
     if len(shape) != 3 or any(signal.shape != shape for signal in signals):
         shapes = " and ".join(str(list(signal.shape)) for signal in signals)
         raise ValueError(f"shapes {shapes}: expected the same [batch, time, C] for targets and estimates")
     signals = [signal if signal.dtype == torch.float64 else signal.float() for signal in signals]
+    # Sums over time are fast where its samples lie side by side.
+    signals = [signal.transpose(1, 2).contiguous() for signal in signals]
     if lengths is None:
-        return [signal - signal.mean(1, keepdim=True) for signal in signals]
+        return [signal - signal.mean(2, keepdim=True) for signal in signals]
     num_samples = valid_samples(lengths, shape[1])
-    padding = padding_mask(num_samples, shape[1])
+    padding = padding_mask(num_samples, shape[1]).transpose(1, 2)
     signals = [signal.masked_fill(padding, 0) for signal in signals]
-    means = [signal.sum(1, keepdim=True) / num_samples[:, None, None] for signal in signals]
+    means = [signal.sum(2, keepdim=True) / num_samples[:, None, None] for signal in signals]
     return [(signal - mean).masked_fill(padding, 0) for signal, mean in zip(signals, means, strict=True)]
 
 
@@ -202,8 +204,8 @@ def _pairwise_si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None)
     Taken in float64, because the power of the residue is a difference of nearly equal numbers.
     """
     targets, estimates = _zero_mean(targets.double(), estimates.double(), lengths=lengths)
-    inner = targets.transpose(1, 2) @ estimates
-    projected = inner.square() / (targets.square().sum(1).unsqueeze(2) + EPS)
-    residue = (estimates.square().sum(1).unsqueeze(1) - projected).clamp(min=0)
+    inner = targets @ estimates.transpose(1, 2)
+    projected = inner.square() / (targets.square().sum(2).unsqueeze(2) + EPS)
+    residue = (estimates.square().sum(2).unsqueeze(1) - projected).clamp(min=0)
     # A NaN estimate must reach the loss, where the toolkit counts it, and not stop the assignment.
     return torch.nan_to_num(10 * torch.log10(projected / (residue + EPS) + EPS))

@@ -158,8 +158,8 @@ class ConvBlock(nn.Module):
     def weights(self) -> ops.BlockWeights:
         """Collect the weights in the order in which they are used."""
         return ops.BlockWeights(
-            *self.expand.parameters(), self.prelu1.weight, *self.norm1.parameters(),
-            *self.depthwise.parameters(), self.prelu2.weight, *self.norm2.parameters(),
+            *_weight_and_bias(self.expand), self.prelu1.weight, *_weight_and_bias(self.norm1),
+            *_weight_and_bias(self.depthwise), self.prelu2.weight, *_weight_and_bias(self.norm2),
             *_weight_and_bias(self.residual), *_weight_and_bias(self.skip),
         )  # fmt: skip
 
@@ -212,8 +212,8 @@ MOST_BLOCKS_IN_REPEAT = 20
 BLOCKS = {"zeros": ConvBlock, "reflect": ReflectingBlock}
 
 
-def _weight_and_bias(linear: nn.Linear | None) -> tuple[Tensor | None, Tensor | None]:
-    return (None, None) if linear is None else (linear.weight, linear.bias)
+def _weight_and_bias(layer: nn.Module | None) -> tuple[Tensor | None, Tensor | None]:
+    return (None, None) if layer is None else (layer.weight, layer.bias)
 
 
 class TemporalConvNet(nn.Module):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from speechbrain_tasnet import ops
-from speechbrain_tasnet.ops import cpu, fused, naive, passes, products
+from speechbrain_tasnet.ops import cpu, fused, loops_products, naive, passes, products
 from speechbrain_tasnet.ops.naive import BlockWeights
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
@@ -207,12 +207,13 @@ def test_results_do_not_depend_on_the_number_of_threads():
     assert_twins(one, ([t.double() for t in two[0]], [t.double() for t in two[1]]), 1e-6)
 
 
-@pytest.mark.parametrize("by_convolution", [False, True])
+@pytest.mark.parametrize("amd", [False, True])
 @pytest.mark.parametrize(
-    ("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (1000, 6, 4)]
+    ("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (129, 70, 65), (1000, 6, 4)]
 )
-def test_products(monkeypatch, by_convolution, rows, inner, outer):
-    monkeypatch.setattr(products, "_is_amd", lambda: by_convolution)
+def test_products(monkeypatch, amd, rows, inner, outer):
+    monkeypatch.setattr(products, "_is_amd", lambda: amd)
+    monkeypatch.setattr(products, "DEAR_CALL", 1)
     x, weight, bias, grad = (
         torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer))
     )
@@ -221,10 +222,21 @@ def test_products(monkeypatch, by_convolution, rows, inner, outer):
     torch.testing.assert_close(products.product_over_rows(grad, x), grad.T @ x, **close)
     inputs = [t.clone().requires_grad_() for t in (x, weight, bias)]
     twins = [t.clone().requires_grad_() for t in (x, weight, bias)]
-    products.linear(*inputs).backward(grad)
-    torch.nn.functional.linear(*twins).backward(grad)
+    for count in (2, 3):  # without bias, and with it
+        products.linear(*inputs[:count]).backward(grad)
+        torch.nn.functional.linear(*twins[:count]).backward(grad)
     for mine, truth in zip(inputs, twins, strict=True):
         torch.testing.assert_close(mine.grad, truth.grad, **close)
+
+
+def test_a_product_over_rows_does_not_depend_on_who_does_which_part():
+    y, x = torch.randn(200, 65), torch.randn(200, 70)
+    alone = torch.zeros(65, 96)
+    loops_products.add_product_over_rows(y.numpy(), x.numpy(), alone.numpy(), 1)
+    for pieces in (2, 3, 40):
+        shared = torch.zeros(65, 96)
+        loops_products.add_product_over_rows(y.numpy(), x.numpy(), shared.numpy(), pieces)
+        assert torch.equal(shared[:, :70], alone[:, :70])
 
 
 def test_masks():
@@ -275,10 +287,10 @@ def test_it_compiles_where_nothing_can_be_written(tmp_path):
         "import torch, numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"
         "from speechbrain_tasnet.ops import cpu\n"
-        "print(cpu.row_sums(torch.ones(1, 2, 3), torch.ones(1, 2, 3), torch.ones(1))[0])\n"
+        "print(cpu.product_over_rows(torch.ones(2, 1), torch.ones(2, 3)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "tensor([[3., 3.]])"
+    assert done.stdout.strip() == "tensor([[2., 2., 2.]])"
 
 
 def test_machine_code_is_made_anew_when_a_loop_taken_in_from_another_file_changes(tmp_path):
@@ -346,7 +358,7 @@ def test_linear_algebra_stays_right():
     code = (
         "import torch\n"
         "from speechbrain_tasnet.ops import cpu\n"
-        "cpu.row_sums(torch.ones(1, 2, 3), torch.ones(1, 2, 3), torch.ones(1))\n"
+        "cpu.product_over_rows(torch.ones(2, 1), torch.ones(2, 3))\n"
         "torch.manual_seed(0)\n"
         "a, b = torch.randn(2, 512, 512, dtype=torch.float64), torch.randn(2, 512, dtype=torch.float64)\n"
         "print(((a @ torch.linalg.solve(a, b)[..., None])[..., 0] - b).abs().max().item() < 1e-8)\n"

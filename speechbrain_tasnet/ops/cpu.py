@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.ops import loops, loops_backward
+from speechbrain_tasnet.ops import loops, loops_backward, loops_products
 from speechbrain_tasnet.ops.compiled import CHUNKS
+from speechbrain_tasnet.ops.loops_statistics import NORMS
 from speechbrain_tasnet.ops.passes import Activation, Taps
+from speechbrain_tasnet.ops.tile import WIDTH
 
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
 _lock = threading.Lock()
@@ -32,10 +34,15 @@ def _start_threads() -> None:
 _start_threads()
 
 
+def _threads() -> int:
+    """Count the threads that torch uses, as far as Numba has them."""
+    return min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+
+
 def _run(loop, *arguments) -> None:
     """Run a loop over the memory of tensors, on as many threads as torch uses."""
     with _lock:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(_threads())
         loop(*(_memory(a) if isinstance(a, Tensor) else a for a in arguments))
 
 
@@ -43,94 +50,84 @@ def _memory(x: Tensor) -> np.ndarray:
     return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
 
 
-def _rows(x: Tensor, like: Tensor, count: int) -> Tensor:
-    """Make ``count`` tensors [batch, frames] for what is known of each row of ``x``, in the dtype of ``like``."""
-    return like.new_empty(count, *x.shape[:2])
+def _rows(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Make two tensors [batch, frames] for what is known of each row of ``x``, in the dtype of ``like``."""
+    return like.new_empty(x.shape[:2]), like.new_empty(x.shape[:2])
 
 
-def statistics(x: Tensor, bias: Tensor, slope: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Take mean and variance over the channels of each row of ``prelu(x + bias)``."""
-    mean, variance = _rows(x, bias, 2)
-    _run(loops.statistics, x, bias, slope, valid, mean, variance)
-    return mean, variance
+def statistics(x: Tensor, bias: Tensor, slope: Tensor, norm: str, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell mean and reciprocal deviation with which ``norm`` normalises each row of ``prelu(x + bias)``."""
+    mean, rstd = _rows(x, bias)
+    _run(loops.statistics, x, bias, slope, NORMS[norm], valid, mean, rstd)
+    return mean, rstd
 
 
-def convolve(a: Activation, taps: Taps, slope: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Convolve, then PReLU; returns the result with mean and variance of its rows."""
+def convolve(a: Activation, taps: Taps, slope: Tensor, norm: str, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Convolve, then PReLU; returns the result, and what `statistics` tells of it."""
     out = torch.empty_like(a.x)
-    mean, variance = _rows(out, a.bias, 2)
-    _run(loops.convolve, *a[:5], *_folded(a, taps), slope, *_place(taps), valid, out, mean, variance)
-    return out, mean, variance
+    mean, rstd = _rows(out, a.bias)
+    _run(loops.convolve, *a, *taps, slope, NORMS[norm], valid, out, mean, rstd)
+    return out, mean, rstd
 
 
 def convolve_again(
-    a: Activation, taps: Taps, slope: Tensor, valid: Tensor, mean: Tensor, rstd: Tensor
+    a: Activation, taps: Taps, slope: Tensor, mean: Tensor, rstd: Tensor, valid: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Convolve; returns the result before its PReLU and after PReLU and normalisation."""
     v, n = torch.empty_like(a.x), torch.empty_like(a.x)
-    _run(loops.convolve_again, *a[:5], *_folded(a, taps), slope, *_place(taps), valid, mean, rstd, v, n)
+    _run(loops.convolve_again, *a, *taps, slope, mean, rstd, valid, v, n)
     return v, n
 
 
 def finish(
-    y: Tensor, first: int, mean: Tensor, rstd: Tensor, gain_sum: Tensor, constant: Tensor, valid: Tensor, x: Tensor
-) -> Tensor:
-    """Add ``(y - mean * gain_sum) * rstd + constant``, taken from the channel ``first`` on, to ``x``."""
-    out = torch.empty_like(x)
-    _run(loops.finish, y, first, mean, rstd, gain_sum, constant, valid, x, out)
-    return out
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    gain_sum: Tensor,
+    constant: Tensor,
+    valid: Tensor,
+    x: Tensor,
+    skip: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Add ``(y - mean * gain_sum) * rstd + constant`` to ``x`` and ``skip``.
 
-
-def row_sums(dn: Tensor, n: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum ``dn`` and ``dn * n`` over the channels of each row."""
-    total, product = _rows(n, like, 2)
-    _run(loops_backward.row_sums, dn, n, total, product)
-    return total, product
+    ``skip`` takes the last channels; where there are none before these, what becomes of ``x`` has none.
+    """
+    residual, total = x.new_empty(*x.shape[:2], y.shape[2] - skip.shape[2]), torch.empty_like(skip)
+    _run(loops.finish, y, mean, rstd, gain_sum, constant, valid, x, skip, residual, total)
+    return residual, total
 
 
 def activation_backward(
-    dn: Tensor, x: Tensor, bias: Tensor, slope: Tensor, rstd: Tensor, alpha: Tensor, gamma: Tensor, valid: Tensor
+    dn: Tensor, n: Tensor, v: Tensor, slope: Tensor, norm: str, mean: Tensor, rstd: Tensor, valid: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Go back through norm and PReLU; returns the derivatives by ``x``, in the place of ``dn``, bias and slope.
+    """Go back from the normalised ``n`` through norm and PReLU to ``v``.
 
-    With ``a = prelu(x + bias)`` the derivative by ``a`` is ``rstd * dn + alpha + gamma * a``.
+    Returns the derivative by ``v``, in the place of ``dn``, its sum over all rows and the derivative by the slope.
     """
-    d_bias, d_slope = bias.new_empty(CHUNKS, len(bias)), slope.new_empty(CHUNKS)
-    _run(loops_backward.activation_backward, dn, x, bias, slope, rstd, alpha, gamma, valid, d_bias, d_slope)
-    return dn, d_bias.sum(0), d_slope.sum(0, keepdim=True)
+    sums = slope.new_empty(CHUNKS, 2, v.shape[2])
+    _run(loops_backward.activation_backward, dn, n, v, slope, NORMS[norm], mean, rstd, valid, sums)
+    d_bias, d_slopes = sums.sum(0)
+    return dn, d_bias, d_slopes.sum(0, keepdim=True)
 
 
-def convolve_backward(dv: Tensor, a: Activation, taps: Taps, valid: Tensor) -> tuple[Tensor, ...]:
-    """Go back through the convolution and the gain.
+def convolve_backward(dv: Tensor, a: Activation, taps: Taps, norm: str, valid: Tensor) -> tuple[Tensor, ...]:
+    """Go back through the convolution and the ``a`` that it was given.
 
-    Returns the derivative by the normalised activation with the sums over its rows that `row_sums` would give,
-    then those by taps, gain and shift.
+    Returns the derivatives by its ``x``, bias, slope, gain and shift, and by the taps.
     """
-    raw = _in_threes(taps.weight)
-    dn = torch.empty_like(a.x)
-    total, product = _rows(dn, a.bias, 2)
-    d_taps = a.bias.new_empty(CHUNKS, *raw.shape)
-    d_gain, d_shift = a.bias.new_empty(2, CHUNKS, raw.shape[1])
-    rows, sums = (dn, total, product), (d_taps, d_gain, d_shift)
-    _run(loops_backward.convolve_backward, dv, *a, raw, *_place(taps), valid, *rows, *sums)
-    d_weight = d_taps.sum(0)[: taps.weight.shape[2]].T.unsqueeze(1)
-    return dn, total, product, d_weight, d_gain.sum(0), d_shift.sum(0)
+    dx = torch.empty_like(a.x)
+    channels, _, count = taps.weight.shape
+    sums = a.bias.new_empty(CHUNKS, -(-count // 3) * 3 + 4, channels)
+    weight, _, *place = taps
+    _run(loops_backward.convolve_backward, dv, *a, weight, *place, NORMS[norm], valid, dx, sums)
+    sums = sums.sum(0)
+    d_gain, d_shift, d_bias, d_slopes = sums[-4:]
+    return dx, d_bias, d_slopes.sum(0, keepdim=True), d_gain, d_shift, sums[:count].T.unsqueeze(1)
 
 
-def _place(taps: Taps) -> tuple[int, int, int]:
-    return taps.weight.shape[2], taps.left, taps.dilation
-
-
-def _in_threes(weight: Tensor) -> Tensor:
-    """Lay out taps [channels, 1, P] as rows, with rows of zeros up to a multiple of three."""
-    channels, _, count = weight.shape
-    rows = weight.new_zeros(-(-count // 3) * 3, channels)
-    rows[:count] = weight.squeeze(1).T
-    return rows
-
-
-def _folded(a: Activation, taps: Taps) -> tuple[Tensor, Tensor]:
-    """Fold gain and shift into taps and constants, as `loops.convolved_row` wants them."""
-    raw = _in_threes(taps.weight)
-    shifts = raw[: taps.weight.shape[2]] * a.shift
-    return raw * a.gain, torch.cat([shifts, taps.bias[None], (taps.bias + shifts.sum(0))[None]])
+def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
+    """Multiply the transpose of ``y`` [rows, outer] by ``x`` [rows, inner]: [outer, inner]."""
+    out = x.new_zeros(y.shape[1], -(-x.shape[1] // WIDTH) * WIDTH)
+    _run(loops_products.add_product_over_rows, y.contiguous(), x.contiguous(), out, _threads())
+    return out[:, : x.shape[1]]

@@ -20,7 +20,6 @@ from torch.autograd.function import once_differentiable
 from speechbrain_tasnet.ops.naive import BlockWeights
 from speechbrain_tasnet.ops.passes import Activation, Taps
 from speechbrain_tasnet.ops.products import product, product_over_rows
-from speechbrain_tasnet.ops.statistics import spread, spread_backward
 
 
 class Shape(NamedTuple):
@@ -57,57 +56,40 @@ def conv_block(
 class _ConvBlock(Function):
     @staticmethod
     def forward(ctx, x, skip, valid, shape, *weights):
-        w, passes = BlockWeights(*weights), shape.passes
+        w, passes, norm = BlockWeights(*weights), shape.passes, shape.norm
         rows = _rows(x).to(shape.half or x.dtype)
         u = product(rows, w.expand_weight.to(rows.dtype)).view(*x.shape[:2], -1)
-        row_mean1, variance1 = passes.statistics(u, w.expand_bias, w.slope1, valid)
-        mean1, rstd1 = spread(shape.norm, row_mean1, variance1, valid)
-        hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
-        a, row_mean2, variance2 = passes.convolve(hidden, _taps(w, shape), w.slope2, valid)
-        mean2, rstd2 = spread(shape.norm, row_mean2, variance2, valid)
+        norm1 = passes.statistics(u, w.expand_bias, w.slope1, norm, valid)
+        hidden = Activation(u, w.expand_bias, w.slope1, *norm1, w.gain1, w.shift1)
+        a, *norm2 = passes.convolve(hidden, _taps(w, shape), w.slope2, norm, valid)
         weight, bias = _output(w)
         folded = weight * w.gain2
         y = product(_rows(a), folded.to(a.dtype)).view(*x.shape[:2], -1)
-        channels = 0 if w.residual_weight is None else len(w.residual_weight)
-        rest = mean2, rstd2, folded.sum(1), weight @ w.shift2 + bias, valid
-        residual = passes.finish(y, 0, *rest, x[..., :channels])
-        total = passes.finish(y, channels, *rest, skip)
+        constant = torch.addmv(bias, weight, w.shift2)
         ctx.shape = shape
-        ctx.save_for_backward(rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights)
-        return residual, total
+        ctx.save_for_backward(rows, u, *norm1, *norm2, valid, *weights)
+        return passes.finish(y, *norm2, folded.sum(1), constant, valid, x, skip)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_residual, d_total):
-        rows, u, row_mean1, mean1, rstd1, row_mean2, mean2, rstd2, valid, *weights = ctx.saved_tensors
+        rows, u, mean1, rstd1, mean2, rstd2, valid, *weights = ctx.saved_tensors
         w, shape = BlockWeights(*weights), ctx.shape
         passes, taps = shape.passes, _taps(w, shape)
         hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
 
-        v, n2 = passes.convolve_again(hidden, taps, w.slope2, valid, mean2, rstd2)
+        v, n2 = passes.convolve_again(hidden, taps, w.slope2, mean2, rstd2, valid)
         d_y = _rows(torch.cat([d_residual.to(u.dtype), d_total.to(u.dtype)], dim=2))
         dn2, d_gain2, d_shift2, *d_output = _output_backward(d_y, n2, w)
-        sums = passes.row_sums(dn2, n2, mean2)
-        alpha, gamma = spread_backward(shape.norm, *sums, row_mean2, mean2, rstd2, valid, u.shape[2])
-        zero = torch.zeros_like(w.taps_bias)  # it is in v already
-        dv, d_taps_bias, d_slope2 = passes.activation_backward(dn2, v, zero, w.slope2, rstd2, alpha, gamma, valid)
-
-        dn1, total, product1, d_taps, d_gain1, d_shift1 = passes.convolve_backward(dv, hidden, taps, valid)
-        alpha, gamma = spread_backward(
-            shape.norm, total, product1, row_mean1, mean1, rstd1, valid, u.shape[2]
-        )  # fmt: skip
-        du, d_expand_bias, d_slope1 = passes.activation_backward(
-            dn1, u, w.expand_bias, w.slope1, rstd1, alpha, gamma, valid
-        )
+        norm2 = shape.norm, mean2, rstd2, valid
+        dv, d_taps_bias, d_slope2 = passes.activation_backward(dn2, n2, v, w.slope2, *norm2)
+        du, *d_hidden, d_taps = passes.convolve_backward(dv, hidden, taps, shape.norm, valid)
         du = _rows(du)
         d_expand = product_over_rows(du, rows).to(w.expand_weight.dtype)
-        dx = product(du, w.expand_weight.T.to(u.dtype).contiguous()).to(d_total.dtype).view(*u.shape[:2], -1)
+        dx = product(du, w.expand_weight.T.to(u.dtype)).to(d_total.dtype).view(*u.shape[:2], -1)
         if w.residual_weight is not None:
             dx += d_residual
-        grads = BlockWeights(
-            d_expand, d_expand_bias, d_slope1, d_gain1, d_shift1, d_taps, d_taps_bias, d_slope2, d_gain2, d_shift2,
-            *d_output,
-        )  # fmt: skip
+        grads = BlockWeights(d_expand, *d_hidden, d_taps, d_taps_bias, d_slope2, d_gain2, d_shift2, *d_output)
         return dx, d_total, None, None, *grads
 
 
@@ -122,7 +104,7 @@ def _output_backward(d_y: Tensor, n: Tensor, w: BlockWeights) -> tuple[Tensor | 
     by_normalised = product_over_rows(d_y, _rows(n)).to(weight.dtype)
     d_bias = d_y.sum(0, dtype=weight.dtype)
     d_weight = torch.addr(by_normalised * w.gain2, d_bias, w.shift2)
-    d_n = product(d_y, (weight * w.gain2).T.to(n.dtype).contiguous()).view_as(n)
+    d_n = product(d_y, (weight * w.gain2).T.to(n.dtype)).view_as(n)
     channels = 0 if w.residual_weight is None else len(w.residual_weight)
     residual = (None, None) if w.residual_weight is None else (d_weight[:channels], d_bias[:channels])
     skip = (None, None) if w.skip_weight is None else (d_weight[channels:], d_bias[channels:])
@@ -135,7 +117,7 @@ def _rows(x: Tensor) -> Tensor:
 
 def _taps(w: BlockWeights, shape: Shape) -> Taps:
     reach = (w.taps.shape[2] - 1) * shape.dilation
-    return Taps(w.taps, w.taps_bias, shape.dilation, reach if shape.causal else reach // 2)
+    return Taps(w.taps, w.taps_bias, reach if shape.causal else reach // 2, shape.dilation)
 
 
 def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:

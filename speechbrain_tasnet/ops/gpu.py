@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from speechbrain_tasnet.ops.passes import Activation, Taps
+from speechbrain_tasnet.ops.statistics import spread, spread_backward
 
 # Programs at most: a few for each multiprocessor of a large card.
 CHUNKS = 1024
@@ -154,13 +155,12 @@ def _finish(
 
 
 @_loop
-def _row_sums(dn, n, total, product, rows, channels, R: tl.constexpr, C: tl.constexpr):
+def _row_sums(dn, n, valid, frames, total, product, rows, channels, R: tl.constexpr, C: tl.constexpr):
     for first in range(tl.program_id(0) * R, rows, tl.num_programs(0) * R):
-        row = (first + tl.arange(0, R)).to(tl.int64)
-        exists = row < rows
-        d = _load(dn, row, exists, total.dtype.element_ty, channels, C)
+        row, exists, frame, end = _locate(first, valid, frames, rows, R)
+        d = _load(dn, row, frame < end, total.dtype.element_ty, channels, C)
         tl.store(total + row, tl.sum(d, axis=1), mask=exists)
-        d *= _load(n, row, exists, total.dtype.element_ty, channels, C)
+        d *= _load(n, row, frame < end, total.dtype.element_ty, channels, C)
         tl.store(product + row, tl.sum(d, axis=1), mask=exists)
 
 
@@ -251,26 +251,26 @@ def _rows(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     return like.new_empty(x.shape[:2]), like.new_empty(x.shape[:2])
 
 
-def statistics(x: Tensor, bias: Tensor, slope: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Take mean and variance over the channels of each row of ``prelu(x + bias)``."""
+def statistics(x: Tensor, bias: Tensor, slope: Tensor, norm: str, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Do as `cpu.statistics`."""
     mean, variance = _rows(x, bias)
     _run(_statistics, x, x, bias, slope, valid, x.shape[1], mean, variance)
-    return mean, variance
+    return spread(norm, mean, variance, valid)
 
 
-def convolve(a: Activation, taps: Taps, slope: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Convolve, then PReLU; returns the result with mean and variance of its rows."""
+def convolve(a: Activation, taps: Taps, slope: Tensor, norm: str, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Do as `cpu.convolve`."""
     out = a.x.new_empty(a.x.shape)
     mean, variance = _rows(out, a.bias)
     place = slope, taps.left, taps.dilation, valid, a.x.shape[1]
     _run(_convolve, out, *a, *taps[:2], *place, out, mean, variance, P=taps.weight.shape[2])
-    return out, mean, variance
+    return out, *spread(norm, mean, variance, valid)
 
 
 def convolve_again(
-    a: Activation, taps: Taps, slope: Tensor, valid: Tensor, mean: Tensor, rstd: Tensor
+    a: Activation, taps: Taps, slope: Tensor, mean: Tensor, rstd: Tensor, valid: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Convolve; returns the result before its PReLU and after PReLU and normalisation."""
+    """Do as `cpu.convolve_again`."""
     v, n = a.x.new_empty(a.x.shape), a.x.new_empty(a.x.shape)
     place = slope, taps.left, taps.dilation, valid, a.x.shape[1]
     _run(_convolve_again, v, *a, *taps[:2], *place, mean, rstd, v, n, P=taps.weight.shape[2])
@@ -278,42 +278,37 @@ def convolve_again(
 
 
 def finish(
-    y: Tensor, first: int, mean: Tensor, rstd: Tensor, gain_sum: Tensor, constant: Tensor, valid: Tensor, x: Tensor
-) -> Tensor:
-    """Add ``(y - mean * gain_sum) * rstd + constant``, taken from the channel ``first`` on, to ``x``."""
-    out = x.new_empty(x.shape)
-    _run(_finish, out, y, first, mean, rstd, gain_sum, constant, valid, y.shape[1], x, out, y.shape[2])
-    return out
-
-
-def row_sums(dn: Tensor, n: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum ``dn`` and ``dn * n`` over the channels of each row."""
-    total, product = _rows(n, like)
-    _run(_row_sums, n, dn, n, total, product)
-    return total, product
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    gain_sum: Tensor,
+    constant: Tensor,
+    valid: Tensor,
+    x: Tensor,
+    skip: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Do as `cpu.finish`."""
+    first, results = y.shape[2] - skip.shape[2], []
+    for start, path in ((0, x[..., :first]), (first, skip)):
+        results.append(path.new_empty(path.shape))
+        rest = gain_sum, constant, valid, y.shape[1], path
+        _run(_finish, path, y, start, mean, rstd, *rest, results[-1], y.shape[2])
+    return tuple(results)
 
 
 def activation_backward(
-    dn: Tensor, x: Tensor, bias: Tensor, slope: Tensor, rstd: Tensor, alpha: Tensor, gamma: Tensor, valid: Tensor
+    dn: Tensor, n: Tensor, v: Tensor, slope: Tensor, norm: str, mean: Tensor, rstd: Tensor, valid: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Go back through norm and PReLU; returns the derivatives by ``x``, in the place of ``dn``, bias and slope.
-
-    With ``a = prelu(x + bias)`` the derivative by ``a`` is ``rstd * dn + alpha + gamma * a``.
-    """
+    """Do as `cpu.activation_backward`."""
     dn = dn.contiguous()
-    sums = bias.new_empty(_chunks(x), len(bias) + 1)
-    place = valid, x.shape[1]
-    _run(_activation_backward, dn, dn, x, bias, slope, rstd, alpha, gamma, *place, sums)
-    d_bias, d_slope = sums.sum(0).split([len(bias), 1])
-    return dn, d_bias, d_slope
+    sums = _rows(n, mean)
+    _run(_row_sums, n, dn, n, valid, n.shape[1], *sums)
+    no_bias = mean.new_zeros(n.shape[2])
+    return _through_activation(dn, sums, v, no_bias, slope, norm, mean, rstd, valid)
 
 
-def convolve_backward(dv: Tensor, a: Activation, taps: Taps, valid: Tensor) -> tuple[Tensor, ...]:
-    """Go back through the convolution and the gain.
-
-    Returns the derivative by the normalised activation with the sums over its rows that `row_sums` would give,
-    then those by taps, gain and shift.
-    """
+def convolve_backward(dv: Tensor, a: Activation, taps: Taps, norm: str, valid: Tensor) -> tuple[Tensor, ...]:
+    """Do as `cpu.convolve_backward`."""
     channels, _, P = taps.weight.shape
     dn = a.x.new_empty(a.x.shape)
     total, product = _rows(dn, a.bias)
@@ -321,4 +316,25 @@ def convolve_backward(dv: Tensor, a: Activation, taps: Taps, valid: Tensor) -> t
     place = taps.left, taps.dilation, valid, a.x.shape[1]
     _run(_convolve_backward, dn, dv, *a, taps.weight, *place, dn, total, product, sums, P=P)
     d_weight, d_gain, d_shift = sums.sum(0).split([P, 1, 1])
-    return dn, total, product, d_weight.T.unsqueeze(1), d_gain.squeeze(0), d_shift.squeeze(0)
+    d_activation = _through_activation(dn, (total, product), *a[:3], norm, a.mean, a.rstd, valid)
+    return *d_activation, d_gain.squeeze(0), d_shift.squeeze(0), d_weight.T.unsqueeze(1)
+
+
+def _through_activation(
+    dn: Tensor,
+    row_sums: tuple[Tensor, Tensor],
+    x: Tensor,
+    bias: Tensor,
+    slope: Tensor,
+    norm: str,
+    mean: Tensor,
+    rstd: Tensor,
+    valid: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Go back through norm and PReLU; returns the derivatives by ``x``, in the place of ``dn``, bias and slope."""
+    alpha, gamma = spread_backward(norm, *row_sums, mean, rstd, valid, len(bias))
+    sums = bias.new_empty(_chunks(x), len(bias) + 1)
+    place = valid, x.shape[1]
+    _run(_activation_backward, dn, dn, x, bias, slope, rstd, alpha, gamma, *place, sums)
+    d_bias, d_slope = sums.sum(0).split([len(bias), 1])
+    return dn, d_bias, d_slope

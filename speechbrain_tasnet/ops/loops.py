@@ -12,6 +12,7 @@ import numpy as np
 from numba import prange
 
 from speechbrain_tasnet.ops.compiled import CHUNKS, inline, loop, narrow, wide
+from speechbrain_tasnet.ops.loops_statistics import spread
 
 
 @inline
@@ -106,7 +107,7 @@ def _convolve_row(x, item, frame, valid, bias, slope, mean, rstd, weight, consta
 
 
 @loop
-def statistics(x, bias, slope, valid, mean, variance):
+def statistics(x, bias, slope, norm, valid, mean, rstd):
     """Fill in what `cpu.statistics` returns."""
     batch, frames, channels = x.shape
     for chunk in prange(CHUNKS):
@@ -115,31 +116,60 @@ def statistics(x, bias, slope, valid, mean, variance):
             item, frame = row // frames, row % frames
             if frame < valid[item]:
                 activate(x, item, frame, bias, slope[0], y, 0)
-                mean[item, frame], variance[item, frame] = _moments(y, 0)
+                mean[item, frame], rstd[item, frame] = _moments(y, 0)
             else:
-                mean[item, frame], variance[item, frame] = 0, 0
+                mean[item, frame], rstd[item, frame] = 0, 0
+    spread(norm, valid, mean, rstd)
+
+
+@inline
+def in_threes(taps):
+    """Lay out taps [channels, 1, P] as rows, with rows of zeros up to a multiple of three."""
+    channels, _, count = taps.shape
+    rows = np.zeros((-(-count // 3) * 3, channels), taps.dtype)
+    for k in range(count):
+        for c in range(channels):
+            rows[k, c] = taps[c, 0, k]
+    return rows
+
+
+@inline
+def _fold(gain, shift, taps, bias):
+    """Fold gain and shift into taps and constants, as `_convolve_row` wants them."""
+    weight = in_threes(taps)
+    count = taps.shape[2]
+    constants = np.empty((count + 2, bias.size), bias.dtype)
+    for c in range(bias.size):
+        constants[count, c] = constants[count + 1, c] = bias[c]
+        for k in range(count):
+            constants[k, c] = weight[k, c] * shift[c]
+            constants[count + 1, c] += constants[k, c]
+            weight[k, c] *= gain[c]
+    return weight, constants
 
 
 @loop
 def convolve(
-    x, bias, slope, mean1, rstd1, weight, constants, slope2, taps, left, step, valid, out, mean2, variance2
+    x, bias, slope, mean1, rstd1, gain, shift, taps, taps_bias, left, step, slope2, norm, valid, out, mean2, rstd2
 ):  # fmt: skip
     """Fill in what `cpu.convolve` returns."""
     batch, frames, channels = x.shape
+    weight, constants = _fold(gain, shift, taps, taps_bias)
     for chunk in prange(CHUNKS):
         y, z = np.empty((1, channels), bias.dtype), np.empty((1, channels), bias.dtype)
         for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
             item, frame = row // frames, row % frames
             if frame < valid[item]:
                 _convolve_row(
-                    x, item, frame, valid[item], bias, slope[0], mean1, rstd1, weight, constants, taps, left, step,
-                    y, z,
+                    x, item, frame, valid[item], bias, slope[0], mean1, rstd1, weight, constants, taps.shape[2],
+                    left, step, y, z,
                 )  # fmt: skip
                 _store_activated(y, slope2[0], out, item, frame)
-                mean2[item, frame], variance2[item, frame] = _moments(y, 0)
+                mean2[item, frame], rstd2[item, frame] = _moments(y, 0)
             else:
-                mean2[item, frame], variance2[item, frame] = 0, 0
+                mean2[item, frame], rstd2[item, frame] = 0, 0
                 store_zeros(out, item, frame)
+    spread(norm, valid, mean2, rstd2)
 
 
 @inline
@@ -152,18 +182,19 @@ def _store_activated(y, slope, out, item, frame):
 
 @loop
 def convolve_again(
-    x, bias, slope, mean1, rstd1, weight, constants, slope2, taps, left, step, valid, mean2, rstd2, v, n
+    x, bias, slope, mean1, rstd1, gain, shift, taps, taps_bias, left, step, slope2, mean2, rstd2, valid, v, n
 ):  # fmt: skip
     """Fill in what `cpu.convolve_again` returns."""
     batch, frames, channels = x.shape
+    weight, constants = _fold(gain, shift, taps, taps_bias)
     for chunk in prange(CHUNKS):
         y, z = np.empty((1, channels), bias.dtype), np.empty((1, channels), bias.dtype)
         for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
             item, frame = row // frames, row % frames
             if frame < valid[item]:
                 _convolve_row(
-                    x, item, frame, valid[item], bias, slope[0], mean1, rstd1, weight, constants, taps, left, step,
-                    y, z,
+                    x, item, frame, valid[item], bias, slope[0], mean1, rstd1, weight, constants, taps.shape[2],
+                    left, step, y, z,
                 )  # fmt: skip
                 _store_normalised(y, slope2[0], mean2[item, frame], rstd2[item, frame], v, n, item, frame)
             else:
@@ -180,22 +211,23 @@ def _store_normalised(y, slope, mean, rstd, v, n, item, frame):
 
 
 @loop
-def finish(y, first, mean, rstd, gain_sum, constant, valid, x, out):
+def finish(y, mean, rstd, gain_sum, constant, valid, x, skip, residual, total):
     """Fill in what `cpu.finish` returns."""
-    batch, frames, _ = out.shape
+    batch, frames, _ = y.shape
     for chunk in prange(CHUNKS):
         for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
             item, frame = row // frames, row % frames
             kept = constant.dtype.type(frame < valid[item])
             scale = rstd[item, frame] * kept
             offset = scale * mean[item, frame]
-            _finish_row(y, np.uint64(first), item, frame, scale, offset, kept, gain_sum, constant, x, out)
+            _add_path(y, 0, item, frame, scale, offset, kept, gain_sum, constant, x, residual)
+            _add_path(y, residual.shape[2], item, frame, scale, offset, kept, gain_sum, constant, skip, total)
 
 
 @inline
-def _finish_row(y, first, item, frame, scale, offset, kept, gain_sum, constant, x, out):
+def _add_path(y, first, item, frame, scale, offset, kept, gain_sum, constant, x, out):
     for c in range(out.shape[2]):
-        from_first = first + np.uint64(c)  # unsigned, or Numba would look for indices from the end
+        from_first = np.uint64(first) + np.uint64(c)  # unsigned, or Numba would look for indices from the end
         z = wide(y[item, frame, from_first]) * scale + (
             constant[from_first] * kept - offset * gain_sum[from_first]
         )

@@ -35,8 +35,8 @@ class Taps(NamedTuple):
 
     weight: Tensor
     bias: Tensor
-    dilation: int
     left: int
+    dilation: int
 
 
 def find_passes(x: Tensor) -> ModuleType | None:

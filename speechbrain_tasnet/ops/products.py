@@ -10,7 +10,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops.passes import traced
+from speechbrain_tasnet.ops.passes import find_passes, traced
+
+# Multiplications that MKL, at half the speed, has done while oneDNN's call has not yet begun.
+DEAR_CALL = 2**20
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
@@ -21,14 +24,14 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     >>> product(torch.randn(7, 3), torch.randn(5, 3)).shape
     torch.Size([7, 5])
     """
-    if _onednn_is_faster(x):
+    if _onednn_is_faster(x, len(weight)):
         return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return torch.mm(x, weight.T)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner] with such products."""
-    if not traced() and _onednn_is_faster(x) and not torch.is_autocast_enabled("cpu"):
+    if not traced() and _onednn_is_faster(x, len(weight)) and not torch.is_autocast_enabled("cpu"):
         return _Linear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
@@ -37,7 +40,8 @@ class _Linear(Function):
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(x, weight)
-        return product(x.flatten(0, -2), weight).add_(bias).unflatten(0, x.shape[:-1])
+        out = product(x.flatten(0, -2), weight)
+        return (out if bias is None else out.add_(bias)).unflatten(0, x.shape[:-1])
 
     @staticmethod
     @once_differentiable
@@ -45,7 +49,7 @@ class _Linear(Function):
         x, weight = ctx.saved_tensors
         rows = grad.flatten(0, -2)
         d_x = product(rows, weight.T).view_as(x) if ctx.needs_input_grad[0] else None
-        return d_x, product_over_rows(rows, x.flatten(0, -2)), rows.sum(0)
+        return d_x, product_over_rows(rows, x.flatten(0, -2)), rows.sum(0) if ctx.needs_input_grad[2] else None
 
 
 def apply_masks(masks: Tensor, mixture_w: Tensor) -> Tensor:
@@ -79,25 +83,16 @@ def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
     >>> product_over_rows(torch.randn(7, 5), torch.randn(7, 3)).shape
     torch.Size([5, 3])
     """
-    if not _onednn_is_faster(x):
-        return torch.mm(y.T, x)
-    if torch.get_num_threads() == 1:
-        return torch.ops.mkldnn._linear_pointwise(y.T, x.T, None, "none", [], "")
-    # Written as the gradient of a convolution, the product is shared between threads along its rows.
-    outer, inner = y.shape[1], x.shape[1]
-    kernel = x.new_empty(()).expand(outer, inner, 1, 1)  # only its shape is looked at
-    _, weight, _ = torch.ops.aten.convolution_backward(
-        _image(y), _image(x), kernel, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
-    )
-    return weight.reshape(outer, inner)
+    passes = find_passes(x) if _mkl_is_slow(x) else None
+    return torch.mm(y.T, x) if passes is None else passes.product_over_rows(y, x)
 
 
-def _image(x: Tensor) -> Tensor:
-    """View ``x`` [rows, channels] as an image of one line, channels last."""
-    return x[None, None].permute(0, 3, 1, 2)
+def _onednn_is_faster(x: Tensor, outer: int) -> bool:
+    """Tell whether oneDNN takes ``x`` [..., inner] to ``outer`` columns faster, although it is slower to call."""
+    return x.numel() * outer >= DEAR_CALL and _mkl_is_slow(x)
 
 
-def _onednn_is_faster(x: Tensor) -> bool:
+def _mkl_is_slow(x: Tensor) -> bool:
     possible = x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
     return possible and torch.backends.mkldnn.enabled and _is_amd()
 

@@ -20,19 +20,8 @@ def _global(mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tens
     return overall.expand_as(mean), rstd.expand_as(mean)
 
 
-def _global_backward(d_mean, d_variance, row_mean, mean, valid) -> tuple[Tensor, Tensor]:
-    count = valid.unsqueeze(1)
-    d_square = d_variance.sum(1, keepdim=True) / count
-    d_row_mean = d_mean.sum(1, keepdim=True) / count + 2 * d_square * (row_mean - mean)
-    return d_row_mean, d_square.expand_as(mean)
-
-
 def _channelwise(mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (variance + EPS).rsqrt()
-
-
-def _channelwise_backward(d_mean, d_variance, row_mean, mean, valid) -> tuple[Tensor, Tensor]:
-    return d_mean, d_variance
 
 
 def _cumulative(mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,24 +29,19 @@ def _cumulative(mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, 
     return mean_so_far, (variance_so_far + EPS).rsqrt()
 
 
-def _cumulative_backward(d_mean, d_variance, row_mean, mean, valid) -> tuple[Tensor, Tensor]:
+def _average(x: Tensor, valid: Tensor) -> Tensor:
+    return (x.sum(1, keepdim=True) / valid.unsqueeze(1)).expand_as(x)
+
+
+def _average_from_here(x: Tensor, valid: Tensor) -> Tensor:
     # What a frame does to all that come after it.
-    seen = torch.arange(1, mean.shape[1] + 1, device=mean.device)
-    d_square = _sums_from_here(d_variance / seen)
-    d_row_mean = _sums_from_here((d_mean - 2 * d_variance * mean) / seen) + 2 * d_square * row_mean
-    return d_row_mean, d_square
+    seen = torch.arange(1, x.shape[1] + 1, device=x.device)
+    return (x / seen).flip(1).cumsum(1).flip(1)
 
 
-def _sums_from_here(x: Tensor) -> Tensor:
-    return x.flip(1).cumsum(1).flip(1)
-
-
-_SPREAD = {"global": _global, "channelwise": _channelwise, "cumulative": _cumulative}
-_SPREAD_BACKWARD = {
-    "global": _global_backward,
-    "channelwise": _channelwise_backward,
-    "cumulative": _cumulative_backward,
-}
+_SPREAD = {"global": _global, "cumulative": _cumulative, "channelwise": _channelwise}
+# The averages over frames that the norms take of the moments of rows, transposed.
+_AVERAGE_BACKWARD = {"global": _average, "cumulative": _average_from_here, "channelwise": lambda x, valid: x}
 
 
 def spread(norm: str, mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,16 +66,12 @@ def spread(norm: str, mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Te
 
 
 def spread_backward(
-    norm: str,
-    total: Tensor,
-    product: Tensor,
-    row_mean: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
-    valid: Tensor,
-    size: int,
+    norm: str, total: Tensor, product: Tensor, mean: Tensor, rstd: Tensor, valid: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
     """Take the derivative of a norm to what it adds to each row.
+
+    Whatever the norm, its mean and its mean square are averages of those of rows, so that the derivatives by the
+    moments of rows are the transposed averages of those by mean and mean square.
 
     Parameters
     ----------
@@ -99,9 +79,9 @@ def spread_backward(
         As for `spread`.
     total, product : Tensor
         [batch, frames], the sums over the channels of ``dn`` and of ``dn * n``, where ``n = (a - mean) * rstd``
-        are the normalised rows and ``dn`` is the derivative by them.
-    row_mean, mean, rstd : Tensor
-        [batch, frames], what went into `spread` and came out of it.
+        are the normalised rows and ``dn`` is the derivative by them; 0 where an item has ended.
+    mean, rstd : Tensor
+        [batch, frames], as `spread` returned them.
     valid : Tensor
         As for `spread`.
     size : int
@@ -114,10 +94,8 @@ def spread_backward(
         ``rstd * dn + alpha + gamma * a``.
     """
     dtype = total.dtype
-    total, product, row_mean, mean, rstd = (x.double() for x in (total, product, row_mean, mean, rstd))
-    d_row_mean, d_square = _SPREAD_BACKWARD[norm](
-        -rstd * total, -0.5 * rstd.square() * product, row_mean, mean, valid
-    )
-    gamma = 2 * d_square / size
-    alpha = d_row_mean / size - gamma * row_mean
-    return alpha.to(dtype), gamma.to(dtype)
+    total, product, mean, rstd = (x.double() for x in (total, product, mean, rstd))
+    gamma = -rstd.square() * product / size
+    alpha = -rstd * total / size - gamma * mean
+    average = _AVERAGE_BACKWARD[norm]
+    return average(alpha, valid).to(dtype).contiguous(), average(gamma, valid).to(dtype).contiguous()

@@ -1,4 +1,4 @@
-"""A tile of a matrix product, held in the processor's vector registers: what small products lack in libraries.
+"""A tile of a matrix product, held in the processor's vector registers: what some products lack in libraries.
 
 A few rows against a large weight leave no time to rearrange the weight at every call, which is what libraries do.
 So it lies in `panels`, as the tile reads it: `WIDTH` columns side by side, one inner index behind the other.
@@ -44,18 +44,42 @@ def tile(typing_context, x, row, rows, weight, block, panel, out):
     """
 
     def generate(context, builder, signature, arguments):
-        writer = _Writer(context, builder, signature.args, arguments)
-        done = builder.append_basic_block("done")
-        choice = builder.switch(arguments[2], done)
-        for count in range(1, MOST_ROWS + 1):
-            choice.add_case(ir.Constant(arguments[2].type, count), builder.append_basic_block(f"rows{count}"))
-            builder.position_at_end(choice.cases[-1][1])
-            writer.write(count)
-            builder.branch(done)
-        builder.position_at_end(done)
+        _, row, rows, _, block, panel, _ = arguments
+        x, weight, out = (_Array(context, builder, signature, arguments, i) for i in (0, 3, 6))
+        _Writer(
+            builder,
+            (x.at(row), x.steps[0], _index(4)),
+            (weight.at(block, panel), weight.steps[2]),
+            weight.shape[2],
+            (out.at(row, builder.mul(panel, _index(WIDTH))), out.steps[0]),
+        ).write(rows)
         return context.get_dummy_value()
 
     return types.void(x, row, rows, weight, block, panel, out), generate
+
+
+@intrinsic
+def add_transposed_tile(typing_context, y, first, column, columns, panel, count, out, start):
+    """Multiply the transpose of ``count`` rows of ``y``, from ``first`` on, by as many rows of ``panel``.
+
+    Adds to ``out[column : column + columns, start : start + WIDTH]``, at most MOST_ROWS rows, what comes of the
+    same columns of ``y``. All arrays are of float32 and have two axes, of which the last is contiguous.
+    """
+
+    def generate(context, builder, signature, arguments):
+        _, first, column, columns, _, count, _, start = arguments
+        y, panel, out = (_Array(context, builder, signature, arguments, i) for i in (0, 4, 6))
+        _Writer(
+            builder,
+            (y.at(first, column), _index(4), y.steps[0]),
+            (panel.at(), panel.steps[0]),
+            count,
+            (out.at(column, start), out.steps[0]),
+            add=True,
+        ).write(columns)
+        return context.get_dummy_value()
+
+    return types.void(y, first, column, columns, panel, count, out, start), generate
 
 
 _index, _number = ir.IntType(64), ir.FloatType()
@@ -63,38 +87,79 @@ _vector = ir.VectorType(_number, LANES)
 _zeros = ir.Constant(_vector, [0.0] * LANES)
 
 
+class _Array:
+    """One of the arrays that an intrinsic is given: where it lies in memory."""
+
+    def __init__(self, context, builder, signature, arguments, i):
+        array = context.make_array(signature.args[i])(context, builder, arguments[i])
+        self.builder, self.data = builder, array.data
+        self.steps = cgutils.unpack_tuple(builder, array.strides)  # bytes
+        self.shape = cgutils.unpack_tuple(builder, array.shape)
+
+    def at(self, *indices):
+        """Point to an element, given its first indices."""
+        pointer = self.data
+        for index, step in zip(indices, self.steps, strict=False):
+            pointer = _move(self.builder, pointer, index, step)
+        return pointer
+
+
+def _move(builder, pointer, index, step):
+    """Move a pointer by ``index`` steps of so many bytes."""
+    address = builder.add(builder.ptrtoint(pointer, _index), builder.mul(index, step))
+    return builder.inttoptr(address, _number.as_pointer())
+
+
 class _Writer:
-    """Writes the loop over the inner index for one number of rows, unrolled over rows and vectors."""
+    """Writes a loop over the inner index ``k``, unrolled over rows and vectors.
 
-    def __init__(self, context, builder, kinds, arguments):
-        x, row, _, weight, block, panel, out = arguments
-        arrays = [
-            context.make_array(kinds[i])(context, builder, array) for i, array in ((0, x), (3, weight), (6, out))
-        ]
-        self.builder, self.row = builder, row
-        (self.x, self.x_step), (start, *steps), (self.out, self.out_step) = (
-            (a.data, *cgutils.unpack_tuple(builder, a.strides)[:-1]) for a in arrays
-        )
-        self.inner = cgutils.unpack_tuple(builder, arrays[1].shape)[2]
-        self.weight = self._at(self._at(start, block, steps[0]), panel, steps[1])
-        self.weight_step = steps[2]
-        self.out = self._at(self.out, panel, _index(4 * WIDTH))
+    Parameters
+    ----------
+    x : tuple
+        Pointer to the rows' first numbers, bytes from row to row and from ``k`` to ``k + 1``.
+    weight : tuple
+        Pointer to the panel, bytes from ``k`` to ``k + 1``.
+    inner
+        How many ``k`` there are, at least one.
+    out : tuple
+        Pointer to the first of the panel's columns, bytes from row to row.
+    add : bool
+        Whether to add to what is there.
+    """
 
-    def write(self, count):
-        """Append the loop to the current block; ends in the block behind it."""
+    def __init__(self, builder, x, weight, inner, out, add=False):
+        self.builder, self.inner, self.add = builder, inner, add
+        self.x, self.x_row, self.x_step = x
+        self.weight, self.weight_step = weight
+        self.out, self.out_row = out
+
+    def write(self, rows):
+        """Append a loop for each number of rows to the current block, and the choice between them."""
+        done = self.builder.append_basic_block("done")
+        choice = self.builder.switch(rows, done)
+        for count in range(1, MOST_ROWS + 1):
+            choice.add_case(ir.Constant(rows.type, count), self.builder.append_basic_block(f"rows{count}"))
+            self.builder.position_at_end(choice.cases[-1][1])
+            self._write(count)
+            self.builder.branch(done)
+        self.builder.position_at_end(done)
+
+    def _write(self, count):
         builder, before = self.builder, self.builder.block
-        rows = [builder.add(self.row, _index(r)) for r in range(count)]
-        sources = [self._at(self.x, row, self.x_step) for row in rows]
+        places = [self._vectors(_move(builder, self.out, _index(r), self.out_row)) for r in range(count)]
+        starts = [[builder.load(p, align=4) if self.add else _zeros for p in row] for row in places]
         loop, end = (builder.append_basic_block(name) for name in ("loop", "end"))
         builder.branch(loop)
         builder.position_at_end(loop)
         k = self._carried(_index(0), before)
-        sums = [[self._carried(_zeros, before) for _ in range(VECTORS)] for _ in rows]
-        here = self._at(self.weight, k, self.weight_step)
-        self._prefetch(self._at(here, _index(AHEAD), self.weight_step))
+        sums = [[self._carried(start, before) for start in row] for row in starts]
+        here = _move(builder, self.weight, k, self.weight_step)
+        if not self.add:  # else the panel has just been written
+            self._prefetch(_move(builder, here, _index(AHEAD), self.weight_step))
         weights = [builder.load(vector, align=4) for vector in self._vectors(here)]
-        for source, row_sums in zip(sources, sums, strict=True):
-            scalar = self._spread(builder.load(self._at(source, k, _index(4))))
+        numbers = _move(builder, self.x, k, self.x_step)
+        for r, row_sums in enumerate(sums):
+            scalar = self._spread(builder.load(_move(builder, numbers, _index(r), self.x_row)))
             for v in range(VECTORS):
                 total = self._fma(scalar, weights[v], row_sums[v])
                 row_sums[v].add_incoming(total, loop)
@@ -103,8 +168,8 @@ class _Writer:
         k.add_incoming(following, loop)
         builder.cbranch(builder.icmp_signed("<", following, self.inner), loop, end)
         builder.position_at_end(end)
-        for row, row_sums in zip(rows, sums, strict=True):
-            for total, place in zip(row_sums, self._vectors(self._at(self.out, row, self.out_step)), strict=True):
+        for row_sums, row in zip(sums, places, strict=True):
+            for total, place in zip(row_sums, row, strict=True):
                 builder.store(total, place, align=4)
 
     def _carried(self, start, before):
@@ -112,12 +177,6 @@ class _Writer:
         phi = self.builder.phi(start.type)
         phi.add_incoming(start, before)
         return phi
-
-    def _at(self, pointer, index, step):
-        """Move a pointer by ``index`` steps of so many bytes."""
-        offset = self.builder.mul(index, step)
-        address = self.builder.add(self.builder.ptrtoint(pointer, _index), offset)
-        return self.builder.inttoptr(address, _number.as_pointer())
 
     def _vectors(self, pointer):
         """Point to the vectors that lie side by side from ``pointer`` on."""
@@ -130,7 +189,7 @@ class _Writer:
         kind = ir.FunctionType(ir.VoidType(), [byte] + 3 * [ir.IntType(32)])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         for line in range(max(1, 4 * WIDTH // 64)):
-            address = self.builder.bitcast(self._at(pointer, _index(line), _index(64)), byte)
+            address = self.builder.bitcast(_move(self.builder, pointer, _index(line), _index(64)), byte)
             self.builder.call(function, [address, *map(ir.IntType(32), (0, 3, 1))])
 
     def _spread(self, scalar):
