@@ -1,6 +1,5 @@
 """From a command line to hyperparameters: find the YAML file, check its values, and only then build."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
@@ -14,15 +13,16 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.errors import InputError
-<<<<<<< HEAD
 from speechbrain_tasnet.finetuning import sizes_of_start
 from speechbrain_tasnet.models import with_model
-from speechbrain_tasnet.recipe_checks import PACKAGED, check_device, check_names, check_values, top_level
-
-YAML_ERRORS = (YAMLError, yaml.YAMLError)  # of ruamel.yaml, which HyperPyYAML reads with, and of PyYAML
-=======
-from speechbrain_tasnet.recipe_checks import PACKAGED, check_built, check_device, check_names, check_values
->>>>>>> trust
+from speechbrain_tasnet.recipe_checks import (
+    PACKAGED,
+    check_built,
+    check_device,
+    check_names,
+    check_values,
+    top_level,
+)
 
 
 class Recipe(NamedTuple):
@@ -53,17 +53,11 @@ def load(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
     InputError
         The file is not there, is no valid recipe, or a value in it or on the command line is not possible.
     """
-<<<<<<< HEAD
     recipe, run_opts, _ = _read(argv)
     with _one_line(recipe.path):
-        return recipe, run_opts, load_hyperpyyaml(recipe.text)
-=======
-    path, run_opts, overrides, _ = _read(argv)
-    with _one_line(path), path.open(encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, overrides)
+        hparams = load_hyperpyyaml(recipe.text)
         check_built(hparams)
-        return path, run_opts, hparams, overrides
->>>>>>> trust
+        return recipe, run_opts, hparams
 
 
 def read(argv: Sequence[str]) -> dict:
@@ -93,12 +87,8 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         # In --key=value the first one is not part of the value.
         if word.count("=") > word.startswith("--"):
             raise InputError(f"{word}: the toolkit splits values at '='; write this one into the YAML file")
-<<<<<<< HEAD
     argv, model = _take_out(list(argv), "--model")
-    name, run_opts, overrides = RunOptions.from_command_line_args(argv)
-=======
     name, run_opts, overrides = _run_options(argv)
->>>>>>> trust
     path = find(name)
     with _one_line(path):
         text = path.read_text(encoding="utf-8")
@@ -106,15 +96,14 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
             text = with_model(text, model)
         check_names(text, argv)
         overrides = _with_sizes_of_start(text, overrides)
-        stream = io.StringIO(text)
+        stream = StringIO(text)
         stream.name = str(path)  # what it includes lies beside it
         resolved = resolve_references(stream, overrides, overrides_must_match=True).getvalue()
         recipe = yaml.load(resolved, Loader=_PlainLoader)
         check_values(recipe)
-<<<<<<< HEAD
-        chosen = {key: run_opts[key] for key in run_opts["overridden_args"]}
-        options = {key: (recipe | chosen).get(key) for key in ("device", "precision")}
-        check_device(options["device"], options["precision"])
+        options = recipe | {key: run_opts[key] for key in run_opts["overridden_args"]}
+        half = [options.get(key) == "fp16" for key in ("precision", "eval_precision")]
+        check_device(options.get("device"), any(half) or bool(options.get("auto_mix_prec")))
     return Recipe(path, resolved), run_opts, recipe
 
 
@@ -144,12 +133,6 @@ def _take_out(argv: list[str], option: str) -> tuple[list[str], str | None]:
         else:
             rest.append(word)
     return rest, value
-=======
-        options = recipe | {key: run_opts[key] for key in run_opts["overridden_args"]}
-        half = [options.get(key) == "fp16" for key in ("precision", "eval_precision")]
-        check_device(options.get("device"), any(half) or bool(options.get("auto_mix_prec")))
-    return path, run_opts, overrides, recipe
->>>>>>> trust
 
 
 def _run_options(argv: Sequence[str]) -> tuple[str, RunOptions, str]:
@@ -173,20 +156,8 @@ def _one_line(path: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     except (
-<<<<<<< HEAD
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ImportError,
-        OSError,
-        YAMLError,
-        yaml.YAMLError,
-    ) as error:
-=======
         ArithmeticError, ValueError, LookupError, TypeError, AttributeError, ImportError, OSError, YAMLError,
     ) as error:  # fmt: skip
->>>>>>> trust
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
     except RuntimeError as error:
         if "memory" not in str(error):  # which is how torch says that there is not enough

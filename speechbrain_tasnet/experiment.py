@@ -63,21 +63,13 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     InputError
         A file, a folder or a value is not as it should be.
     """
-<<<<<<< HEAD
-    recipe, run_opts, hparams = configuration.load(argv)
-    if evaluate_only:
-        _check_evaluation(hparams, argv)
-    _check_packages(hparams)
-    check_network(hparams["checkpointer"], hparams["modules"])
-    started = _start_from_pretrained(hparams, new_mask=not evaluate_only)
-=======
     with _no_new_folder(argv, even_if_all_is_well=False):
-        hparams_file, run_opts, hparams, overrides = configuration.load(argv)
-        if evaluate_only and hparams["checkpointer"].find_checkpoint(min_key="si-snr") is None:
-            raise InputError(f"{hparams['save_folder']}: no checkpoint to evaluate; train from this folder first")
+        recipe, run_opts, hparams = configuration.load(argv)
+        if evaluate_only:
+            _check_evaluation(hparams, argv)
         _check_packages(hparams)
-        started = _start_from_pretrained(hparams)
->>>>>>> trust
+        check_network(hparams["checkpointer"], hparams["modules"])
+        started = _start_from_pretrained(hparams, new_mask=not evaluate_only)
     ddp_init_group(run_opts)
     folder = Path(hparams["output_folder"])
     sb.create_experiment_directory(folder)
@@ -153,13 +145,8 @@ def check(argv: Sequence[str]) -> Forecast:
     InputError
         A file, a folder or a value is not as it should be.
     """
-<<<<<<< HEAD
-    with _no_new_folder(Path(configuration.read(argv)["save_folder"])):
-        _, run_opts, hparams = configuration.load(argv)
-=======
     with _no_new_folder(argv):
-        _, run_opts, hparams, _ = configuration.load(argv)
->>>>>>> trust
+        _, run_opts, hparams = configuration.load(argv)
         _check_packages(hparams)
         _start_from_pretrained(hparams)
         with _scratch_manifests(hparams):

@@ -124,13 +124,9 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         about["speech"] = _folder_name(hparams["speech_folder"])
     elif Path(hparams["train_data"]).exists():
         about["hours"] = _hours(Path(hparams["train_data"]))
-<<<<<<< HEAD
     if code := git_state(Path(__file__).parent):
         about["revision"] = code["revision"]
-    if hparams["pretrained"] is not None:
-=======
     if hparams.get("pretrained") is not None:
->>>>>>> trust
         about["started_from"] = _folder_name(hparams["pretrained"])
     return about
 

@@ -15,12 +15,8 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
-<<<<<<< HEAD
-from speechbrain_tasnet.audio import WAY_OUT
-from speechbrain_tasnet.data.epochs import EpochDataset
-=======
 from speechbrain_tasnet.audio import FULL_SCALE, WAY_OUT
->>>>>>> trust
+from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.data.recordings import unreadable
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
@@ -180,11 +176,6 @@ def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray) -> Non
         raise InputError(f"{signals[1].name}: silent, as are all sources of its mixture; {WAY_OUT}")
 
 
-<<<<<<< HEAD
-def _perturb_speed(
-    mixture: Tensor, sources: Tensor, speeds: tuple[float, ...], rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-=======
 def _check_unclipped(signals: list[soundfile.SoundFile], stretch: np.ndarray, rate: int) -> None:
     """Refuse an item [time, files] of which a file is clipped: its mixture is not the sum of its sources."""
     at_limit = np.abs(np.abs(stretch) - 1) <= 2 / FULL_SCALE
@@ -196,8 +187,9 @@ def _check_unclipped(signals: list[soundfile.SoundFile], stretch: np.ndarray, ra
             raise InputError(f"{signal.name}: clipped, {run} samples on end at full scale; {WAY_OUT}")
 
 
-def _perturb_speed(mixture: Tensor, sources: Tensor, speeds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
->>>>>>> trust
+def _perturb_speed(
+    mixture: Tensor, sources: Tensor, speeds: tuple[float, ...], rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Play each source at a random speed, and mix anew with whatever the mixture holds besides the sources."""
     rest = mixture - sources.sum(1)
     drawn = [speeds[rng.integers(len(speeds))] for _ in range(sources.shape[1])]
