@@ -186,7 +186,7 @@ def test_a_click_on_a_head_sorts_the_table(finished, tmp_path):
 
 @pytest.mark.long
 def test_real_processes_a_crash_and_a_stop(definition, tmp_path):
-    """SIGTERM saves in mid-training; started again, the study goes on in turns, and ends as if nothing had been."""
+    """SIGTERM saves in mid-training; started again, it goes on in turns, and ends as if nothing had been."""
     options = ["--output_folder", str(tmp_path / "out"), "--budget", "400 steps"]
     command = [sys.executable, "-m", "speechbrain_tasnet.cli", "study", str(definition), *options]
     began = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -202,7 +202,8 @@ def test_real_processes_a_crash_and_a_stop(definition, tmp_path):
     assert "report.html: open it in a browser" in ended.stdout
     for name in ("ours", "wider (no skip_path)"):  # whose turn ended where the first one's had, at its validation
         assert "Resuming after" in (tmp_path / "out" / name / "output.txt").read_text()
-    assert [int(number) for number, _ in groupby(re.findall(r"\[(\d)/3\].*\bvalidation", ended.stderr))] == [2, 3, 1, 3]
+    bars = re.findall(r"\[(\d)/3\].*\bvalidation", ended.stderr)
+    assert [number for number, _ in groupby(bars)] == ["2", "3", "1", "3"]
     table = rows(tmp_path / "out/results.csv")
     assert "RuntimeError: permute" in table["broken"]["error"]
     assert [table[name]["steps"] for name in ("ours", "wider (no skip_path)")] == ["400", "400"]

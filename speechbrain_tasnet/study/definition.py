@@ -172,7 +172,7 @@ def _make(values: dict) -> Study:
     for key, minimum in (("validations", 1), ("seed", 0), ("threads", 1), ("turns", 1)):
         whole_number(key, values.get(key, minimum), minimum)
     if values.get("turns", 1) > values.get("validations", Study.validations):
-        raise InputError(f"turns={values['turns']}: each ends with a validation; give as many --validations or more")
+        raise InputError(f"turns={values['turns']}: each ends with a validation; give as many --validations")
     values.setdefault("title", values["name"])
     values.setdefault("output_folder", f"results/{values['name']}")
     return Study(**values)
