@@ -239,7 +239,7 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
     if not hparams["epoch_counter"].current:
         logger.info("Evaluated %s", hparams["pretrained"])
     elif can_hold(modules):
-        about = about_run(hparams, summary)
+        about = about_run(hparams, summary, brain.hparams.ledger.audio)
         save_bundle(folder / PRETRAINED, modules, hparams["sample_rate"], about, replace=True)
     else:
         logger.info("No bundle in %s: it can hold a network of this package alone", folder / PRETRAINED)

@@ -48,9 +48,7 @@ def sizes_of_start(folder: Path | str) -> dict[str, object]:
 
 
 @torch.no_grad()
-def start_from(
-    folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int, adapt: bool = True
-) -> str:
+def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int, adapt: bool = True) -> str:
     """Copy the weights of a trained separator into fresh modules.
 
     For another number of sources the mask layer, the last 1x1 convolution, stays as it is. A causal network may

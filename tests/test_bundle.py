@@ -29,6 +29,8 @@ ABOUT = {
         "sdr_i": {"mean": 6, "ci95": None, "count": 1},
     },
     "conditions": {"length": {"3 to 5 s": {"mean": 5.5, "ci95": [4.5, 6.5], "count": 3}}},
+    "elsewhere": {"in noise": {"si-snr_i": {"mean": 1.5, "ci95": [1.0, 2.0], "count": 9}}},
+    "audio_hours": 12.5,
     "data": "two people, CC BY 4.0",
     "versions": {"torch": "2.8"},
 }
@@ -177,6 +179,7 @@ def test_the_card_is_what_the_hub_reads(folder):
     assert values == {"si-snr_i": 5.25, "sdr_i": 6}
     shown = ("5.25 dB | 4.00 to 6.50 | 7", "| hours of mixtures | 2.5 |", 'from_bundle("this folder")', "8000 Hz")
     shown += ("| length | 3 to 5 s | 5.50 dB | 4.50 to 6.50 | 3 |", "| data | two people, CC BY 4.0 |")
+    shown += ("| in noise | SI-SNRi | 1.50 dB | 1.00 to 2.00 | 9 |", "| hours of audio gone through | 12.5 |")
     for text in shown:
         assert text in card.text
 
@@ -201,9 +204,10 @@ def test_a_card_says_nothing_that_is_not_known(modules, tmp_path):
         ({"about": {"hours": 10**400}}, "hours=1000"),
         ({"about": {"versions": {"two\nlines": "1"}}}, "one line of text"),
         ({"about": {"scores": {"sdr": {"mean": 1}}}}, "score 'sdr'"),
-        ({"about": {"conditions": {"length": 3}}}, "condition 'length'"),
+        ({"about": {"elsewhere": {"in noise": 3}}}, "elsewhere: 'in noise' is 3: expected scores by metric"),
+        ({"about": {"conditions": {"length": 3}}}, "conditions: 'length'"),
         ({"about": {"conditions": {"length": {"3 s": {"mean": 1}}}}}, "score 'length, 3 s'"),
-        ({"about": {"conditions": {"length": {"3\n4": {}}}}}, "condition 'length'"),
+        ({"about": {"conditions": {"length": {"3\n4": {}}}}}, "conditions: 'length'"),
         ({"dtype": "bfloat16"}, "dtype='bfloat16'"),
         ({"sample_rate": 0}, "sample_rate=0"),
     ],

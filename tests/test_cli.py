@@ -107,7 +107,11 @@ def test_separate_leaves_out_what_it_cannot_read(trained, tmp_path, capsys):
 def test_export_bundle(trained, corpus, tmp_path, capsys):
     out = tmp_path / "out"
     words = ["export", "bundle", trained, "--out", out, "--dtype", "float16", "--name", "two voices"]
+    words += ["--scores", f"the same=again={trained}"]
+    assert "again" in refused(capsys, *words)
+    words[-1] = f"the same={trained}"
     assert tasnet(*words, "--licence", "cc-by-4.0", "--language", "en", "--datasets", "a/b", "c/d") == 0
+    assert "| the same | SI-SNRi |" in (out / "README.md").read_text()
     assert str(out) in capsys.readouterr().out
     card = ModelCard.load(out / "README.md").data
     assert (card.license, card.language, card.datasets) == ("cc-by-4.0", "en", ["a/b", "c/d"])

@@ -1,6 +1,7 @@
 """What a bundle says about where it comes from: recipe, training data, scores, licence."""
 
 import csv
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -24,11 +25,13 @@ ABOUT: dict[str, type] = {
     "task": str,
     "hours": float,  # of mixtures to train on, as they lie on disk
     "speech": str,  # name of the folder that dynamic mixing drew from
+    "audio_hours": float,  # that the training has gone through, again and again counted
     "started_from": str,  # name of the folder of the separator that fine-tuning began with
     "epochs": int,
     "test_voices": str,
     "scores": dict,  # metric: mean, ci95 (low and high, or null) and count
     "conditions": dict,  # condition: group: the same of the SI-SNR improvement
+    "elsewhere": dict,  # other test set: metric: the same
     "revision": str,  # commit of the code that gave the scores
     "versions": dict,  # package: version
 }
@@ -56,7 +59,7 @@ def check_about(about: Any) -> None:
         if not (_number(value) if expected is float else isinstance(value, expected)) or isinstance(value, bool):
             raise InputError(f"about has {name}={short(value)}: expected {expected.__name__}")
     texts = [(name, value) for name, value in about.items() if isinstance(value, str)]
-    names = ("datasets", "versions", "scores", "conditions")
+    names = ("datasets", "versions", "scores", "conditions", "elsewhere")
     texts += [(name, value) for name in names for value in about.get(name, ())]
     texts += [("versions", value) for value in about.get("versions", {}).values()]
     for name, value in texts:
@@ -64,11 +67,12 @@ def check_about(about: Any) -> None:
             raise InputError(f"about has {name}={short(value)}: expected one line of text")
     for metric, score in about.get("scores", {}).items():
         _check_score(metric, score)
-    for condition, groups in about.get("conditions", {}).items():
-        if not isinstance(groups, dict) or not all(group.isprintable() for group in groups):
-            raise InputError(f"condition {short(condition)} is {short(groups)}: expected scores by group")
-        for group, score in groups.items():
-            _check_score(f"{condition}, {group}", score)
+    for key, by in (("conditions", "group"), ("elsewhere", "metric")):
+        for name, scores in about.get(key, {}).items():
+            if not isinstance(scores, dict) or not all(inner.isprintable() for inner in scores):
+                raise InputError(f"{key}: {short(name)} is {short(scores)}: expected scores by {by}")
+            for inner, score in scores.items():
+                _check_score(f"{name}, {inner}", score)
 
 
 def _number(value: Any) -> bool:
@@ -89,7 +93,9 @@ def _check_score(metric: str, score: Any) -> None:
         raise InputError(expected)
 
 
-def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+def about_run(
+    hparams: Mapping[str, Any], summary: Mapping[str, Any], audio_seconds: float = 0.0
+) -> dict[str, Any]:
     """Say what a finished training run knows about its separator.
 
     Parameters
@@ -98,6 +104,8 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         The recipe's.
     summary : mapping
         `Evaluator.summary()` of the test set.
+    audio_seconds : float
+        That the training has gone through.
 
     Returns
     -------
@@ -112,7 +120,7 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         "corpus": _folder_name(hparams["data_folder"]),
         "epochs": hparams["epoch_counter"].current,
         "test_voices": _text(hparams["test_voices"]),
-        "scores": {metric: _score(value) for metric, value in summary["metrics"].items() if value["count"]},
+        "scores": _scores(summary),
         "conditions": {
             condition: {group: _score(value) for group, value in groups.items()}
             for condition, groups in summary["conditions"].items()
@@ -124,11 +132,42 @@ def about_run(hparams: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
         about["speech"] = _folder_name(hparams["speech_folder"])
     elif Path(hparams["train_data"]).exists():
         about["hours"] = _hours(Path(hparams["train_data"]))
+    if audio_seconds:
+        about["audio_hours"] = round(audio_seconds / 3600, 1)
     if code := git_state(Path(__file__).parent):
         about["revision"] = code["revision"]
     if hparams.get("pretrained") is not None:
         about["started_from"] = _folder_name(hparams["pretrained"])
     return about
+
+
+def scores_elsewhere(folder: Path) -> dict[str, Any]:
+    """Read the scores of a separator on another test set.
+
+    Parameters
+    ----------
+    folder : Path
+        That `tasnet evaluate` has written.
+
+    Returns
+    -------
+    dict
+        By metric: mean, interval and count.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    path = folder / "test_results.json"
+    try:
+        return _scores(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise InputError(f"{path}: no scores; expected the folder of a `tasnet evaluate`") from None
+
+
+def _scores(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {metric: _score(value) for metric, value in summary["metrics"].items() if value["count"]}
 
 
 def _score(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,14 +46,16 @@ def write_card(config: Config) -> str:
         about={name: _cell(value) if isinstance(value, str) else value for name, value in about.items()},
         network=_network(modules["encoder"] | modules["masknet"]),
         parameters=f"{sum(p.numel() for module in config.build().values() for p in module.parameters()):,}",
-        scores=[
-            (*METRICS.get(metric, (_cell(metric), "")), score)
-            for metric, score in sorted(about.get("scores", {}).items(), key=_order)
-        ],
+        scores=_in_order(about.get("scores", {})),
         conditions=[
             (_cell(condition), _cell(group), score)
             for condition, groups in about.get("conditions", {}).items()
             for group, score in groups.items()
+        ],
+        elsewhere=[
+            (_cell(test_set), *row)
+            for test_set, scores in about.get("elsewhere", {}).items()
+            for row in _in_order(scores)
         ],
     )
 
@@ -61,6 +63,12 @@ def write_card(config: Config) -> str:
 def _network(arguments: dict[str, Any]) -> dict[str, Any]:
     """Call the arguments as a recipe does."""
     return {"encoder_activation" if name == "activation" else name: value for name, value in arguments.items()}
+
+
+def _in_order(scores: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """Give name, unit and value of each score."""
+    rows = sorted(scores.items(), key=_order)
+    return [(*METRICS.get(metric, (_cell(metric), "")), score) for metric, score in rows]
 
 
 def _order(item: tuple[str, Any]) -> int:

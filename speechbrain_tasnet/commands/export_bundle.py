@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from speechbrain_tasnet.errors import InputError
+
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
@@ -26,14 +28,26 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", metavar="CODE", help="of the speech it was trained on: en, de, ...")
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="data sets of the hub it was trained on")
     parser.add_argument("--data", metavar="TEXT", help="one line: what speech, of how many people, its licence")
+    parser.add_argument(
+        "--scores",
+        nargs="+",
+        metavar="NAME=DIR",
+        help="what `tasnet evaluate RECIPE --pretrained RUN --output_folder DIR` found on another test set",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.bundle import find_bundle, load_bundle, save_bundle
+    from speechbrain_tasnet.bundle.about import scores_elsewhere
 
     modules, config = load_bundle(find_bundle(options.model))
     given = {name: getattr(options, name) for name in ("name", "licence", "language", "datasets", "data")}
     about = config.about | {name: value for name, value in given.items() if value is not None}
+    for word in options.scores or ():
+        name, found, folder = word.partition("=")
+        if not (name and found):
+            raise InputError(f"--scores {word}: expected NAME=DIR, such as clean=results/clean")
+        about["elsewhere"] = about.get("elsewhere", {}) | {name: scores_elsewhere(Path(folder))}
     save_bundle(options.out, modules, config.sample_rate, about, options.dtype)
     print(f"{options.out}: load it with TasNetSeparation.from_bundle, upload it with `hf upload OWNER/NAME`")
