@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.losses import best_permutation, reorder
-from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 
 DYNAMIC_RANGE_DB = 60
 
@@ -31,7 +31,7 @@ def main() -> None:
     files = [options.split / folder / options.name for folder in ("mix", "s1", "s2")]
     mixture, *targets = (torch.from_numpy(soundfile.read(file, dtype="float32")[0]) for file in files)
     rate = soundfile.info(files[0]).samplerate
-    separator = load_separator(options.model)
+    separator = TasNetSeparation.from_bundle(options.model)
     sources = torch.stack(targets, 1)
     estimates = separator.separate_file(files[0], scale="mixture")[0]
     evaluator = Evaluator(rate, ())

@@ -22,7 +22,7 @@ from benchmarks.windows import improvement
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.export import Separator, export_onnx
-from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 
 Separate = Callable[[Tensor], Tensor]  # [batch, time] -> [batch, time, C]
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--mixtures", type=int, default=30, help="%(default)s")
     parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
     options = parser.parse_args()
-    separator = load_separator(options.run)
+    separator = TasNetSeparation.from_bundle(options.run)
     rate, mods = separator.hparams.sample_rate, separator.mods
     with TemporaryDirectory() as folder:
         found = ways((mods.encoder, mods.masknet, mods.decoder), Path(folder))

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio import read_audio
-from speechbrain_tasnet.pretrained import TasNetSeparation, load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 from speechbrain_tasnet.streaming import StreamingSeparator
 
 
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--mixtures", type=int, default=20, help="of the test set (%(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
     options = parser.parse_args()
-    separator = load_separator(options.run)
+    separator = TasNetSeparation.from_bundle(options.run)
     causal = separator.mods.masknet.config["causal"]
     shifts = 2 * separator.mods.encoder.kernel_size + 1
     table, live = [], []

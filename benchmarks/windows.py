@@ -19,7 +19,7 @@ from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.data.speech_folder import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
 from speechbrain_tasnet.memory import rise
-from speechbrain_tasnet.pretrained import TasNetSeparation, load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 from speechbrain_tasnet.windows import separate_windows
 
 REST = 1.0  # second between two utterances, at most
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--windows", type=float, nargs="+", default=[5, 10, 20, 30], help="seconds (%(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
     options = parser.parse_args()
-    separator = load_separator(options.run)
+    separator = TasNetSeparation.from_bundle(options.run)
     rate = separator.hparams.sample_rate
     speakers = list(split_speakers(options.speech, 2, seed=0)["tt"].values())
     rng = random.Random(0)

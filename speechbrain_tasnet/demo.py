@@ -7,7 +7,7 @@ from pathlib import Path
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic import synthesize_speech
-from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation import write_sources
 
 
@@ -32,7 +32,7 @@ def run_demo(out: Path, seed: int = 0) -> None:
     folder = run(["demo", "--data_folder", str(corpus), "--output_folder", str(out / "run")])
 
     mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))
-    separator = load_separator(folder)
+    separator = TasNetSeparation.from_bundle(folder)
     sources = write_sources(separator, mixture, out / "separated", overwrite=True)
     metrics = json.loads((folder / "test_results.json").read_text())["metrics"]
     low, high = metrics["si-snr_i"]["ci95"]

@@ -33,16 +33,17 @@ class TasNetSeparation(Pretrained):
         Parameters
         ----------
         folder : path-like
-            What `bundle.save_bundle` wrote: ``config.json`` and ``model.safetensors`` are read.
+            What `bundle.save_bundle` wrote, or that of the training run that made it, or the name of a separator
+            that comes along; ``config.json`` and ``model.safetensors`` are read.
         device : str, optional
             ``cpu``, ``cuda:0`` and the like; by default a GPU if there is one.
 
         Raises
         ------
         InputError
-            There is no bundle, it is damaged, or something in it is not as it should be.
+            There is no separator, it is damaged, or something in it is not as it should be.
         """
-        modules, config = load_bundle(folder)
+        modules, config = load_bundle(find_bundle(folder))
         hparams = {"sample_rate": config.sample_rate, "num_spks": config.num_spks}
         return cls(modules, hparams, run_opts=None if device is None else {"device": device})
 
@@ -93,19 +94,3 @@ class TasNetSeparation(Pretrained):
     def forward(self, mix: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Separate a batch, as `separate_batch`."""
         return self.separate_batch(mix, lengths)
-
-
-def load_separator(folder: Path | str) -> TasNetSeparation:
-    """Load a separator from its folder, or from that of the training run that made it.
-
-    Parameters
-    ----------
-    folder : path-like
-        A bundle, or a folder with a bundle ``pretrained`` in it.
-
-    Raises
-    ------
-    InputError
-        There is no separator, or it is not as it should be.
-    """
-    return TasNetSeparation.from_bundle(find_bundle(folder))

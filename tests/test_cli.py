@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, load_weights
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
-from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 
 COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "study", "separate", "stream", "import")
 COMMANDS += ("export",)
@@ -136,7 +136,7 @@ def test_export_files(trained, tmp_path, capsys):
     assert "is there already" in refused(capsys, "export", "asteroid", trained, "--out", out)
     assert tasnet("export", "asteroid", trained, "--out", out, "--overwrite") == 0
     encoder, _, _ = load_weights("asteroid", out)
-    assert torch.equal(encoder.weight, load_separator(trained).mods.encoder.weight)
+    assert torch.equal(encoder.weight, TasNetSeparation.from_bundle(trained).mods.encoder.weight)
     before = out.read_bytes()
     for words, expected in [
         (["onnx", trained, "--step", "10"], "causal=False"),

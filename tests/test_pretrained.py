@@ -9,7 +9,6 @@ from speechbrain.inference.separation import SepformerSeparation
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, separate
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.pretrained import load_separator
 from speechbrain_tasnet.separation import write_sources
 
 
@@ -33,23 +32,23 @@ def test_saved_and_loaded_it_gives_the_same_samples(tmp_path):
         TasNetSeparation.from_hparams(source=str(tmp_path / "here")).separate_batch(mixture), expected
     )
     save_bundle(tmp_path / "here", build(), 8000, replace=True)  # another takes its place
-    assert not torch.equal(load_separator(tmp_path / "here").separate_batch(mixture), expected)
+    assert not torch.equal(TasNetSeparation.from_bundle(tmp_path / "here").separate_batch(mixture), expected)
 
 
 def test_a_trained_model_is_found_in_its_run(trained):
-    assert load_separator(trained).separate_batch(torch.randn(1, 800)).shape == (1, 800, 2)
+    assert TasNetSeparation.from_bundle(trained).separate_batch(torch.randn(1, 800)).shape == (1, 800, 2)
 
 
 @pytest.mark.parametrize("num_samples", [1, 3, 8, 1000, 1003])
 def test_the_toolkits_own_interface_loads_it_and_gives_the_same(folder, num_samples):
     mixture = torch.randn(2, num_samples)
     theirs = SepformerSeparation.from_hparams(source=str(folder)).separate_batch(mixture)
-    ours = load_separator(folder).separate_batch(mixture)
+    ours = TasNetSeparation.from_bundle(folder).separate_batch(mixture)
     torch.testing.assert_close(theirs, ours, rtol=1e-6, atol=1e-6)
 
 
 def test_lengths(folder):
-    separator, mixture = load_separator(folder), torch.randn(2, 1000)
+    separator, mixture = TasNetSeparation.from_bundle(folder), torch.randn(2, 1000)
     padded = separator.separate_batch(mixture, torch.tensor([1.0, 0.5]))
     torch.testing.assert_close(padded[1:, :500], separator.separate_batch(mixture[1:, :500]), rtol=1e-5, atol=1e-6)
 
@@ -58,7 +57,7 @@ def test_lengths(folder):
 def test_files_of_any_rate_come_back_at_their_rate_and_length(folder, tmp_path, rate, channels):
     samples = 0.1 * np.random.default_rng(0).standard_normal((rate + 7, channels))
     soundfile.write(tmp_path / "mix.flac", samples, rate)
-    sources = load_separator(folder).separate_file(tmp_path / "mix.flac")
+    sources = TasNetSeparation.from_bundle(folder).separate_file(tmp_path / "mix.flac")
     assert sources.shape == (1, rate + 7, 3)
     assert sources.isfinite().all()
 
@@ -66,14 +65,14 @@ def test_files_of_any_rate_come_back_at_their_rate_and_length(folder, tmp_path, 
 def test_files_give_what_batches_give(folder, tmp_path):
     soundfile.write(tmp_path / "mix.wav", 0.1 * np.random.default_rng(0).standard_normal(4003), 8000, "FLOAT")
     mixture = torch.from_numpy(soundfile.read(tmp_path / "mix.wav", dtype="float32")[0]).unsqueeze(0)
-    separator = load_separator(folder)
+    separator = TasNetSeparation.from_bundle(folder)
     assert torch.equal(separator.separate_file(tmp_path / "mix.wav"), separator.separate_batch(mixture))
 
 
 def test_sources_are_written_one_a_file_and_never_clip(folder, tmp_path):
     samples = np.sign(np.random.default_rng(0).standard_normal(4000))
     soundfile.write(tmp_path / "loud.wav", samples, 8000, "FLOAT")
-    separator = load_separator(folder)
+    separator = TasNetSeparation.from_bundle(folder)
     with torch.no_grad():
         separator.mods.decoder.weight.mul_(100)
     paths = write_sources(separator, tmp_path / "loud.wav", tmp_path / "out")
@@ -86,14 +85,14 @@ def test_sources_are_written_one_a_file_and_never_clip(folder, tmp_path):
 
 def test_silence_stays_silence(folder, tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(4000), 8000)
-    for path in write_sources(load_separator(folder), tmp_path / "silence.wav", tmp_path):
+    for path in write_sources(TasNetSeparation.from_bundle(folder), tmp_path / "silence.wav", tmp_path):
         assert (soundfile.read(path)[0] == 0).all()
 
 
 def test_files_that_are_there_are_kept_unless_told(folder, tmp_path):
     soundfile.write(tmp_path / "mix.wav", np.zeros(800), 8000)
     (tmp_path / "mix_s2.wav").write_text("mine")
-    separator = load_separator(folder)
+    separator = TasNetSeparation.from_bundle(folder)
     with pytest.raises(InputError, match="is there already"):
         write_sources(separator, tmp_path / "mix.wav", tmp_path)
     assert (tmp_path / "mix_s2.wav").read_text() == "mine"
@@ -104,4 +103,4 @@ def test_files_that_are_there_are_kept_unless_told(folder, tmp_path):
 
 def test_a_folder_without_a_separator(tmp_path):
     with pytest.raises(InputError, match="holds no separator"):
-        load_separator(tmp_path)
+        TasNetSeparation.from_bundle(tmp_path)

@@ -16,7 +16,7 @@ from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, se
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.live import Account, stream
-from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 
 RATE = 8000
 
@@ -39,7 +39,7 @@ def mixture():
 
 def offline(folder, mixture):
     """What `separate` gives, at full scale 1: [time, C]."""
-    modules = load_separator(folder).mods
+    modules = TasNetSeparation.from_bundle(folder).mods
     x = torch.from_numpy(mixture.astype(np.float32) / 2**15)[None]
     with torch.no_grad():
         return separate(modules.encoder, modules.masknet, modules.decoder, x)[0].numpy()

@@ -10,7 +10,7 @@ from other_toolkits import Asteroid, Kaituoxu, Naplab, small, stir
 from speechbrain_tasnet import load_weights, separate
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.pretrained import load_separator
+from speechbrain_tasnet.pretrained import TasNetSeparation
 
 
 @pytest.fixture(autouse=True)
@@ -232,7 +232,7 @@ def test_the_command_makes_a_separator(package, tmp_path, capsys):
     torch.save(package, tmp_path / "best_model.pth")
     assert tasnet("import", "asteroid", tmp_path / "best_model.pth", "--out", tmp_path / "out") == 0
     assert "N=12" in capsys.readouterr().out
-    separator = load_separator(tmp_path / "out")
+    separator = TasNetSeparation.from_bundle(tmp_path / "out")
     assert separator.hparams.sample_rate == 8000
     mixture = torch.randn(2, 803)
     with torch.no_grad():
@@ -248,7 +248,7 @@ def test_the_command_asks_for_the_rate_and_makes_nothing_before(package, tmp_pat
     assert "does not tell its sample rate; give --sample-rate" in capsys.readouterr().err
     assert not out.exists()
     assert tasnet("import", "asteroid", path, "--out", out, "--sample-rate", 16000) == 0
-    assert load_separator(out).hparams.sample_rate == 16000
+    assert TasNetSeparation.from_bundle(out).hparams.sample_rate == 16000
     before = sorted(out.iterdir())
     assert tasnet("import", "asteroid", path, "--out", out, "--sample-rate", 8000) == 2
     assert "already holds something" in capsys.readouterr().err
@@ -260,7 +260,7 @@ def test_the_command_passes_answers_on(tmp_path):
     torch.save(theirs.state_dict(), tmp_path / "model.pt")
     words = ["--sample-rate", 8000, "--mask-activation", "relu", "--X", 3, "--causal", "False", "--norm", "global"]
     assert tasnet("import", "torchaudio", tmp_path / "model.pt", "--out", tmp_path / "out", *words) == 0
-    config = load_separator(tmp_path / "out").mods.masknet.config
+    config = TasNetSeparation.from_bundle(tmp_path / "out").mods.masknet.config
     assert (config["X"], config["R"], config["mask_activation"]) == (3, 2, "relu")
     assert json.dumps(config)
 

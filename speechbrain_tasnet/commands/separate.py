@@ -62,11 +62,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.batch import separate_files
-    from speechbrain_tasnet.pretrained import load_separator
+    from speechbrain_tasnet.pretrained import TasNetSeparation
     from speechbrain_tasnet.separation import Choices
     from speechbrain_tasnet.source_files import AudioFormat
 
     choices = Choices(options.channels, options.scale, options.window)
     kind = AudioFormat(options.format, options.subtype)
-    separator = load_separator(options.model)
+    separator = TasNetSeparation.from_bundle(options.model)
     separate_files(separator, options.mixtures, options.out, options.overwrite, choices, kind)

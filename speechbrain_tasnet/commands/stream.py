@@ -57,11 +57,11 @@ def run(options: argparse.Namespace) -> None:
             raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
 
     from speechbrain_tasnet.live import Account, stream
-    from speechbrain_tasnet.pretrained import load_separator
+    from speechbrain_tasnet.pretrained import TasNetSeparation
     from speechbrain_tasnet.streaming import StreamingSeparator
 
     with _standard_output() as output:
-        separator = load_separator(options.model)
+        separator = TasNetSeparation.from_bundle(options.model)
         modules = separator.mods
         live = StreamingSeparator(modules.encoder, modules.masknet, modules.decoder)
         num_spks, rate = separator.hparams.num_spks, separator.hparams.sample_rate
