@@ -152,9 +152,12 @@ def _gain_backward(y, gain, sums, chunk, k, dn, item, frame):
         d = y[2, c]
         sums[chunk, k, c] += d * y[0, c]
         sums[chunk, k + 1, c] += d
+        y[2, c] = d * gain[c]
     for c in range(gain.size):
-        d = y[2, c] * gain[c]
-        total += d
-        product += d * y[0, c]
-        dn[item, frame, c] = narrow(d, dn[item, frame, c])
+        dn[item, frame, c] = narrow(y[2, c], dn[item, frame, c])
+    # Sums stand in a loop that stores nothing. One that might overwrite what it reads is compiled twice, sums in
+    # another order where memory lies unluckily, and the same training would not end with the same bits.
+    for c in range(gain.size):
+        total += y[2, c]
+        product += y[2, c] * y[0, c]
     return total, product
