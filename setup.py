@@ -39,6 +39,7 @@ setup(
     packages=[
         "speechbrain_tasnet",
         "speechbrain_tasnet.bundle",
+        "speechbrain_tasnet.bundled",
         "speechbrain_tasnet.commands",
         "speechbrain_tasnet.data",
         "speechbrain_tasnet.export",
@@ -55,6 +56,7 @@ setup(
     package_data={
         "speechbrain_tasnet": ["*.j2"],
         "speechbrain_tasnet.bundle": ["model_card.md.j2"],
+        "speechbrain_tasnet.bundled": ["*/*"],
         "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "study/*.yaml"],
         "speechbrain_tasnet.study": ["*.j2"],
     },

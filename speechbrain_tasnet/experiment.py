@@ -69,7 +69,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
             _check_evaluation(hparams, argv)
         _check_packages(hparams)
         check_network(hparams["checkpointer"], hparams["modules"])
-        started = _start_from_pretrained(hparams, new_mask=not evaluate_only)
+        started = _start_from_pretrained(hparams, adapt=not evaluate_only)
     ddp_init_group(run_opts)
     folder = Path(hparams["output_folder"])
     sb.create_experiment_directory(folder)
@@ -120,11 +120,11 @@ def _check_evaluation(hparams: dict, argv: Sequence[str]) -> None:
         )
 
 
-def _start_from_pretrained(hparams: dict, new_mask: bool = True) -> str | None:
+def _start_from_pretrained(hparams: dict, adapt: bool = True) -> str | None:
     """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
     if hparams.get("pretrained") is None or hparams["checkpointer"].find_checkpoint() is not None:
         return None
-    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"], new_mask)
+    return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"], adapt)
 
 
 def check(argv: Sequence[str]) -> Forecast:

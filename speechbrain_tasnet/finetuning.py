@@ -13,6 +13,9 @@ from speechbrain_tasnet.errors import InputError
 MASK_LAYER = ("mask.weight", "mask.bias")
 SOURCES = "C"
 
+# What becomes different when a network that sees the future is made to do without; its weights keep their shapes.
+CAUSALITY = ("causal", "norm")
+
 # What a recipe calls differently from the module that takes it; an edge padding stands in a model file.
 KEYS = {"activation": "encoder_activation"}
 IN_MODEL_FILE = {"edge_padding"}
@@ -46,11 +49,12 @@ def sizes_of_start(folder: Path | str) -> dict[str, object]:
 
 @torch.no_grad()
 def start_from(
-    folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int, new_mask: bool = True
+    folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int, adapt: bool = True
 ) -> str:
     """Copy the weights of a trained separator into fresh modules.
 
-    For another number of sources the mask layer, the last 1x1 convolution, stays as it is.
+    For another number of sources the mask layer, the last 1x1 convolution, stays as it is. A causal network may
+    begin with the weights of one that is not, and learns to do without the future.
 
     Parameters
     ----------
@@ -60,8 +64,8 @@ def start_from(
         ``encoder``, ``masknet`` and ``decoder``, which change.
     sample_rate : int
         In Hz, of the new training.
-    new_mask : bool
-        Whether there may be another number of sources.
+    adapt : bool
+        Whether the modules are trained from here on, so that they may be for another number of sources or causal.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def start_from(
     Raises
     ------
     InputError
-        There is no separator, it differs in more than the number of sources, or the modules are another toolkit's.
+        There is no separator, it differs in more than that, or the modules are another toolkit's.
     """
     if not can_hold(modules):
         raise InputError(
@@ -82,21 +86,23 @@ def start_from(
     trained, config = load_bundle(found)
     if config.sample_rate != sample_rate:
         raise InputError(_difference(found, "sample_rate", sample_rate, config.sample_rate))
+    becomes_causal = adapt and modules["masknet"].config["causal"] and not config.modules["masknet"]["causal"]
+    free = (SOURCES, *(CAUSALITY if becomes_causal else ()))
     for name, module in modules.items():
         for key, value in module.config.items():
-            if key != SOURCES and value != config.modules[name][key]:
+            if key not in free and value != config.modules[name][key]:
                 raise InputError(_difference(found, key, value, config.modules[name][key]))
     sources = modules["masknet"].num_sources
-    if sources != config.num_spks and not new_mask:
+    if sources != config.num_spks and not adapt:
         raise InputError(f"num_spks={sources}: the separator in {found} gives {config.num_spks} sources")
     keep = MASK_LAYER if sources != config.num_spks else ()
     for name, module in modules.items():
         own = module.state_dict()
         kept = {key: own[key] for key in keep if name == "masknet"}
         module.load_state_dict(trained[name].state_dict() | kept)
-    if keep:
-        return f"Starting from {found}; the mask layer is new, for {sources} sources instead of {config.num_spks}"
-    return f"Starting from {found}"
+    changes = [f"the mask layer is new, for {sources} sources instead of {config.num_spks}"] if keep else []
+    changes += ["the network is causal now"] if becomes_causal else []
+    return "; ".join([f"Starting from {found}", *changes])
 
 
 def _difference(folder: Path, key: str, here: object, there: object) -> str:

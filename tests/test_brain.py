@@ -8,6 +8,7 @@ from brains import BAD, GOOD, fit, item, load, make_brain
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
+from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 
 
@@ -62,16 +63,20 @@ def test_the_learning_rate_follows_the_validation(tmp_path, logged):
 
 
 def test_a_dataset_is_told_every_epoch(tmp_path, logged):
-    class Epochs(list):
+    class Epochs(EpochDataset):
         told = ()
 
-        def set_epoch(self, epoch):
-            self.told += (epoch,)
+        def __len__(self):
+            return 2
 
-    items = Epochs(fetched.item for fetched in GOOD[:2])
+        def at(self, epoch, index):
+            self.told += (epoch,)
+            return GOOD[index].item
+
+    items = Epochs()
     brain = make_brain(tmp_path, logged | {"epoch_counter": EpochCounter(limit=3)})
     options = {"batch_size": 2, "collate_fn": collate}
     brain.fit(
         brain.hparams.epoch_counter, SkipBadItems(items, True), progressbar=False, train_loader_kwargs=options
     )
-    assert items.told == (1, 2, 3)
+    assert items.told == (1, 1, 2, 2, 3, 3)

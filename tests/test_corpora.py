@@ -21,7 +21,8 @@ from speechbrain_tasnet.data.wham import prepare_wham
 from speechbrain_tasnet.data.whamr import prepare_whamr
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment import _held_out, run
+from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment_data import _held_out
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,15 @@ def test_for_another_number_of_sources_all_but_the_mask_layer(folder):
         assert torch.equal(weights(fresh)[name], before[name] if mine else value), name
 
 
+def test_a_causal_network_begins_with_one_that_is_not_but_is_no_substitute(folder):
+    fresh = build(causal=True, norm="cumulative")
+    with pytest.raises(InputError, match="norm=cumulative"):
+        start_from(folder, fresh, 8000, adapt=False)
+    assert "the network is causal now" in start_from(folder, fresh, 8000)
+    for name, value in weights(load_bundle(folder).modules).items():
+        assert torch.equal(weights(fresh)[name], value), name
+
+
 @pytest.mark.parametrize(
     ("changes", "rate", "message"),
     [

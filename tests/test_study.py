@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 import torch
@@ -67,7 +67,7 @@ def finished(definition):
     """The study, its contestants run in this process, which has imported everything; and who was run."""
     ran = []
 
-    def run_here(words, folder, study, head):
+    def run_here(words, folder, study, head, until):
         ran.append(folder.name)
         try:
             run_contestant(folder, words[2:])
@@ -186,7 +186,7 @@ def test_a_click_on_a_head_sorts_the_table(finished, tmp_path):
 
 @pytest.mark.long
 def test_real_processes_a_crash_and_a_stop(definition, tmp_path):
-    """SIGTERM saves in mid-training; started again, the study goes on, and ends as if nothing had been."""
+    """SIGTERM saves in mid-training; started again, it goes on in turns, and ends as if nothing had been."""
     options = ["--output_folder", str(tmp_path / "out"), "--budget", "400 steps"]
     command = [sys.executable, "-m", "speechbrain_tasnet.cli", "study", str(definition), *options]
     began = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -198,9 +198,12 @@ def test_real_processes_a_crash_and_a_stop(definition, tmp_path):
     assert began.returncode == 143
     assert list((tmp_path / "out/ours/save").glob("CKPT+*"))
     assert not (tmp_path / "out/report.html").exists()
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    ended = subprocess.run([*command, "--turns", "2"], capture_output=True, text=True, check=True)
     assert "report.html: open it in a browser" in ended.stdout
-    assert "Resuming after" in (tmp_path / "out/ours/output.txt").read_text()
+    for name in ("ours", "wider (no skip_path)"):  # whose turn ended where the first one's had, at its validation
+        assert "Resuming after" in (tmp_path / "out" / name / "output.txt").read_text()
+    bars = re.findall(r"\[(\d)/3\].*\bvalidation", ended.stderr)
+    assert [number for number, _ in groupby(bars)] == ["2", "3", "1", "3"]
     table = rows(tmp_path / "out/results.csv")
     assert "RuntimeError: permute" in table["broken"]["error"]
     assert [table[name]["steps"] for name in ("ours", "wider (no skip_path)")] == ["400", "400"]
@@ -220,6 +223,7 @@ def test_real_processes_a_crash_and_a_stop(definition, tmp_path):
         ({"budget": None}, "budget=None: expected text"),
         ({"contestants": {}}, "contestants={}: expected a mapping"),
         ({"validations": 0}, "validations=0: expected a whole number of at least 1"),
+        ({"turns": 3}, "turns=3: each ends with a validation; give as many --validations"),
         ({"contestants": {"a": {"batch_size": 8}}}, "'a': batch_size is the same for all, and goes under"),
         ({"contestants": {"a": {"chunk": 8}}}, "'a': chunk is the same for all.*sizes of its network: N, L, B"),
         ({"contestants": {"a/b": {}}}, "contestant 'a/b': expected a name fit for a folder"),

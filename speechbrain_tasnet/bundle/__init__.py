@@ -17,6 +17,7 @@ from speechbrain_tasnet.bundle.card import CARD, write_card
 from speechbrain_tasnet.bundle.config import CONFIG, MODULES, Config
 from speechbrain_tasnet.bundle.hyperparams import HPARAMS, write_hparams
 from speechbrain_tasnet.bundle.weights import WEIGHTS, pack_weights, read_weights
+from speechbrain_tasnet.bundled import HOME, bundled_names
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_file, new_folder, write_text
 
@@ -114,18 +115,23 @@ def read_bundle(config_file: Path, weights_file: Path) -> Bundle:
 
 
 def find_bundle(folder: Path | str) -> Path:
-    """Find a bundle in its folder, or in that of the training run that made it.
+    """Find a bundle in its folder, in that of the training run that made it, or by its name in the package.
+
+    A folder of that name comes before the package.
 
     Raises
     ------
     InputError
         There is none.
     """
-    for candidate in (Path(folder) / PRETRAINED, Path(folder)):
+    names = bundled_names()
+    homes = [HOME / str(folder)] if str(folder) in names else []
+    for candidate in (Path(folder) / PRETRAINED, Path(folder), *homes):
         if (candidate / CONFIG).is_file():
             return candidate
     raise InputError(
-        f"{folder}: holds no separator; expected a folder with {CONFIG} and {WEIGHTS}, or that of a finished run"
+        f"{folder}: holds no separator; expected a folder with {CONFIG} and {WEIGHTS}, that of a finished run, or "
+        f"one of {', '.join(names)}"
     )
 
 

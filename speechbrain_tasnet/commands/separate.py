@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from speechbrain_tasnet.bundled import DEFAULT, bundled_names
+
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
@@ -12,11 +14,16 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "the exit status is then 2."
     )
     parser.epilog = "example: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated"
+    names = ", ".join(bundled_names())
     parser.add_argument(
         "mixtures", type=Path, nargs="+", metavar="MIXTURE", help="wav, flac, ogg or mp3 of any rate and length"
     )
     parser.add_argument(
-        "--model", type=Path, required=True, metavar="DIR", help="folder of a training run or of a separator"
+        "--model",
+        type=Path,
+        default=Path(DEFAULT),
+        metavar="DIR",
+        help=f"folder of a training run or of a separator, or one that comes along: {names} (%(default)s)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="where the sources go (the current folder)"

@@ -51,6 +51,9 @@ class Study:
         Of the data; and of the weights, where a contestant has no ``seed`` of its own.
     threads : int
         That each contestant computes with.
+    turns : int
+        In how many each spends its budget. They take them one after the other, so that a machine that is slow for
+        an hour is slow for all.
     """
 
     recipe: str
@@ -63,6 +66,7 @@ class Study:
     validations: int = 20
     seed: int = 0
     threads: int = 2
+    turns: int = 1
 
     def folder(self, name: str = "") -> Path:
         """Name the folder of a contestant, or that of the study."""
@@ -165,8 +169,10 @@ def _make(values: dict) -> Study:
             expected = {str: "text", dict: "a mapping of names to values"}[kind]
             raise InputError(f"{key}={values.get(key)!r}: expected {expected}")
     budget.parse(values["budget"])
-    for key, minimum in (("validations", 1), ("seed", 0), ("threads", 1)):
+    for key, minimum in (("validations", 1), ("seed", 0), ("threads", 1), ("turns", 1)):
         whole_number(key, values.get(key, minimum), minimum)
+    if values.get("turns", 1) > values.get("validations", Study.validations):
+        raise InputError(f"turns={values['turns']}: each ends with a validation; give as many --validations")
     values.setdefault("title", values["name"])
     values.setdefault("output_folder", f"results/{values['name']}")
     return Study(**values)

@@ -1,5 +1,6 @@
-"""Contestants one after the other, each in a process of its own."""
+"""Contestants one after the other, each in a process of its own, in one turn or in several."""
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.study.contestant import EXAMPLES
 from speechbrain_tasnet.study.definition import Study
+from speechbrain_tasnet.termination import STATUS
 
 # The toolkit's train log, as it comes after each validation.
 VALIDATED = re.compile(r"train_logger - epoch: (\d+), .*valid si-snr: ([^,\s]+)")
@@ -36,25 +38,36 @@ def run_contestants(study: Study) -> dict[str, str]:
     dict
         By the names of those that failed, why.
     """
-    failures = {}
-    for number, name in enumerate(study.contestants, start=1):
-        folder = study.folder(name)
-        head = f"[{number}/{len(study.contestants)}] {name}"
-        if (folder / EXAMPLES).exists():
-            print(f"{head}: done before")
-            continue
-        words = ["speechbrain_tasnet.study.contestant", str(folder), *study.argv(name)]
-        reason = _run(words, folder, study, head)
-        if reason is not None:
-            failures[name] = f"{reason} (all it said: {folder / OUTPUT})"
-            print(f"{head}: {reason}", file=sys.stderr)
+    failures: dict[str, str] = {}
+    for turn in range(1, study.turns + 1):
+        until = study.validations * turn // study.turns
+        for number, name in enumerate(study.contestants, start=1):
+            folder = study.folder(name)
+            head = f"[{number}/{len(study.contestants)}] {name}"
+            if (folder / EXAMPLES).exists():
+                if turn == 1:
+                    print(f"{head}: done before")
+                continue
+            if name in failures or (turn < study.turns and _validations(folder) >= until):
+                continue
+            words = ["speechbrain_tasnet.study.contestant", str(folder), *study.argv(name)]
+            reason = _run(words, folder, study, head, until)
+            if reason is not None:
+                failures[name] = f"{reason} (all it said: {folder / OUTPUT})"
+                print(f"{head}: {reason}", file=sys.stderr)
     return failures
 
 
-def _run(words: Sequence[str], folder: Path, study: Study, head: str) -> str | None:
-    """Run a module until it ends; returns why it failed, if it did."""
+def _validations(folder: Path) -> int:
+    """Count those that a contestant has behind it."""
+    ledger = folder / "ledger.json"
+    return len(json.loads(ledger.read_text(encoding="utf-8"))["curve"]) if ledger.exists() else 0
+
+
+def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int) -> str | None:
+    """Run a module until it ends, or has so many validations behind it; returns why it failed, if it did."""
     folder.mkdir(parents=True, exist_ok=True)
-    said = ""
+    said, stopped = "", False
     with (folder / OUTPUT).open("a", encoding="utf-8") as log, _process(words, study.threads) as process:
         with tqdm(desc=head, total=study.validations, unit="validation", dynamic_ncols=True) as bar:
             for line in process.stdout:
@@ -64,8 +77,11 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str) -> str | N
                 if found := VALIDATED.search(line):
                     bar.set_postfix_str(f"SI-SNR {-float(found[2]):.2f} dB")
                     bar.update(int(found[1]) - bar.n)
+                    if until <= int(found[1]) < study.validations and not stopped:
+                        stopped = True
+                        process.terminate()  # it saves, and goes on at its next turn
         status = process.wait()
-    if status == 0:
+    if status == 0 or (stopped and status == STATUS):
         return None
     if status < 0:
         return f"killed by {signal.Signals(-status).name}; for want of memory?"

@@ -1,0 +1,19 @@
+"""Separators that come with the package: a bundle each, in a folder of its name."""
+
+from pathlib import Path
+
+HOME = Path(__file__).parent
+
+# What `tasnet separate` takes when it is told nothing else.
+DEFAULT = "convtasnet-8k-2spk"
+
+
+def bundled_names() -> list[str]:
+    """Name the separators.
+
+    Example
+    -------
+    >>> DEFAULT in bundled_names()
+    True
+    """
+    return sorted(path.parent.name for path in HOME.glob("*/config.json"))
