@@ -135,9 +135,12 @@ def campaign(home: Path, bugs: list[Bug]) -> list[str | None]:
         caught.append(run_tests(home, bug.tests))
         path.write_text(source, encoding="utf-8")
         print(f"{bug.file}: {bug.breaks} {caught[-1] or 'NOT CAUGHT'}", flush=True)
-    catchers = tuple(sorted({test for test in caught if test and "::" in test}))
-    if catchers and (failed := run_tests(home, catchers)):
-        raise SystemExit(f"{failed} fails without any bug")
+    catchers = sorted({test for test in caught if test})
+    tests = [test for test in catchers if "::" in test]
+    files = [test for test in catchers if test.endswith(".py")]  # that could not even be read
+    for again in (tests, files and ["--collect-only", *files]):
+        if again and (failed := run_tests(home, tuple(again))):
+            raise SystemExit(f"{failed} fails without any bug")
     return caught
 
 

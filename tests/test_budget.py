@@ -2,7 +2,7 @@
 
 import json
 import re
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 import torch
@@ -16,8 +16,9 @@ from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.data.stream import Stream, StreamLoader
 from speechbrain_tasnet.energy import EnergyMeter
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment_data import data_seed, training_set
+from speechbrain_tasnet.experiment_data import training_set
 from speechbrain_tasnet.ledger import EVERY, Ledger
+from speechbrain_tasnet.plans import make_plan
 
 
 class Numbers(EpochDataset):
@@ -62,6 +63,11 @@ def test_each_unit_counts_its_own():
     assert Budget(200, "steps").used(spent) == 0.25
     assert Budget(3, "minutes").used(spent) == 0.5
     assert Budget(6e12, "macs", macs_per_second=1e9).used(spent) == 0.5
+
+
+def test_a_forecast_tells_the_steps_that_each_unit_allows():
+    budgets = Budget(200, "steps"), Budget(3, "minutes"), Budget(6e12, "macs", macs_per_second=1e9)
+    assert [budget.steps(seconds=0.5, audio=4.0) for budget in budgets] == [200, 360, 500]
 
 
 def test_every_unit_has_the_same_course_of_the_learning_rate():
@@ -113,10 +119,12 @@ def test_networks_of_any_size_and_seed_are_fed_the_same(arguments, speech_folder
     more = {"speech_folder": speech_folder, "epoch_items": 8} if mixing else {"speeds": "[0.9,1.1]"}
 
     def fed(**own):
-        _, _, hparams = configuration.load(arguments("run", **more, **own))
+        _, _, hparams = configuration.load(arguments("run", budget="9 steps", **more, **own))
         hparams["prepare"]()
-        items, _ = training_set(hparams)
-        return torch.stack([Stream(items, data_seed(hparams))[place].item["mixture"] for place in range(12)])
+        hparams["epoch_counter"].current = 1
+        items, options = training_set(hparams)
+        batches = make_plan(hparams, Ledger()).feed(items, options | {"batch_size": 2})
+        return torch.cat([batch.mixture.data for batch in islice(batches, 6)])
 
     assert torch.equal(fed(data_seed=5), fed(data_seed=5, seed=7, H=64, Sc=0))
     assert not (fed(data_seed=5) == fed(data_seed=6)).all(dim=1).any()

@@ -11,6 +11,7 @@ import pytest
 import scipy.stats
 import torch
 
+from speechbrain_tasnet.conditions import by_condition
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.files import write_text
@@ -199,6 +200,12 @@ def test_improvement_is_told_by_level_difference_and_length():
     assert levels["below 1 dB"]["mean"] == pytest.approx(30, abs=0.5)
     assert levels["2.5 to 5 dB"]["mean"] == pytest.approx(20, abs=0.5)
     assert (lengths["below 2 s"]["count"], lengths["2 to 3 s"]["mean"]) == (2, pytest.approx(20, abs=0.5))
+
+
+def test_groups_begin_with_their_lower_edge_and_the_last_has_no_end():
+    rows = [{"si-snr_i": gain, "level_difference": None, "duration": 2.0 * gain} for gain in (1.0, 5.0, 50.0)]
+    lengths = by_condition(rows)["length"]
+    assert {name: group["count"] for name, group in lengths.items()} == {"2 to 3 s": 1, "10 s and more": 2}
 
 
 def test_one_utterance_has_no_interval():

@@ -10,6 +10,7 @@ BUGS = list(read_bugs())
 def test_there_are_enough_of_them():
     assert len(BUGS) >= 40
     assert all(bug.breaks.endswith(".") and bug.old for bug in BUGS)
+    assert f"which of {len(BUGS)} planted bugs" in (ROOT / "README.md").read_text().replace("\n", " ")
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.file}: {bug.breaks}")

@@ -12,7 +12,16 @@ import pytest
 import torch
 
 from speechbrain_tasnet import ops
-from speechbrain_tasnet.ops import cpu, fused, loops_products, naive, passes, products
+from speechbrain_tasnet.ops import (
+    cpu,
+    fused,
+    loops_products,
+    loops_statistics,
+    naive,
+    passes,
+    products,
+    statistics,
+)
 from speechbrain_tasnet.ops.naive import BlockWeights
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
@@ -171,6 +180,21 @@ def test_gradcheck(norm, causal):
         return residual[0], residual[1, :5], total[0], total[1, :5]
 
     assert torch.autograd.gradcheck(block, inputs)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_statistics_of_tensors_and_of_loops_are_twins(norm):
+    """The former are for graphics cards, the latter take part in the loops for processors."""
+    number, valid = loops_statistics.NORMS[norm], torch.tensor([9, 4])
+    seen = torch.arange(9) < valid[:, None]
+    mean, variance, total, product = torch.randn(4, 2, 9, dtype=torch.float64) * seen
+    variance = variance.square()
+    spread = statistics.spread(norm, mean, variance, valid)
+    back = statistics.spread_backward(norm, total, product, mean, spread[1], valid, 5)
+    loops_statistics.spread_backward(number, *(x.numpy() for x in (valid, mean, spread[1], total, product)), 5)
+    loops_statistics.spread(number, valid.numpy(), mean.numpy(), variance.numpy())  # both in place
+    for mine, twin in zip((*spread, *back), (mean, variance, total, product), strict=True):
+        torch.testing.assert_close(mine[seen], twin[seen])
 
 
 @pytest.mark.parametrize("norm", NORMS)

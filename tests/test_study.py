@@ -298,6 +298,12 @@ def test_statistics_against_known_numbers():
     assert holm([0.9, 0.6]) == [1.0, 1.0]
 
 
+def test_a_difference_is_one_that_both_tests_find():
+    for t, wilcoxon in ((0.01, 0.06), (0.06, 0.01)):
+        doubtful = Pair("a", "b", 9, 1.0, (0.0, 2.0), 0.01, 0.01, t, wilcoxon)
+        assert (doubtful.p, doubtful.differ) == (0.06, False)
+
+
 def test_chance_alone_makes_no_difference_and_a_real_one_is_found():
     torch.manual_seed(0)
     hard = 3 * torch.randn(200)
