@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import speechbrain as sb
@@ -30,6 +31,7 @@ from speechbrain_tasnet.files import write_text
 from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.learning_curve import learning_curve
 from speechbrain_tasnet.ledger import Ledger
+from speechbrain_tasnet.levelling import at_level_of
 from speechbrain_tasnet.plans import Plan, make_plan
 from speechbrain_tasnet.provenance import record_start
 from speechbrain_tasnet.reach import receptive_field
@@ -37,6 +39,8 @@ from speechbrain_tasnet.report import write_report
 from speechbrain_tasnet.train_logs import LedgerFile, TensorBoard, TrainLogs
 
 logger = logging.getLogger(__name__)
+
+LEVEL_MIXTURES = 20  # are enough to tell how loud sources should be
 
 
 def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
@@ -240,7 +244,8 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
         logger.info("Evaluated %s", hparams["pretrained"])
     elif can_hold(modules):
         about = about_run(hparams, summary, brain.hparams.ledger.audio)
-        save_bundle(folder / PRETRAINED, modules, hparams["sample_rate"], about, replace=True)
+        levelled = at_level_of(_some_mixtures(hparams), modules)
+        save_bundle(folder / PRETRAINED, levelled, hparams["sample_rate"], about, replace=True)
     else:
         logger.info("No bundle in %s: it can hold a network of this package alone", folder / PRETRAINED)
 
@@ -261,6 +266,12 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
         curve=learning_curve(hparams["train_log"]),
         examples=brain.evaluator.examples(separate_again),
     )
+
+
+def _some_mixtures(hparams: dict) -> list[torch.Tensor]:
+    """Give what can be used of the first mixtures of validation."""
+    items = (item for item, _ in islice(evaluation_set(hparams, "valid_data"), LEVEL_MIXTURES))
+    return [item["mixture"] for item in items if item is not None]
 
 
 def _facts(brain: SeparationBrain, hparams: dict, command: str) -> dict[str, object]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 HOME = Path(__file__).parent
 
-# What `tasnet separate` takes when it is told nothing else.
+# What `tasnet separate` and `tasnet stream` take when they are told nothing else.
 DEFAULT = "convtasnet-8k-2spk"
+LIVE = "convtasnet-8k-2spk-live"
 
 
 def bundled_names() -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from speechbrain_tasnet.bundled import LIVE
 from speechbrain_tasnet.errors import DiskError, InputError
 
 
@@ -21,15 +22,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "end is dropped; when the reader goes away the exit status is 141."
     )
     parser.epilog = (
-        "example: sox meeting.wav -t s16 -r 8k -c 1 - | tasnet stream --model results/wsj0mix/1234 | "
-        "sox -t s16 -r 8k -c 2 - separated.wav"
+        "example: sox meeting.wav -t s16 -r 8k -c 1 - | tasnet stream | sox -t s16 -r 8k -c 2 - separated.wav"
     )
     parser.add_argument(
         "--model",
         type=Path,
-        required=True,
+        default=Path(LIVE),
         metavar="DIR",
-        help="folder of a training run or of a causal separator",
+        help="folder of a training run or of a causal separator, or one that comes along (%(default)s)",
     )
     parser.add_argument(
         "--format",
