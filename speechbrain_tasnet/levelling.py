@@ -40,7 +40,7 @@ def at_level_of(mixtures: Iterable[Tensor], modules: Mapping[str, nn.Module]) ->
     encoder, masknet, decoder = (modules[name] for name in ("encoder", "masknet", "decoder"))
     levels = Levels()
     for mixture in mixtures:
-        signal = mixture.to(decoder.weight.device)[None]
+        signal = mixture.to(decoder.weight)[None]
         levels.compare(signal, separate(encoder, masknet, decoder, signal))
     levelled = deepcopy(decoder)
     levelled.weight.mul_(levels.gain("mixture", limited=False))
