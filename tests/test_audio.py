@@ -193,6 +193,7 @@ def test_stopped_process_ends_its_workers_and_leaves_nothing(tmp_path, stop, gro
     (os.killpg if group else os.kill)(process.pid, getattr(signal, stop))
     _, errors = process.communicate(timeout=20)
     assert b"ForkProcess" not in errors  # no worker's traceback
+    assert b"initializer" not in errors  # nor that of one that had hardly begun
     assert process.returncode != 0
     assert list(out.parent.iterdir()) == []
     with pytest.raises(ProcessLookupError):

@@ -4,13 +4,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
 from speechbrain_tasnet.errors import InputError
+
+STOPS = {signal.SIGINT, signal.SIGTERM}
 
 
 def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label: str) -> list:
@@ -51,7 +54,9 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     try:
         # Larger chunks would gain no speed, and an interrupt waits for the chunks in hand.
         chunk = max(1, min(8, len(tasks) // (4 * workers)))
-        return list(tqdm(pool.map(function, tasks, chunksize=chunk), **bar))
+        with _signals_wait():
+            results = pool.map(function, tasks, chunksize=chunk)
+        return list(tqdm(results, **bar))
     except BrokenProcessPool:
         raise InputError(f"{label}: a process was killed, for want of memory perhaps; try fewer workers") from None
     finally:
@@ -59,11 +64,22 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold back what would stop the processes that are begun here before they are ready for it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
     """Let Ctrl-C stop the parent alone, which then ends its workers in good order, and die if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The parent's handler would raise in the middle of reading a task and leave the next worker the rest of it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
