@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from itertools import groupby, pairwise
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -19,8 +20,8 @@ from speechbrain_tasnet.study import runner
 from speechbrain_tasnet.study.contestant import run_contestant
 from speechbrain_tasnet.study.definition import STUDIES, load_study
 from speechbrain_tasnet.study.figures import LINE, curves, scatter
+from speechbrain_tasnet.study.headline import headline
 from speechbrain_tasnet.study.outcomes import Outcome, read_outcomes
-from speechbrain_tasnet.study.page import headline
 from speechbrain_tasnet.study.run import run_study, write_results
 from speechbrain_tasnet.study.statistics import Pair, compare_all, either_way, holm
 from speechbrain_tasnet.study.tables import escape
@@ -130,6 +131,19 @@ def test_everything_to_repeat_it_is_there(finished):
     assert "% broken: " in tex
     pairs = list(csv.DictReader((folder / "pairs.csv").open()))
     assert [(pair["first"], pair["second"]) for pair in pairs] == [("ours", "wider (no skip_path)")]
+
+
+def test_table_and_charts_for_other_pages(finished):
+    folder = finished[0]
+    text = (folder / "results.md").read_text()
+    table = [line.split(" |") for line in text.splitlines() if line.startswith("|")]
+    assert len({len(row) for row in table if "---" not in row[0]}) == 1
+    assert [row[0] for row in table[2:]] == ["| ours", "| broken", "| wider (no skip_path)"]
+    assert "RuntimeError: permute" in table[3][1]
+    for name in ("quality.svg", "curves.svg"):
+        assert f"({name})" in text
+        drawn = ElementTree.parse(folder / name).iter("{http://www.w3.org/2000/svg}text")
+        assert {"ours", "wider (no skip_path)"} <= {element.text for element in drawn}
 
 
 def test_another_study_does_not_go_on_in_its_folder(finished, definition):

@@ -17,7 +17,7 @@ class Column:
     group, title, unit : str
         At the head of the page's table.
     digits : int
-        Decimal places on the page; below 0 so many are rounded away.
+        Decimal places, for people.
     value : callable
         Takes an `Outcome` without error; None where there is no such figure.
     meaning : str

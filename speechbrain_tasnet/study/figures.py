@@ -29,6 +29,17 @@ class Label:
     anchor: str = "start"
 
 
+def colours(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Give each contestant a hue, those that are neighbours in the study far from each other."""
+    hues = [round(250 + 137.5 * place) % 360 for place in range(len(outcomes))]
+    return {o.name: f"oklch(var(--tone) .15 {hue})" for o, hue in zip(outcomes, hues, strict=True)}
+
+
+def scatters(outcomes: Sequence[Outcome]) -> list[dict]:
+    """Lay out `scatter` over each of the costs for which it can be shown."""
+    return [chart for key in COSTS if (chart := scatter(outcomes, key))]
+
+
 def scatter(outcomes: Sequence[Outcome], key: str) -> dict | None:
     """Lay out SI-SNR improvement, with its interval, over one of the costs.
 
@@ -97,8 +108,8 @@ def curves(outcomes: Sequence[Outcome]) -> list[dict]:
     Returns
     -------
     list of dict
-        For each that is known of all: the axes ``x`` and ``y``, ``unit``, ``lines`` (SVG path by name), their
-        ``ends`` (name, x, y) and the ``labels`` there.
+        For each that is known of all: what it is ``over``, the axes ``x`` and ``y``, ``unit``, ``lines`` (SVG path
+        by name), their ``ends`` (name, x, y) and the ``labels`` there.
     """
     done = [outcome for outcome in outcomes if not outcome.error and outcome.ledger["curve"]]
     kinds = (("steps", _STEPS), ("seconds", _TIMES), ("joules", _ENERGIES))
@@ -140,7 +151,7 @@ def _curves(done: Sequence[Outcome], name: str, units: Sequence[tuple[str, float
     ends = [(name, *points[-1]) for name, points in shown.items()]
     stacked = max(px for _, px, _ in ends) - min(px for _, px, _ in ends) < LINE
     labels = _stacked(ends) if stacked else _beside(ends)
-    return {"x": x, "y": y, "unit": unit, "lines": paths, "ends": ends, "labels": labels}
+    return {"over": name, "x": x, "y": y, "unit": unit, "lines": paths, "ends": ends, "labels": labels}
 
 
 def _stacked(ends: Sequence[tuple[str, float, float]]) -> list[Label]:

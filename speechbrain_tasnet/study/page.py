@@ -1,18 +1,17 @@
-"""The report of a study: one HTML page that holds its charts and players itself."""
+"""The report of a study: one HTML page that holds its charts and players itself; and the table in Markdown."""
 
 import json
 from collections.abc import Mapping, Sequence
 
-from speechbrain_tasnet.charts import number, page_template
+from speechbrain_tasnet.charts import page_template
 from speechbrain_tasnet.exhibits import DYNAMIC_RANGE_DB, PEAK
 from speechbrain_tasnet.study.columns import METRICS, told
 from speechbrain_tasnet.study.definition import Study
-from speechbrain_tasnet.study.figures import COSTS, curves, scatter
+from speechbrain_tasnet.study.figures import colours, curves, scatters
+from speechbrain_tasnet.study.headline import headline
 from speechbrain_tasnet.study.listening import MAX_SECONDS, boards
 from speechbrain_tasnet.study.outcomes import Outcome, common_batches
 from speechbrain_tasnet.study.statistics import LEVEL, Pair, either_way
-
-MOST_NAMED = 2  # beside the best, in the headline
 
 
 def study_page(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair]) -> str:
@@ -27,22 +26,15 @@ def study_page(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair])
     pairs : sequence of Pair
         Of those that did not fail, by SI-SNR improvement.
     """
-    both = either_way(pairs)
     done = [outcome for outcome in outcomes if not outcome.error]
-    columns = told(done)
+    table = _table(study, outcomes, pairs)
     return page_template("study/report.html.j2").render(
-        study=study,
-        headline=headline(done, both),
-        groups=_groups(columns),
-        columns=columns,
-        rows=[_row(outcome, outcomes[0].name, columns, both) for outcome in outcomes],
-        baseline=outcomes[0].name,
-        colours=_colours(outcomes),
-        scatters=[chart for key in COSTS if (chart := scatter(outcomes, key))],
+        table,
+        groups=_groups(table["columns"]),
+        colours=colours(outcomes),
+        scatters=scatters(outcomes),
         curves=curves(outcomes),
         done=done,
-        pairs=both,
-        level=LEVEL,
         boards=boards(done),
         facts=_facts(study, done),
         batches=common_batches(done),
@@ -53,45 +45,23 @@ def study_page(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair])
     )
 
 
-def headline(done: Sequence[Outcome], pairs: Mapping[tuple[str, str], Pair]) -> str:
-    """Say which contestant is ahead, no more strongly than the tests allow."""
-    ranked = sorted((o for o in done if o.metrics["si-snr_i"]["count"]), key=_gain, reverse=True)
-    if not ranked:
-        return "No contestant has finished."
-    best, *others = ranked
-    score = f"{number(_gain(best), signed=True)} dB SI-SNR{_interval(best)}"
-    if not others:
-        return f"{best.name} gains {score}."
-    level = [o for o in others if (best.name, o.name) in pairs and not pairs[best.name, o.name].differ]
-    if not level:
-        ahead = number(pairs[best.name, others[0].name].difference)
-        return f"{best.name} is ahead with {score}, {ahead} dB more than {others[0].name}."
-    if len(level) > MOST_NAMED:
-        return f"{best.name} has {score}, but {len(level)} of {len(others)} others cannot be told apart from it."
-    names = _listed([best.name, *(o.name for o in level)])
-    gains = _listed([number(_gain(o), signed=True) for o in (best, *level)])
-    ahead = " are ahead and" if len(others) > len(level) else ""
-    return f"{names}{ahead} cannot be told apart: {gains} dB SI-SNR."
+def study_markdown(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair]) -> str:
+    """Write table and pictures, of `pictures`, for places that show Markdown; parameters as for `study_page`."""
+    return page_template("study/results.md.j2").render(_table(study, outcomes, pairs))
 
 
-def _gain(outcome: Outcome) -> float:
-    return outcome.metrics["si-snr_i"]["mean"]
-
-
-def _interval(outcome: Outcome) -> str:
-    ci95 = outcome.metrics["si-snr_i"]["ci95"]
-    return f" (95 % interval {number(ci95[0])} to {number(ci95[1])})" if ci95 else ""
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Join words as a sentence does.
-
-    Examples
-    --------
-    >>> _listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _table(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair]) -> dict:
+    """Prepare the table and what is said of it."""
+    both, columns = either_way(pairs), told(outcomes)
+    return {
+        "study": study,
+        "headline": headline([outcome for outcome in outcomes if not outcome.error], both),
+        "columns": columns,
+        "rows": [_row(outcome, outcomes[0].name, columns, both) for outcome in outcomes],
+        "baseline": outcomes[0].name,
+        "pairs": both,
+        "level": LEVEL,
+    }
 
 
 def _groups(columns: Sequence) -> list[tuple[str, int]]:
@@ -117,12 +87,6 @@ def _row(outcome: Outcome, baseline: str, columns: Sequence, pairs: Mapping[tupl
         "cells": cells,
         "pair": pairs.get((outcome.name, baseline)),
     }
-
-
-def _colours(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """Give each contestant a hue, those that are neighbours in the study far from each other."""
-    hues = [round(250 + 137.5 * place) % 360 for place in range(len(outcomes))]
-    return {o.name: f"oklch(var(--tone) .15 {hue})" for o, hue in zip(outcomes, hues, strict=True)}
 
 
 def _facts(study: Study, done: Sequence[Outcome]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import exclusive, write_text
 from speechbrain_tasnet.study.definition import Study, load_study
 from speechbrain_tasnet.study.outcomes import read_outcomes
-from speechbrain_tasnet.study.page import study_page
+from speechbrain_tasnet.study.page import study_markdown, study_page
+from speechbrain_tasnet.study.pictures import pictures
 from speechbrain_tasnet.study.runner import run_contestants
 from speechbrain_tasnet.study.statistics import compare_all
 from speechbrain_tasnet.study.tables import pairs_csv, results_csv, results_tex
@@ -29,8 +30,8 @@ def run_study(argv: Sequence[str]) -> Path:
     Returns
     -------
     Path
-        The output folder: ``report.html``, ``results.csv``, ``pairs.csv``, ``results.tex``, ``study.yaml`` and,
-        for each contestant, the folder of an ordinary experiment.
+        The output folder: ``report.html``, ``results.csv``, ``pairs.csv``, ``results.tex``, ``results.md`` with
+        its pictures, ``study.yaml`` and, for each contestant, the folder of an ordinary experiment.
 
     Raises
     ------
@@ -64,6 +65,9 @@ def write_results(study: Study, failures: Mapping[str, str]) -> None:
     write_text(folder / "results.csv", results_csv(outcomes))
     write_text(folder / "pairs.csv", pairs_csv(pairs))
     write_text(folder / "results.tex", results_tex(outcomes, f"{study.title}, {study.budget} each."))
+    write_text(folder / "results.md", study_markdown(study, outcomes, pairs))
+    for name, picture in pictures(outcomes, study.title).items():
+        write_text(folder / name, picture)
     write_text(folder / "report.html", study_page(study, outcomes, pairs))
 
 
