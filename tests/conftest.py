@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from mixed_speech import white, write
 from speechbrain.utils.importutils import LazyModule
 
 from speechbrain_tasnet.experiment import run
@@ -41,6 +42,17 @@ def speech_folder(tmp_path_factory) -> Path:
     """A speech folder at 8000 Hz: 4 train, 3 valid and 3 test speakers with 3 utterances each."""
     folder = tmp_path_factory.mktemp("speech") / "synthetic"
     synthesize_speech(folder, num_speakers=(4, 3, 3), utterances=3, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hiss(tmp_path_factory) -> Path:
+    """Five speakers of white noise, each louder than the one before, two utterances of 2 s each."""
+    folder = tmp_path_factory.mktemp("hiss")
+    for speaker in range(5):
+        for utterance in range(2):
+            samples = white(speaker, utterance, power=0.0004 * 2**speaker)
+            write(folder / f"spk{speaker}" / "deep" / f"{utterance}.wav", samples)
     return folder
 
 

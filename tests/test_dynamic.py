@@ -2,53 +2,20 @@
 
 import multiprocessing
 import pickle
-import re
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from mixed_speech import RATE, bank, decibels, mixing, power, utterances, white, write
 from scipy.signal import correlate
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.utils.checkpoints import Checkpointer
 from torch.utils.data import DataLoader, DistributedSampler
 
-from speechbrain_tasnet.data.dynamic import DynamicMixing
 from speechbrain_tasnet.data.levels import active_level
-from speechbrain_tasnet.data.noise import Noise
 from speechbrain_tasnet.data.recordings import Recordings
-from speechbrain_tasnet.data.rooms import RoomBank
-from speechbrain_tasnet.errors import InputError
-
-RATE = 8000
-
-
-def write(path, samples, rate=RATE):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, samples, rate)
-    return path
-
-
-def white(*seed, seconds=2.0, rate=RATE, power=0.01):
-    return np.random.default_rng(seed).normal(0, power**0.5, round(seconds * rate))
-
-
-@pytest.fixture(scope="module")
-def hiss(tmp_path_factory):
-    """Five speakers of white noise, each louder than the one before, two utterances of 2 s each."""
-    folder = tmp_path_factory.mktemp("hiss")
-    for speaker in range(5):
-        for utterance in range(2):
-            samples = white(speaker, utterance, power=0.0004 * 2**speaker)
-            write(folder / f"spk{speaker}" / "deep" / f"{utterance}.wav", samples)
-    return folder
-
-
-def mixing(speech, **options):
-    return DynamicMixing(
-        speech, **{"num_spks": 2, "sample_rate": RATE, "segment": 0.5, "length": 8, "seed": 1} | options
-    )
 
 
 def same(first, second):
@@ -62,30 +29,8 @@ def unbatched(loader):
             yield {"id": name, "mixture": batch.mixture.data[i], "sources": batch.sources.data[i]}
 
 
-def utterances(item):
-    """Tell the utterances of an item from its id."""
-    return re.fullmatch(r"epoch \d+ item \d+: (.+)", item["id"])[1].split(" + ")
-
-
 def speakers(item):
     return [name.split("/")[0] for name in utterances(item)]
-
-
-def power(signal):
-    return float(torch.as_tensor(signal).double().square().mean())
-
-
-def decibels(ratio):
-    return 10 * np.log10(ratio)
-
-
-def bank(positions=3, rooms=4, taps=800, rate=RATE, seed=0):
-    """Rooms of exponentially decaying noise after a direct path that is louder or softer, never soon."""
-    rng = np.random.default_rng(seed)
-    direct = np.zeros((rooms, positions, taps), np.float32)
-    direct[:, :, 40] = rng.uniform(0.2, 2, (rooms, positions))
-    tail = rng.normal(0, 0.05, direct.shape) * np.exp(-np.arange(taps) / 150) * (np.arange(taps) > 60)
-    return RoomBank(rate, (direct + tail).astype(np.float32), direct, np.full(rooms, 0.1, np.float32))
 
 
 def test_an_item(speech_folder):
@@ -330,217 +275,3 @@ def test_a_level_measured_in_one_process_is_known_to_all(tmp_path):
     child.join()
     path.unlink()
     assert recordings.level(0) == pytest.approx(0.01, rel=0.2)
-
-
-def noise_of(item):
-    return item["mixture"] - item["sources"].sum(1)
-
-
-def test_noise_lies_as_far_below_the_first_speaker_as_in_wham(hiss, tmp_path):
-    write(tmp_path / "deep" / "a.flac", white(1, seconds=0.3, power=0.1), 16000)
-    write(tmp_path / "b.wav", white(2, power=1e-5))
-    write(tmp_path / ".hidden.wav", np.zeros(10))
-    ratios = []
-    for item in mixing(hiss, length=80, noise=tmp_path):
-        assert power(noise_of(item)[-400:]) > 0
-        ratios.append(decibels(power(item["sources"][:, 0]) / power(noise_of(item))))
-    # P.56 does not hear all of white noise, and a stretch is not quite as loud as the whole.
-    assert -3.2 < min(ratios) < -1.5
-    assert 4.5 < max(ratios) < 6.8
-    assert np.mean(ratios) == pytest.approx(1.5, abs=1)
-
-
-def test_noise_is_drawn_where_there_is_some(tmp_path):
-    samples = white(1, seconds=10)
-    samples[:32000] = samples[40000:] = 0
-    write(tmp_path / "a.wav", samples)
-    noise = Noise(tmp_path, RATE)
-    for seed in range(10):
-        rng = np.random.default_rng(seed)
-        drawn = noise.draw(4000, 0.5, rng)
-        assert drawn.dtype == np.float32
-        assert -3 <= decibels(0.5 / power(drawn)) <= 6
-
-
-def test_short_noise_begins_again(tmp_path):
-    write(tmp_path / "a.wav", white(1, seconds=0.1))
-    drawn = Noise(tmp_path, RATE).draw(2000, 0.5, np.random.default_rng(0))
-    np.testing.assert_array_equal(drawn[:800], drawn[800:1600])
-    np.testing.assert_array_equal(drawn[:400], drawn[1600:])
-
-
-def lag(first, second):
-    """Tell by how many samples the second comes after the first."""
-    return int(np.argmax(np.abs(correlate(second.double().numpy(), first.double().numpy())))) - (len(first) - 1)
-
-
-def test_the_target_is_the_direct_sound_and_in_step(hiss):
-    dry, direct, reverb = (
-        mixing(hiss, segment=1.0, **options)
-        for options in ({}, {"rooms": bank()}, {"rooms": bank(), "target": "reverb"})
-    )
-    for item, anechoic, wet in zip(dry, direct, reverb, strict=True):
-        assert item["id"] == anechoic["id"] == wet["id"]
-        torch.testing.assert_close(wet["sources"].sum(1), wet["mixture"], atol=1e-5, rtol=0)
-        ratios = []
-        for clean, near, all_of_it in zip(item["sources"].T, anechoic["sources"].T, wet["sources"].T, strict=True):
-            assert lag(near, all_of_it) == 0
-            assert lag(clean, near) == 40
-            gain = clean[:-40] @ near[40:] / (clean[:-40] @ clean[:-40])
-            torch.testing.assert_close(near[40:], gain * clean[:-40], atol=1e-5, rtol=1e-4)
-            ratios.append(power(near) / power(clean))
-        # Levels are those of the dry utterances, however far the speakers stand.
-        assert ratios[0] == pytest.approx(ratios[1], rel=0.02)
-        scale = float(wet["mixture"] @ anechoic["mixture"] / (wet["mixture"] @ wet["mixture"]))
-        torch.testing.assert_close(anechoic["mixture"], scale * wet["mixture"], atol=1e-5, rtol=0)
-        assert max(anechoic["mixture"].abs().max(), anechoic["sources"].abs().max()) == pytest.approx(0.9)
-
-
-def test_reverberation_dies_away_and_does_not_come_round(hiss):
-    rooms = bank(positions=2, rooms=1)
-    rooms.reverb[0, 1], rooms.direct[0, 1] = rooms.reverb[0, 0], rooms.direct[0, 0]
-    for item, wet in zip(mixing(hiss), mixing(hiss, rooms=rooms, target="reverb"), strict=True):
-        for clean, heard in zip(item["sources"].T.numpy(), wet["sources"].T.numpy(), strict=True):
-            expected = np.convolve(clean, rooms.reverb[0, 0])[: len(clean)]
-            np.testing.assert_allclose(
-                heard, expected * np.linalg.norm(heard) / np.linalg.norm(expected), atol=1e-4
-            )
-
-
-def test_speakers_stand_at_different_places_of_one_room(tmp_path):
-    # The response of position p in room r is a lone pulse, late by 10 r + p.
-    pulses = np.zeros((5, 3, 100), np.float32)
-    for room in range(5):
-        for position in range(3):
-            pulses[room, position, 10 * room + position] = 1
-    for number in range(4):
-        write(tmp_path / "speech" / f"spk{number}" / "a.wav", white(number))
-    RoomBank(RATE, pulses, pulses, np.ones(5, np.float32)).save(tmp_path / "rooms.npz")
-    rooms, places = set(), set()
-    dry = mixing(tmp_path / "speech", num_spks=3, length=30)
-    for item, moved in zip(
-        dry, mixing(tmp_path / "speech", num_spks=3, length=30, rooms=tmp_path / "rooms.npz"), strict=True
-    ):
-        lags = [lag(a, b) for a, b in zip(item["sources"].T, moved["sources"].T, strict=True)]
-        assert sorted(value % 10 for value in lags) == [0, 1, 2]
-        assert len({value // 10 for value in lags}) == 1
-        rooms.add(lags[0] // 10)
-        places.add(lags[0] % 10)
-    assert rooms == set(range(5))
-    assert places == {0, 1, 2}
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"num_spks": 0}, ["num_spks=0", "at least 1"]),
-        ({"num_spks": 6}, ["5 speakers", "num_spks=6 needed"]),
-        (
-            {"exclude": ["spk0", "spk1", "spk2", "spk3"]},
-            ["4 of them excluded", "1 of the rest", "num_spks=2 needed"],
-        ),
-        ({"exclude": "spk0"}, ["exclude='spk0'", "[spk0]"]),
-        ({"sample_rate": 8000.0}, ["sample_rate=8000.0", "whole number"]),
-        ({"segment": 0}, ["segment=0", "above 0"]),
-        ({"segment": None}, ["segment=None", "above 0"]),
-        ({"length": 0}, ["length=0", "at least 1"]),
-        ({"seed": -1}, ["seed=-1", "at least 0"]),
-        ({"speeds": [1.0, 0.0]}, ["speeds=[1.0, 0.0]", "above 0"]),
-        ({"speeds": []}, ["speeds=[]", "above 0"]),
-        ({"target": "dry"}, ["target='dry'", "'anechoic' or 'reverb'"]),
-        ({"rooms": bank(rate=16000)}, ["16000 Hz", "sample_rate=8000"]),
-        ({"rooms": bank(positions=1)}, ["1 positions", "num_spks=2"]),
-        ({"rooms": "gone.npz"}, ["gone.npz", "no such file"]),
-        ({"noise": "gone"}, ["gone", "no such folder"]),
-    ],
-)
-def test_options_out_of_range_are_refused(hiss, options, words):
-    with pytest.raises(InputError) as caught:
-        mixing(hiss, **options)
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
-
-
-def test_rooms_without_a_direct_path_are_refused(hiss):
-    rooms = bank()
-    rooms.direct[1, 2] = 0
-    with pytest.raises(InputError, match="direct path is all zero"):
-        mixing(hiss, rooms=rooms)
-
-
-def test_an_epoch_below_zero_is_refused(hiss):
-    with pytest.raises(InputError, match="epoch=-1: expected a whole number of at least 0"):
-        mixing(hiss).set_epoch(-1)
-
-
-@pytest.mark.parametrize("index", [8, -1])
-def test_there_is_no_item_beyond_the_last(hiss, index):
-    with pytest.raises(IndexError):
-        mixing(hiss)[index]
-
-
-def test_folders_without_speech_or_noise_are_refused(hiss, tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
-        mixing(tmp_path / "gone")
-    with pytest.raises(InputError, match="no audio found"):
-        mixing(tmp_path)
-    with pytest.raises(InputError, match="no audio found"):
-        mixing(hiss, noise=tmp_path)
-
-
-def test_too_short_utterances_are_left_out_and_then_missed(tmp_path):
-    for number in range(2):
-        for name, seconds in {"long": 1.1, "short": 0.9}.items():
-            write(tmp_path / f"spk{number}" / f"{name}.wav", white(number, seconds=seconds))
-    assert all(name.endswith("long") for item in mixing(tmp_path) for name in utterances(item))
-    (tmp_path / "spk1" / "long.wav").unlink()
-    with pytest.raises(InputError, match="1 of the rest with an utterance of 1 s or more"):
-        mixing(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"), [(b"hello", "cannot be read as audio"), (None, "no samples")], ids=["text", "empty"]
-)
-def test_files_that_are_no_audio_are_named(hiss, tmp_path, content, words):
-    for path in hiss.rglob("0.wav"):
-        write(tmp_path / path.relative_to(hiss), soundfile.read(path)[0])
-    bad = write(tmp_path / "spk1" / "bad.wav", np.zeros(0))
-    if content:
-        bad.write_bytes(content)
-    with pytest.raises(InputError, match=rf"bad\.wav: .*{words}"):
-        mixing(tmp_path)
-
-
-def spoil_by_silence(path):
-    write(path, np.zeros(16000))
-
-
-def spoil_by_removal(path):
-    path.unlink()
-
-
-def spoil_by_cutting(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-@pytest.mark.parametrize("suffix", ["wav", "flac"])
-@pytest.mark.parametrize(
-    ("spoil", "known", "words"),
-    [
-        (spoil_by_silence, False, "silent"),
-        (spoil_by_removal, False, "no such file"),
-        (spoil_by_removal, True, "no such file"),
-        (spoil_by_cutting, False, "cut short|cannot be"),
-        (spoil_by_cutting, True, "cut short|cannot be"),
-    ],
-)
-def test_a_file_that_goes_bad_in_training_is_named(tmp_path, spoil, known, words, suffix):
-    paths = [write(tmp_path / f"spk{number}" / f"a.{suffix}", white(number)) for number in range(2)]
-    dataset = mixing(tmp_path, segment=1.9)
-    if known:  # its level, which is measured at first sight
-        list(dataset)
-    spoil(paths[1])
-    with pytest.raises(InputError, match=rf"spk1/a\.{suffix}: ({words})") as caught:
-        list(dataset)
-    assert "\n" not in str(caught.value)
