@@ -200,6 +200,7 @@ class SeparationBrain(GuardedBrain):
             self._save_intra_epoch_ckpt()
             self.termination.resume()
         elif stage == sb.Stage.VALID:
+            self.termination.defer()  # what is logged as validated is saved
             lr = self.optimizer.param_groups[0]["lr"]
             if self.hparams.lr_scheduler is not None:
                 _, next_lr = self.hparams.lr_scheduler([self.optimizer], epoch, stats["si-snr"])
@@ -207,6 +208,7 @@ class SeparationBrain(GuardedBrain):
             self.hparams.ledger.validated(epoch, -self.train_stats["si-snr"], -stats["si-snr"])
             self.hparams.train_logger.log_stats({"epoch": epoch, "lr": lr}, self.train_stats, stats)
             self.checkpointer.save_and_keep_only(meta=stats, min_keys=["si-snr"])
+            self.termination.resume()
         else:
             self.evaluator, *others = gather([self.evaluator])
             for other in others:

@@ -71,6 +71,7 @@ SIGNALLED = """
 import os, signal, sys
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.train_logs import TrainLogs
 when, steps = sys.argv[1], int(sys.argv[2])
 compute = SeparationBrain.compute_objectives
 def compute_and_signal(self, predictions, batch, stage):
@@ -78,6 +79,12 @@ def compute_and_signal(self, predictions, batch, stage):
         os.kill(os.getpid(), signal.SIGTERM)
     return compute(self, predictions, batch, stage)
 SeparationBrain.compute_objectives = compute_and_signal
+log = TrainLogs.log_stats
+def log_and_signal(self, stats, *arguments, **more):
+    log(self, stats, *arguments, **more)
+    if when == "LOGGED" and stats.get("epoch") == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+TrainLogs.log_stats = log_and_signal
 run(sys.argv[3:])
 """
 
@@ -96,7 +103,7 @@ def unbroken(dynamic, tmp_path_factory):
     return load_file(folder / "pretrained/model.safetensors")
 
 
-@pytest.mark.parametrize(("stage", "steps", "taken"), [("TRAIN", 2, 2), ("VALID", 2, 4)])
+@pytest.mark.parametrize(("stage", "steps", "taken"), [("TRAIN", 2, 2), ("VALID", 2, 4), ("LOGGED", 0, 0)])
 def test_a_signal_saves_and_the_run_ends_with_the_same_weights(dynamic, unbroken, tmp_path, stage, steps, taken):
     arguments = [*dynamic, "--output_folder", str(tmp_path / "run")]
     command = [sys.executable, "-c", SIGNALLED, stage, str(steps), *arguments]
