@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from itertools import groupby, pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -20,6 +21,8 @@ from speechbrain_tasnet.study.contestant import run_contestant
 from speechbrain_tasnet.study.definition import STUDIES, load_study
 from speechbrain_tasnet.study.outcomes import read_outcomes
 from speechbrain_tasnet.study.run import run_study, write_results
+
+SHOWN = Path(__file__).parents[1] / "benchmarks" / "studies"
 
 TINY = {"N": 16, "L": 16, "B": 8, "H": 16, "Sc": 8, "X": 2, "R": 1, "batch_size": 2, "segment": 0.5}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -268,7 +271,12 @@ def test_the_command_line_changes_the_study_and_the_recipe_of_all(definition, ca
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_packaged_studies_are_sound(path, corpus):
-    study = load_study([path.stem, "--data_folder", str(corpus)])
+    assert load_study([path.stem, "--data_folder", str(corpus)]).name == path.stem
+
+
+@pytest.mark.parametrize("path", [*STUDIES.glob("*.yaml"), *SHOWN.glob("*/study.yaml")], ids=str)
+def test_studies_packaged_or_shown_can_be_read_at_a_glance(path, corpus):
+    study = load_study([str(path), "--data_folder", str(corpus)])
     assert study.title
     assert len(study.contestants) > 2
     assert len(path.read_text().splitlines()) <= 40
