@@ -143,6 +143,7 @@ def test_asteroid_that_is_not_there_is_said_with_the_way_to_get_it(here, monkeyp
         ("torchaudio", "--mask_activation softmax", "torchaudio has sigmoid and relu"),
         ("torchaudio", "--L 15", "L=15: expected an even number"),
         ("dprnn", "--L 15", "L=15: expected an even number"),
+        ("pinv", "--N 15", "N=15: expected at least L=16"),
         ("asteroid", "--causal True", "see the future"),
         ("asteroid", "--mask_activation tanh", "Asteroid has sigmoid"),
     ],
@@ -150,9 +151,10 @@ def test_asteroid_that_is_not_there_is_said_with_the_way_to_get_it(here, monkeyp
 def test_what_a_toolkit_does_not_have_is_said(name, words, message, here):
     if name == "asteroid":
         pytest.importorskip("asteroid")
-    sizes = SIZES[name].replace("--L 16", "") if "--L" in words else SIZES[name]
+    pairs = iter(f"{SIZES[name]} {words}".split())
+    sizes = dict(zip(pairs, pairs, strict=True))  # the last one of a key counts
     with pytest.raises(InputError, match=message):
-        build(name, f"{sizes} {words}")
+        build(name, " ".join(f"{key} {value}" for key, value in sizes.items()))
 
 
 def test_a_run_of_another_network_goes_on_and_is_evaluated_from_its_folder(corpus, tmp_path):

@@ -14,6 +14,7 @@ SIZES = {
     "convtasnet": f"{LETTERS} --Sc 10",
     "dprnn": f"{DUAL_PATH} --hidden_channels 6",
     "dptnet": f"{DUAL_PATH} --heads 2",
+    "pinv": f"{LETTERS} --Sc 10",
     "resepformer": f"{CHUNKS} {TRANSFORMER}",
     "sepformer": f"{DUAL_PATH} {TRANSFORMER}",
     "skim": f"{CHUNKS} --hidden_channels 6",

@@ -1,4 +1,4 @@
-"""Networks of other toolkits behind adapters, so that `separate` takes them: a file a toolkit.
+"""Networks to compare ours with, in shapes that `separate` takes: a file a toolkit, and the paper's Pinv encoder.
 
 An adapter holds a part of the toolkit's own network, weights and mathematics, and gives it the shapes of
 `convtasnet`'s Encoder, MaskNet and Decoder. `separate` hands over how long the items of a padded batch are;
