@@ -18,11 +18,12 @@ from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.study import runner
 from speechbrain_tasnet.study.contestant import run_contestant
-from speechbrain_tasnet.study.definition import STUDIES, load_study
+from speechbrain_tasnet.study.definition import STUDIES, find_study, load_study
 from speechbrain_tasnet.study.outcomes import read_outcomes
 from speechbrain_tasnet.study.run import run_study, write_results
 
-SHOWN = Path(__file__).parents[1] / "benchmarks" / "studies"
+PACKAGED = [path.stem for path in sorted(STUDIES.glob("*.yaml"))]
+SHOWN = [path.parent for path in Path(__file__).parents[1].glob("benchmarks/studies/*/study.yaml")]
 
 TINY = {"N": 16, "L": 16, "B": 8, "H": 16, "Sc": 8, "X": 2, "R": 1, "batch_size": 2, "segment": 0.5}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -269,17 +270,12 @@ def test_the_command_line_changes_the_study_and_the_recipe_of_all(definition, ca
     assert "packaged studies are: same, skip, table2, table3, toolkits" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_packaged_studies_are_sound(path, corpus):
-    assert load_study([path.stem, "--data_folder", str(corpus)]).name == path.stem
-
-
-@pytest.mark.parametrize("path", [*STUDIES.glob("*.yaml"), *SHOWN.glob("*/study.yaml")], ids=str)
-def test_studies_packaged_or_shown_can_be_read_at_a_glance(path, corpus):
-    study = load_study([str(path), "--data_folder", str(corpus)])
+@pytest.mark.parametrize("name", [*PACKAGED, *map(str, SHOWN)], ids=lambda name: Path(name).name)
+def test_packaged_and_shown_studies_are_sound(name, corpus):
+    study = load_study([name, "--data_folder", str(corpus)])
     assert study.title
     assert len(study.contestants) > 2
-    assert len(path.read_text().splitlines()) <= 40
+    assert len(find_study(name).read_text().splitlines()) <= 40
 
 
 def test_sizes_for_all_reach_only_those_that_take_them_from_the_recipe(corpus):

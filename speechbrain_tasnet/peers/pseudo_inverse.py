@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.peers.parts import WholeFrames
 
@@ -49,6 +50,5 @@ class _Inverse(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         basis = self.decoder[0].weight.squeeze(1)  # [N, L]
-        L = basis.shape[1]
-        frames = signal.unfold(1, L, L // 2)  # [batch, frames, L]
-        return (frames @ torch.linalg.pinv(basis)).transpose(1, 2)
+        inverse = torch.linalg.pinv(basis).T.contiguous().unsqueeze(1)  # [N, 1, L], as an encoder's weights are
+        return ops.encode(signal, inverse, basis.shape[1] // 2).transpose(1, 2)
