@@ -294,8 +294,13 @@ def _sdr(targets: Tensor, estimates: Tensor) -> Tensor:
     missing = max(0, FILTER_LENGTH - targets.shape[0])
     estimates = torch.nn.functional.pad(estimates.transpose(-1, -2), (0, missing))
     targets = torch.nn.functional.pad(targets.T, (0, missing)).expand_as(estimates)
-    sdr = signal_distortion_ratio(estimates, targets, filter_length=FILTER_LENGTH, load_diag=DIAGONAL_LOADING)
-    return sdr.clamp(min=LOWEST_DB)
+    # One pair at a time: after `torch.set_num_threads` torch 2.11 solves several linear systems at once wrongly on
+    # some processors (https://github.com/pytorch/pytorch/issues/142815).
+    sdr = [
+        signal_distortion_ratio(estimate, target, filter_length=FILTER_LENGTH, load_diag=DIAGONAL_LOADING)
+        for estimate, target in zip(estimates.flatten(0, -2), targets.flatten(0, -2), strict=True)
+    ]
+    return torch.stack(sdr).view(estimates.shape[:-1]).clamp(min=LOWEST_DB)
 
 
 def _pesq(target: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:

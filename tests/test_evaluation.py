@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+import subprocess
 import sys
 from errno import ENOSPC
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_sdr_agrees_with_mir_eval(samples, sources):
     assert list(order) == list(range(sources))[::-1]
     assert row["sdr"] == pytest.approx(expected.mean(), abs=0.01)
     assert row["sdr_i"] == pytest.approx(expected.mean() - before.mean(), abs=0.01)
+
+
+def test_sdr_stays_right_after_torch_was_told_its_threads():
+    """From then on torch solves several systems at once wrongly, or not at all, on some processors."""
+    code = (
+        "import torch\n"
+        "from test_evaluation import murmur, score\n"
+        "torch.set_num_threads(2)\n"
+        "targets = murmur().double()\n"
+        "print(score(targets.sum(1), targets, targets + 0.1 * targets.roll(1, 1), ['sdr'])['sdr'])\n"
+    )
+    here = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True)
+    assert float(done.stdout) == pytest.approx(20, abs=0.5)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 511, 512])
