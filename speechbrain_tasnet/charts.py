@@ -65,7 +65,7 @@ class LogAxis:
         """Choose at least three ticks that enclose the values, all of them above 0."""
         low, high = min(values), max(values)
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1
-        for factors in ((1,), (1, 2, 5), range(1, 10)):
+        for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), range(1, 10)):
             grid = [float(f"{factor}e{power}") for power in range(first, last + 1) for factor in factors]
             below = max(tick for tick in grid if tick <= low)
             above = min(tick for tick in grid if tick >= high and tick > below)

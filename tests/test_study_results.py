@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -99,9 +100,33 @@ def test_names_in_charts_lie_apart_and_within():
     by_time = curves(done)[1]
     assert by_time["unit"] == "minutes"
     ys = sorted(label.y for label in by_time["labels"])
-    assert all(b - a >= LINE for a, b in pairwise(ys))
+    assert all(b - a > LINE - 0.1 for a, b in pairwise(ys))
     assert 0 < ys[0] < ys[-1] <= 190
     assert [chart["unit"] for chart in curves(done)] == ["steps", "minutes"]  # energy is not known
+
+
+@pytest.mark.parametrize("step", [60, 100, 600])
+def test_the_first_of_ten_validations_does_not_flatten_the_rest(step):
+    a = outcome("a", 9)
+    a.ledger["curve"] = [
+        {"steps": step * k, "seconds": 60.0 * (k + 1), "joules": None, "valid": [1, 8, 9][min(k, 3) - 1]}
+        for k in range(1, 11)
+    ]
+    for chart in curves([a]):
+        assert chart["y"].ticks[0] == 8
+
+
+def test_names_lie_on_no_line():
+    quick, slow = outcome("quick", 6.2), outcome("slow", 9)
+    for point in slow.ledger["curve"]:
+        point["seconds"] *= 1.5
+    by_time = curves([quick, slow])[1]
+    label = next(label for label in by_time["labels"] if label.name == "quick")
+    line = [pair.split() for pair in by_time["lines"]["slow"].strip("Mh0").split("L")]
+    xs, ys = np.array(line, dtype=float).T
+    assert label.anchor == "start"
+    below = np.interp(np.arange(label.x, label.x + 27), xs, ys)
+    assert (below > label.y).all() or (below < label.y - 8).all()
 
 
 def test_latex_prints_a_name_as_it_is():

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from speechbrain_tasnet.charts import Axis, LogAxis
 from speechbrain_tasnet.study.columns import COLUMNS
@@ -11,12 +12,15 @@ from speechbrain_tasnet.study.outcomes import Outcome
 # Of the view box, 440 x 220: charts.j2 draws the frame between 40 and 310, names find room on the right of it.
 LEFT, RIGHT, BOTTOM, TOP, WIDTH = 40, 310, 184, 24, 440
 LETTER, LINE = 5.4, 11  # of a name
+STEPS = 16  # in which a piece of a line is followed
 SIDES, SHIFTS = ((7, "start"), (-7, "end")), (4, -4, 12, -12, 20, -20, 28, -28, 36, -36)  # of it from its point
 
 COSTS = ("gmacs_per_second", "real_time_factor", "parameters_millions", "training_memory_mb")
 
-# Early validations are so low that the rest would be one line at the top.
-SHOWN_FROM = 0.1
+# Early validations, such as the first of ten, are so low that the rest would be one line at the top.
+SHOWN_FROM = 0.15
+
+Path = Sequence[tuple[float, float]]  # in pixels
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ def scatter(outcomes: Sequence[Outcome], key: str) -> dict | None:
     return {"x": x, "y": y, "points": points, "labels": labels, "column": column}
 
 
-def _beside(points: Sequence[tuple[str, float, float]]) -> list[Label]:
-    """Write each name right of its point, or left of it, where it lies on no other name and no point."""
+def _beside(points: Sequence[tuple[str, float, float]], lines: Sequence[Path] = ()) -> list[Label]:
+    """Write each name right of its point, or left of it, where it lies on no other name, no point and no line."""
     taken = [(px - 4, py - 4, px + 4, py + 4) for _, px, py in points]
+    taken += [(px - 2, py - 2, px + 2, py + 2) for line in lines for px, py in _along(line)]
     labels = []
     for name, px, py in sorted(points, key=lambda point: point[2]):
         width = LETTER * len(name)
@@ -91,6 +96,15 @@ def _beside(points: Sequence[tuple[str, float, float]]) -> list[Label]:
         taken.append((left, y - LINE + 2, left + width, y + 1))
         labels.append(Label(name, x, y, anchor))
     return labels
+
+
+def _along(line: Path) -> list[tuple[float, float]]:
+    """List points of a line, so close that no name fits between them."""
+    return [
+        (x + (next_x - x) * part / STEPS, y + (next_y - y) * part / STEPS)
+        for (x, y), (next_x, next_y) in pairwise(line)
+        for part in range(STEPS)
+    ]
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
@@ -139,10 +153,10 @@ def _curves(done: Sequence[Outcome], name: str, units: Sequence[tuple[str, float
         for outcome in done
     }
     late = [
-        value
-        for points in lines.values()
-        for spent, value in points
-        if points and spent >= SHOWN_FROM * points[-1][0]
+        point["valid"]
+        for outcome in done
+        for point in outcome.ledger["curve"]
+        if math.isfinite(point["valid"]) and point["steps"] >= SHOWN_FROM * outcome.ledger["curve"][-1]["steps"]
     ]
     x = Axis.around([0, most / one], start=LEFT, end=RIGHT)
     y = Axis.around(late or [0], start=BOTTOM, end=TOP)
@@ -150,7 +164,7 @@ def _curves(done: Sequence[Outcome], name: str, units: Sequence[tuple[str, float
     paths = {name: "M" + "L".join(f"{px} {py}" for px, py in points) + "h0" for name, points in shown.items()}
     ends = [(name, *points[-1]) for name, points in shown.items()]
     stacked = max(px for _, px, _ in ends) - min(px for _, px, _ in ends) < LINE
-    labels = _stacked(ends) if stacked else _beside(ends)
+    labels = _stacked(ends) if stacked else _beside(ends, list(shown.values()))
     return {"over": name, "x": x, "y": y, "unit": unit, "lines": paths, "ends": ends, "labels": labels}
 
 
