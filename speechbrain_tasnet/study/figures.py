@@ -13,7 +13,8 @@ from speechbrain_tasnet.study.outcomes import Outcome
 LEFT, RIGHT, BOTTOM, TOP, WIDTH = 40, 310, 184, 24, 440
 LETTER, LINE = 5.4, 11  # of a name
 STEPS = 16  # in which a piece of a line is followed
-SIDES, SHIFTS = ((7, "start"), (-7, "end")), (4, -4, 12, -12, 20, -20, 28, -28, 36, -36)  # of it from its point
+SIDES = (7, "start"), (-7, "end")  # of its point
+SHIFTS = [shift for far in range(4, 120, 8) for shift in (far, -far)]  # from there, the nearest first
 
 COSTS = ("gmacs_per_second", "real_time_factor", "parameters_millions", "training_memory_mb")
 
@@ -83,7 +84,7 @@ def _beside(points: Sequence[tuple[str, float, float]], lines: Sequence[Path] = 
     labels = []
     for name, px, py in sorted(points, key=lambda point: point[2]):
         width = LETTER * len(name)
-        places = [(px + side, py + dy, anchor) for side, anchor in SIDES for dy in SHIFTS]
+        places = [(px + side, py + dy, anchor) for dy in SHIFTS for side, anchor in SIDES]
         boxes = [(x if anchor == "start" else x - width, y, anchor) for x, y, anchor in places]
         free = [
             place
