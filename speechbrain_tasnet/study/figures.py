@@ -21,7 +21,7 @@ COSTS = ("gmacs_per_second", "real_time_factor", "parameters_millions", "trainin
 # Early validations, such as the first of ten, are so low that the rest would be one line at the top.
 SHOWN_FROM = 0.15
 
-Path = Sequence[tuple[float, float]]  # in pixels
+Polyline = Sequence[tuple[float, float]]  # in pixels
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def scatter(outcomes: Sequence[Outcome], key: str) -> dict | None:
     return {"x": x, "y": y, "points": points, "labels": labels, "column": column}
 
 
-def _beside(points: Sequence[tuple[str, float, float]], lines: Sequence[Path] = ()) -> list[Label]:
+def _beside(points: Sequence[tuple[str, float, float]], lines: Sequence[Polyline] = ()) -> list[Label]:
     """Write each name right of its point, or left of it, where it lies on no other name, no point and no line."""
     taken = [(px - 4, py - 4, px + 4, py + 4) for _, px, py in points]
     taken += [(px - 2, py - 2, px + 2, py + 2) for line in lines for px, py in _along(line)]
@@ -99,7 +99,7 @@ def _beside(points: Sequence[tuple[str, float, float]], lines: Sequence[Path] = 
     return labels
 
 
-def _along(line: Path) -> list[tuple[float, float]]:
+def _along(line: Polyline) -> list[tuple[float, float]]:
     """List points of a line, so close that no name fits between them."""
     return [
         (x + (next_x - x) * part / STEPS, y + (next_y - y) * part / STEPS)
