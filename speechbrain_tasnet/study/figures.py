@@ -170,14 +170,14 @@ def _curves(done: Sequence[Outcome], name: str, units: Sequence[tuple[str, float
 
 
 def _stacked(ends: Sequence[tuple[str, float, float]]) -> list[Label]:
-    """Write names right of where their lines end, one below the other."""
+    """Write names right of where their lines end, one below the other, at whole pixels."""
     ordered = sorted(ends, key=lambda end: end[2])
-    ys: list[float] = []
+    ys: list[int] = []
     for _, _, y in ordered:
-        ys.append(max(y + 4, ys[-1] + LINE) if ys else max(y + 4, TOP - LINE))
+        ys.append(max(round(y) + 4, ys[-1] + LINE if ys else TOP - LINE))
     # What was pushed out below moves up again.
-    limit = float(BOTTOM + 4)
+    limit = BOTTOM + 4
     for index in reversed(range(len(ys))):
         ys[index] = min(ys[index], limit)
         limit = ys[index] - LINE
-    return [Label(name, x + 6, round(y, 1)) for (name, x, _), y in zip(ordered, ys, strict=True)]
+    return [Label(name, x + 6, y) for (name, x, _), y in zip(ordered, ys, strict=True)]
