@@ -1,10 +1,10 @@
 # make demo: the main job on the embedded corpus.  make test: the tests.  make bench: speed and memory beside other
-# toolkits.  Each installs what it needs.
+# toolkits.  Each installs what it needs, in the versions of locks/, which were tested together.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_FOUND = $$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo test test-long coverage bench lint clean
+.PHONY: demo test test-long coverage bench lint update matrix clean
 
 demo: .venv/ready
 	$(BIN)/tasnet demo
@@ -30,18 +30,35 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Resolve all versions again, the newest that setup.py allows, and test them.  One resolution serves both environments;
+# locks/ keeps versions and hashes alone, which every package index and both pip and uv understand.
+EXPORT = $(BIN)/uv export --quiet --frozen --no-emit-project --no-header --no-annotate --output-file
+update: .venv/ready
+	$(BIN)/uv lock --upgrade
+	$(EXPORT) locks/test.txt --extra demo --extra test
+	$(EXPORT) locks/bench.txt --extra bench
+	echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+	  --output-file locks/uv.txt -
+	rm uv.lock
+	$(MAKE) test
+
+# Does the wheel work with every Python of this machine, on the lock, the newest and the lowest versions?
+matrix: .venv/ready
+	$(BIN)/python -m tools.matrix $(MATRIX)
+
 clean:
 	rm -rf .venv .venv-bench build dist *.egg-info
 
-.venv/ready: EXTRAS := demo,test
+.venv/ready: LOCK := locks/test.txt
 # An environment of its own: Asteroid wants an old torchmetrics.
-.venv-bench/ready: EXTRAS := bench
+.venv-bench/ready: LOCK := locks/bench.txt
 
-# uv resolves and installs the whole environment in seconds where pip takes minutes.
-.venv/ready .venv-bench/ready: setup.py
-	@case "$(PYTHON_FOUND)" in 3.10|3.11|3.12) ;; \
-	  *) echo "Python 3.10 to 3.12 is needed, $(PYTHON) is $(PYTHON_FOUND): try make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1;; esac
+# uv, itself at a fixed version, installs the whole environment in seconds where pip takes minutes.
+.venv/ready .venv-bench/ready: setup.py pyproject.toml locks/uv.txt locks/test.txt locks/bench.txt
+	@case "$(PYTHON_FOUND)" in 3.10|3.11|3.12|3.13|3.14) ;; \
+	  *) echo "Python 3.10 to 3.14 is needed, $(PYTHON) is $(PYTHON_FOUND): try make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1;; esac
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --editable '.[$(EXTRAS)]'
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt
+	$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(LOCK)
+	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init__.py").read_text())[1]
@@ -29,27 +29,12 @@ TEST += [
 TEST += ["setuptools>=77"]
 
 setup(
-    name="speechbrain-tasnet",
     version=VERSION,
     description="Conv-TasNet for SpeechBrain: speech separation exactly as in the paper",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
-    packages=[
-        "speechbrain_tasnet",
-        "speechbrain_tasnet.bundle",
-        "speechbrain_tasnet.bundled",
-        "speechbrain_tasnet.commands",
-        "speechbrain_tasnet.data",
-        "speechbrain_tasnet.export",
-        "speechbrain_tasnet.generate",
-        "speechbrain_tasnet.hparams",
-        "speechbrain_tasnet.ops",
-        "speechbrain_tasnet.peers",
-        "speechbrain_tasnet.study",
-        "speechbrain_tasnet.weights",
-    ],
+    packages=[*find_packages(include=["speechbrain_tasnet*"]), "speechbrain_tasnet.hparams"],
     # The YAML files stand at the top of the checkout, where a recipe reader looks for them,
     # and travel inside the package, where the installed command line finds them.
     package_dir={"speechbrain_tasnet.hparams": "hparams"},
@@ -73,9 +58,8 @@ setup(
         "scipy>=1.11",
         "soundfile>=0.12.1",
         "speechbrain>=1.1,<1.2",
-        # torchaudio ends at 2.11, and a newer torch does not import beside it.
-        "torch>=2.7.1,<2.12",
-        "torchaudio>=2.7.1,<2.12",
+        "torch>=2.7.1,<2.16",
+        "torchaudio>=2.7.1,<=2.11.1",
         "torchmetrics>=0.11.4",
         "tqdm>=4.42",
     ],

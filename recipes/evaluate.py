@@ -8,8 +8,9 @@
 import sys
 
 from speechbrain_tasnet.errors import one_line_errors
-from speechbrain_tasnet.experiment import run
 
 if __name__ == "__main__":
     with one_line_errors("evaluate.py"):
+        from speechbrain_tasnet.experiment import run
+
         run(sys.argv[1:], evaluate_only=True)

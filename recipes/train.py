@@ -11,11 +11,12 @@ is trained or written: recipe and corpus are checked, one batch is run.
 import sys
 
 from speechbrain_tasnet.errors import one_line_errors
-from speechbrain_tasnet.experiment import check, run
 
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if word != "--check"]
     with one_line_errors("train.py"):
+        from speechbrain_tasnet.experiment import check, run
+
         if "--check" in sys.argv:
             print(check(words))
         else:

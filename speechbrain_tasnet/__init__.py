@@ -27,7 +27,16 @@ __all__ = ["__version__", *_HOME]
 def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module 'speechbrain_tasnet' has no attribute {name!r}")
-    return getattr(import_module(f"speechbrain_tasnet.{_HOME[name]}"), name)
+    try:
+        module = import_module(f"speechbrain_tasnet.{_HOME[name]}")
+    except Exception as error:
+        from speechbrain_tasnet.installation import explain
+
+        broken = explain(error)
+        if broken is None:
+            raise
+        raise ImportError(broken) from error
+    return getattr(module, name)
 
 
 def __dir__():

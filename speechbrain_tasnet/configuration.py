@@ -1,5 +1,6 @@
 """From a command line to hyperparameters: find the YAML file, check its values, and only then build."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
@@ -12,6 +13,7 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
+from speechbrain_tasnet import precision
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.finetuning import sizes_of_start
 from speechbrain_tasnet.models import with_model
@@ -23,6 +25,9 @@ from speechbrain_tasnet.recipe_checks import (
     check_values,
     top_level,
 )
+
+ALLOW_SLOW = "--allow_slow_precision"
+PRECISIONS = ("precision", "eval_precision")
 
 
 class Recipe(NamedTuple):
@@ -40,8 +45,9 @@ def load(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
     argv : sequence of str
         A YAML file, the name of a packaged one (``demo``) or the folder of an earlier run; then the
         toolkit's run options (``--device cpu``), overrides of any YAML key (``--batch_size 4``) and, as
-        ``--model NAME``, another network than the recipe's (see `models.with_model`). With ``--pretrained`` the
-        sizes of the network are that separator's, where the command line does not give them.
+        ``--model NAME``, another network than the recipe's (see `models.with_model`). ``--precision auto`` takes
+        bfloat16 where it is faster here; where it is much slower, ``--allow_slow_precision`` insists on it. With
+        ``--pretrained`` the sizes of the network are that separator's, where the command line does not give them.
 
     Returns
     -------
@@ -88,10 +94,17 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         if word.count("=") > word.startswith("--"):
             raise InputError(f"{word}: the toolkit splits values at '='; write this one into the YAML file")
     argv, model = _take_out(list(argv), "--model")
+    allow_slow, argv = ALLOW_SLOW in argv, [word for word in argv if word != ALLOW_SLOW]
+    argv, automatic = _take_out_automatic(argv)
     name, run_opts, overrides = _run_options(argv)
     path = find(name)
     with _one_line(path):
         text = path.read_text(encoding="utf-8")
+        automatic |= _automatic_in(text) - run_opts["overridden_args"]
+        if automatic:
+            fastest = precision.best(check_device(run_opts["device"], half=False))
+            argv += [f"--{option}={fastest}" for option in sorted(automatic)]
+            _, run_opts, overrides = _run_options(argv)
         if model is not None:
             text = with_model(text, model)
         check_names(text, argv)
@@ -102,9 +115,25 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         recipe = yaml.load(resolved, Loader=_PlainLoader)
         check_values(recipe)
         options = recipe | {key: run_opts[key] for key in run_opts["overridden_args"]}
-        half = [options.get(key) == "fp16" for key in ("precision", "eval_precision")]
-        check_device(options.get("device"), any(half) or bool(options.get("auto_mix_prec")))
+        precisions = {options.get(option, "fp32") for option in PRECISIONS}
+        device = check_device(options.get("device"), "fp16" in precisions or bool(options.get("auto_mix_prec")))
+        for each in precisions:
+            precision.check(each, device, allow_slow)
     return Recipe(path, resolved), run_opts, recipe
+
+
+def _take_out_automatic(argv: list[str]) -> tuple[list[str], set[str]]:
+    """Part the options of precision that are ``auto``, a word that the toolkit does not know, from the others."""
+    automatic = set()
+    for option in PRECISIONS:
+        rest, value = _take_out(argv, f"--{option}")
+        if value == "auto":
+            argv, automatic = rest, automatic | {option}
+    return argv, automatic
+
+
+def _automatic_in(text: str) -> set[str]:
+    return {option for option in PRECISIONS if re.search(rf"^{option}: *auto\b", text, re.MULTILINE)}
 
 
 def _with_sizes_of_start(text: str, overrides: str) -> str:

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from reprlib import repr as short
+from typing import NoReturn
+
+from speechbrain_tasnet.installation import explain
 
 # What the system refuses and only the user can mend: names, permissions, room.
 REFUSED = {
@@ -25,9 +28,10 @@ class DiskError(InputError):
 
 @contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
-    """Turn an `InputError` into one line on standard error and exit status 2, and so what the system refuses.
+    """Turn an `InputError` into one line on standard error and exit status 2.
 
-    Any other exception is a defect of ours and keeps its traceback.
+    So become what the system refuses, and a package that cannot be imported. Any other exception is a defect of
+    ours and keeps its traceback.
 
     Parameters
     ----------
@@ -38,16 +42,20 @@ def one_line_errors(program: str) -> Iterator[None]:
         yield
     except InputError as error:
         # One raised in a loader's process comes with the whole traceback before it.
-        line = (
-            str(error).strip().splitlines()[-1].removeprefix(f"{InputError.__module__}.{type(error).__name__}: ")
-        )
-        print(f"{program}: error: {line}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:
-        if error.errno not in REFUSED:
+        line = str(error).strip().splitlines()[-1]
+        _end(program, line.removeprefix(f"{InputError.__module__}.{type(error).__name__}: "))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            _end(program, f"{short(str(error.filename))}: {error.strerror}")
+        broken = explain(error)
+        if broken is None:
             raise
-        print(f"{program}: error: {short(str(error.filename))}: {error.strerror}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _end(program, broken)
+
+
+def _end(program: str, line: str) -> NoReturn:
+    print(f"{program}: error: {line}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 def whole_number(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> int:

@@ -100,7 +100,7 @@ CHECKS_WHERE_PRESENT: dict[str, Check] = {
     "skip_prep": TRUTH,
     "causal": TRUTH,
     "tensorboard": TRUTH,
-    "precision": _one_of("fp32", "bf16", "fp16"),
+    "precision": _one_of("fp32", "bf16", "fp16", "auto"),
     "max_grad_norm": (lambda v: v > 0, "a number above 0"),
     "max_bad_items": _whole(0),
     "nonfinite_patience": _whole(0),
@@ -250,8 +250,8 @@ def _check_loader(recipe: dict) -> None:
             raise InputError(f"{options}: {name} is no option of a DataLoader{_near(name, known)}")
 
 
-def check_device(device: str | None, half: bool) -> None:
-    """Refuse a device that is not there, and a precision that it does not have.
+def check_device(device: str | None, half: bool) -> str:
+    """Return the device that a run uses; refuse one that is not there, and a precision that it does not have.
 
     Parameters
     ----------
@@ -259,6 +259,11 @@ def check_device(device: str | None, half: bool) -> None:
         ``cpu``, ``cuda:0``; None: a GPU if there is one.
     half : bool
         Whether float16 is wanted.
+
+    Returns
+    -------
+    str
+        Its name.
 
     Raises
     ------
@@ -270,6 +275,7 @@ def check_device(device: str | None, half: bool) -> None:
         raise InputError(f"device={device!r}: there is no such device here; leave it out or use cpu")
     if half and torch.device(device).type == "cpu":
         raise InputError("precision=fp16: the toolkit has float16 on GPUs only; use bf16")
+    return device
 
 
 def _is_there(device: str) -> bool:

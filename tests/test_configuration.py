@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
-from speechbrain_tasnet import StreamingSeparator, configuration
+from speechbrain_tasnet import StreamingSeparator, configuration, precision
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.ops import fallbacks
 from speechbrain_tasnet.recipe_checks import BUILT, CHECKS
 
 RECIPES = sorted(configuration.PACKAGED.glob("*.yaml"))
@@ -24,7 +26,8 @@ def test_packaged_recipes_load_and_stay_short(path, tmp_path, monkeypatch):
 def test_overrides_reach_the_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "wsj0mix --data_folder . --N 64 --L=20 --num_spks 3 --causal True --norm channelwise --precision bf16"
-    _, run_opts, hparams = configuration.load([*words.split(), "--encoder_activation", "relu"])
+    more = ["--encoder_activation", "relu", "--allow_slow_precision"]
+    _, run_opts, hparams = configuration.load([*words.split(), *more])
     modules = hparams["modules"]
     assert modules["encoder"].config["L"] == modules["decoder"].config["L"] == 20
     assert modules["encoder"].config["activation"] == "relu"
@@ -32,6 +35,41 @@ def test_overrides_reach_the_network(tmp_path, monkeypatch):
     assert modules["masknet"].config["C"] == 3
     assert modules["masknet"].config["causal"] is True
     assert run_opts["precision"] == "bf16"
+
+
+@pytest.mark.parametrize(("ratio", "fastest"), [(0.6, "bf16"), (0.95, "fp32"), (25.0, "fp32")])
+def test_automatic_precision_is_the_fastest(ratio, fastest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(precision, "relative_time", lambda name, device: {"fp32": 1.0, "bf16": ratio}[name])
+    words = ["wsj0mix", "--data_folder", ".", "--device", "cpu"]
+    for given in (["--precision", "auto"], ["--precision=auto"]):
+        _, run_opts, _ = configuration.load([*words, *given])
+        assert run_opts["precision"] == fastest
+        assert run_opts["eval_precision"] == "fp32"
+    recipe = tmp_path / "mine.yaml"
+    text = (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("precision: fp32", "precision: auto", 1)
+    recipe.write_text(text.replace("!include:", f"!include:{configuration.PACKAGED}/"))
+    assert configuration.load([str(recipe), *words[1:]])[1]["precision"] == fastest
+    assert configuration.load([str(recipe), *words[1:], "--precision", "fp32"])[1]["precision"] == "fp32"
+
+
+@pytest.mark.parametrize("option", ["precision", "eval_precision"])
+def test_a_slow_precision_is_refused_unless_insisted_on(option, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fallbacks, "_noted", {})
+    monkeypatch.setattr(precision, "relative_time", lambda name, device: {"fp32": 1.0, "bf16": 24.6}[name])
+    words = ["wsj0mix", "--data_folder", ".", "--device", "cpu", f"--{option}", "bf16"]
+    with pytest.raises(InputError, match=r"precision=bf16: a step takes 25 times as long as in fp32 on this CPU"):
+        configuration.load(words)
+    assert not list(tmp_path.iterdir())
+    assert configuration.load([*words, "--allow_slow_precision"])[1][option] == "bf16"
+    assert capsys.readouterr().err.count("a step takes 25 times as long") == 1
+
+
+def test_relative_time_is_measured_and_leaves_no_trace():
+    state = torch.get_rng_state()
+    assert precision.relative_time("bf16", "cpu") > 0
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):

@@ -159,6 +159,7 @@ def test_options_of_the_toolkit_and_of_the_recipe(corpus, tmp_path, tiny):
     arguments += [
         "--precision",
         "bf16",
+        "--allow_slow_precision",
         "--grad_accumulation_factor",
         "2",
         "--loss_threshold",

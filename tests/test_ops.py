@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.ops import (
     cpu,
+    fallbacks,
     fused,
     loops_products,
     loops_statistics,
@@ -293,18 +295,37 @@ def test_who_does_the_passes():
         assert passes.find_passes(x) is None
 
 
-def test_without_numba_it_runs_and_says_so_once(monkeypatch, caplog):
+def test_without_numba_it_runs_and_says_so_once(monkeypatch, capsys, caplog):
+    monkeypatch.setattr(fallbacks, "_noted", {})
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.cpu")
     monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.loops")
     monkeypatch.setattr(passes, "_load", passes.cache(passes._load.__wrapped__))
     arguments = torch.randn(2, 7, 6), torch.randn(2, 7, 4), make_weights(), 1, False, "global", None
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         for _ in range(3):
             got = run(ops.conv_block, *arguments, torch.float32)
     assert_twins(got, run(naive.conv_block, *arguments, torch.float64), 1e-5)
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "numba does not work here" in caplog.text
+    (line,) = capsys.readouterr().err.splitlines()
+    assert [record.message for record in caplog.records] == [line.removeprefix("tasnet: warning: ")]
+    assert re.match(
+        r"tasnet: warning: numba kernels \(cpu\): numba [\d.]+ does not import beside numpy [\d.]+", line
+    )
+    assert "pip install --force-reinstall numba" in line
+    assert list(fallbacks.noted()) == ["numba kernels (cpu)"]
+
+
+def test_a_changed_onednn_is_noticed_and_not_used(monkeypatch, capsys):
+    """Its product is no public function of torch: another torch may have another one, or none."""
+    monkeypatch.setattr(fallbacks, "_noted", {})
+    monkeypatch.setattr(products, "_is_amd", lambda: True)
+    monkeypatch.setattr(products, "DEAR_CALL", 0)
+    x, weight = torch.randn(5, 3), torch.randn(4, 3)
+    for broken in (lambda x, weight: x @ weight.T + 1, lambda x: x):
+        monkeypatch.setattr(products, "_onednn_product", broken)
+        monkeypatch.setattr(products, "_onednn_multiplies", passes.cache(products._onednn_multiplies.__wrapped__))
+        torch.testing.assert_close(products.product(x, weight), x @ weight.T)
+    assert capsys.readouterr().err.count("oneDNN product: its result is wrong") == 1
 
 
 def test_it_compiles_where_nothing_can_be_written(tmp_path):
@@ -317,6 +338,21 @@ def test_it_compiles_where_nothing_can_be_written(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "tensor([[2., 2., 2.]])"
+    assert done.stderr.count("tasnet: warning: machine code on disk: ") == 1
+
+
+def test_machine_code_is_not_kept_where_numba_has_no_stamp(tmp_path):
+    """The stamp that tells old machine code from new is no public attribute of numba."""
+    code = (
+        "import torch, numba.core.caching as caching\n"
+        "caching.IndexDataCacheFile = lambda **_: object()\n"
+        "from speechbrain_tasnet.ops import cpu, loops_products\n"
+        "cpu.product_over_rows(torch.ones(2, 1), torch.ones(2, 3))\n"
+        "print(loops_products.add_product_over_rows.stats.cache_path)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"
+    assert "machine code on disk: numba" in done.stderr
 
 
 def test_machine_code_is_made_anew_when_a_loop_taken_in_from_another_file_changes(tmp_path):

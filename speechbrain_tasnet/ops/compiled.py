@@ -3,9 +3,12 @@
 import hashlib
 from pathlib import Path
 
+import numba
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, overload
+
+from speechbrain_tasnet.ops.fallbacks import note
 
 # Sums over rows are taken in this many pieces, so that they do not depend on the number of threads.
 CHUNKS = 32
@@ -22,14 +25,24 @@ def _compiled(**options):
     def decorate(function):
         try:
             compiled = njit(function, fastmath=FASTMATH, cache=True, **options)
-        except RuntimeError:  # neither the package's folder nor the user's cache can be written
-            return njit(function, fastmath=FASTMATH, **options)
+        except RuntimeError as error:  # neither the package's folder nor the user's cache can be written
+            return _without_cache(function, options, str(error))
         # Numba asks only whether the function's own file has changed, and would keep the machine code of loops
-        # that it has taken in from another file, across an upgrade too.
-        compiled._cache._cache_file._source_stamp = SOURCES
+        # that it has taken in from another file, across an upgrade too. Its stamp is no public attribute: where
+        # there is none, old machine code could not be told from new, and none is kept.
+        file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+        if not hasattr(file, "_source_stamp"):
+            reason = f"numba {numba.__version__} keeps its stamp elsewhere"
+            return _without_cache(function, options, reason)
+        file._source_stamp = SOURCES
         return compiled
 
     return decorate
+
+
+def _without_cache(function, options: dict, reason: str):
+    note("machine code on disk", reason, "each start compiles again, for some seconds")
+    return njit(function, fastmath=FASTMATH, **options)
 
 
 loop = _compiled(parallel=True)

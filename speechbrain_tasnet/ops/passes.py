@@ -1,7 +1,6 @@
 """What the passes of `fused` work on, and who does them."""
 
 import importlib
-import logging
 from functools import cache
 from types import ModuleType
 from typing import NamedTuple
@@ -9,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.installation import first_broken
+from speechbrain_tasnet.ops.fallbacks import note
 from speechbrain_tasnet.ops.memory import keep_freed_memory
-
-logger = logging.getLogger(__name__)
 
 
 class Activation(NamedTuple):
@@ -73,5 +72,6 @@ def _load(name: str, library: str) -> ModuleType | None:
     try:
         return importlib.import_module(f"speechbrain_tasnet.ops.{name}")
     except Exception as error:  # whatever keeps the library from working, there is a way without it
-        logger.warning("%s does not work here (%s): the network runs, but several times slower", library, error)
+        reason = first_broken([library]) or f"{type(error).__name__}: {error}"
+        note(f"{library} kernels ({name})", str(reason), "the network runs, but several times slower")
         return None

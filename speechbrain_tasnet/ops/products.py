@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from speechbrain_tasnet.ops.fallbacks import note
 from speechbrain_tasnet.ops.passes import find_passes, traced
 
 # Multiplications that MKL, at half the speed, has done while oneDNN's call has not yet begun.
@@ -25,8 +26,12 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     torch.Size([7, 5])
     """
     if _onednn_is_faster(x, len(weight)):
-        return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+        return _onednn_product(x, weight)
     return torch.mm(x, weight.T)
+
+
+def _onednn_product(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -94,7 +99,7 @@ def _onednn_is_faster(x: Tensor, outer: int) -> bool:
 
 def _mkl_is_slow(x: Tensor) -> bool:
     possible = x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
-    return possible and torch.backends.mkldnn.enabled and _is_amd()
+    return possible and torch.backends.mkldnn.enabled and _is_amd() and _onednn_multiplies()
 
 
 @cache
@@ -106,3 +111,18 @@ def _is_amd() -> bool:
     """
     cpuinfo = Path("/proc/cpuinfo")
     return "AuthenticAMD" in (cpuinfo.read_text() if cpuinfo.exists() else platform.processor())
+
+
+@cache
+def _onednn_multiplies() -> bool:
+    """Check at first use that oneDNN's product does what it should: it is no public function of torch."""
+    x, weight = torch.arange(-3.0, 3.0).view(2, 3), torch.arange(12.0).view(4, 3)
+    try:
+        with torch.no_grad():
+            works = torch.equal(_onednn_product(x, weight), x @ weight.T)
+        reason = "its result is wrong"
+    except Exception as error:  # gone, or with other arguments
+        works, reason = False, f"{type(error).__name__}: {error}".splitlines()[0]
+    if not works:
+        note("oneDNN product", f"{reason}, in torch {torch.__version__}", "products take up to twice as long")
+    return works
