@@ -2,13 +2,13 @@
 
 import os
 import platform
-import re
 import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
+
+from speechbrain_tasnet import processor
 
 PACKAGES = (
     "speechbrain-tasnet",
@@ -25,7 +25,7 @@ PACKAGES = (
 
 def describe(device: str) -> dict[str, str]:
     """Describe machine, versions and command."""
-    facts = {"processor": f"{_processor()}, cores: {os.cpu_count()}, threads: {torch.get_num_threads()}"}
+    facts = {"processor": f"{processor.name()}, cores: {os.cpu_count()}, threads: {torch.get_num_threads()}"}
     if device == "cuda":
         facts["accelerator"] = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
@@ -37,12 +37,6 @@ def describe(device: str) -> dict[str, str]:
         "date": datetime.now(timezone.utc).date().isoformat(),
         "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
     }
-
-
-def _processor() -> str:
-    file = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*: (.+)$", file.read_text(), re.MULTILINE) if file.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str:

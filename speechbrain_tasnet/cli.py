@@ -8,6 +8,7 @@ from speechbrain_tasnet import __version__
 from speechbrain_tasnet.commands import (
     add_commands,
     demo,
+    doctor,
     download,
     evaluate,
     export,
@@ -23,6 +24,7 @@ from speechbrain_tasnet.errors import one_line_errors
 
 COMMANDS = {
     "demo": (demo, "everything once, in minutes, on synthetic voices"),
+    "doctor": (doctor, "does everything work on this machine, and how fast"),
     "mix": (mix, "make a corpus of mixtures from any folder of speech"),
     "generate": (generate, "make wsj0-mix, LibriMix or a bank of rooms"),
     "download": (download, "get openly downloadable speech and noise"),

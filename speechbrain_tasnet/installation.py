@@ -103,7 +103,7 @@ def explain(error: Exception) -> str | None:
         module = error.name.partition(".")[0]
         package = PACKAGES.get(module, module)
         if package in requirements():
-            broken = Broken(package, "", f"pip install {DISTRIBUTION}")
+            broken = Broken(package, _reason(error), _repair(package, error))
     return None if broken is None else str(broken)
 
 

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.installation import installed
+from speechbrain_tasnet.ops import slow_paths
 
 PACKAGES = ("torch", "torchaudio", "speechbrain", "numpy", "scipy", "numba", "soundfile")
 
@@ -40,9 +41,10 @@ def record_start(path: Path | str, command: Sequence[str]) -> None:
             "folder": os.getcwd(),
             "git": git_state(Path.cwd()),
             "versions": {"speechbrain_tasnet": __version__, "python": platform.python_version()}
-            | {name: _version(name) for name in PACKAGES},
+            | {name: installed(name) for name in PACKAGES},
             "machine": {"system": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
             | {"gpus": gpus, "processes": int(os.environ.get("WORLD_SIZE", 1))},
+            "slow paths": slow_paths(),
             "program": sys.argv[0],
         }
     )
@@ -73,11 +75,4 @@ def _git(folder: Path, *words: str) -> str | None:
     try:
         return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
         return None

@@ -238,7 +238,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
     ("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (129, 70, 65), (1000, 6, 4)]
 )
 def test_products(monkeypatch, amd, rows, inner, outer):
-    monkeypatch.setattr(products, "_is_amd", lambda: amd)
+    monkeypatch.setattr(products, "is_amd", lambda: amd)
     monkeypatch.setattr(products, "DEAR_CALL", 1)
     x, weight, bias, grad = (
         torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer))
@@ -318,12 +318,12 @@ def test_without_numba_it_runs_and_says_so_once(monkeypatch, capsys, caplog):
 def test_a_changed_onednn_is_noticed_and_not_used(monkeypatch, capsys):
     """Its product is no public function of torch: another torch may have another one, or none."""
     monkeypatch.setattr(fallbacks, "_noted", {})
-    monkeypatch.setattr(products, "_is_amd", lambda: True)
+    monkeypatch.setattr(products, "is_amd", lambda: True)
     monkeypatch.setattr(products, "DEAR_CALL", 0)
     x, weight = torch.randn(5, 3), torch.randn(4, 3)
     for broken in (lambda x, weight: x @ weight.T + 1, lambda x: x):
         monkeypatch.setattr(products, "_onednn_product", broken)
-        monkeypatch.setattr(products, "_onednn_multiplies", passes.cache(products._onednn_multiplies.__wrapped__))
+        monkeypatch.setattr(products, "onednn_multiplies", passes.cache(products.onednn_multiplies.__wrapped__))
         torch.testing.assert_close(products.product(x, weight), x @ weight.T)
     assert capsys.readouterr().err.count("oneDNN product: its result is wrong") == 1
 

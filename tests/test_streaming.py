@@ -364,3 +364,14 @@ def test_memory_does_not_grow():
     grown, tensors = map(int, done.stdout.split())
     assert tensors == 0
     assert grown < 8 * 1024  # kB: 4 MB are the chunks themselves
+
+
+def test_a_packed_network_takes_frames_however_they_lie_in_memory():
+    """The encoder's frames lie channel by channel in a row; what others pass may lie the other way round."""
+    net = MaskNet(16, 8, 16, 8, X=2, R=1, norm="cumulative", causal=True)
+    mixture_w, state = torch.randn(2, 16, 7), net.initial_state(2)
+    assert mixture_w.is_contiguous()
+    with torch.no_grad():
+        expected, _ = net.step(mixture_w, state)
+        masks, _ = net.step(mixture_w, net.pack().begin(*state))
+    torch.testing.assert_close(masks, expected, atol=1e-6, rtol=0)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from speechbrain_tasnet.ops import fused, naive
+from speechbrain_tasnet.ops import fallbacks, fused, naive
 from speechbrain_tasnet.ops.moments import Moments, no_moments
 from speechbrain_tasnet.ops.naive import (
     BlockWeights,
@@ -25,7 +25,7 @@ from speechbrain_tasnet.ops.naive import (
     weigh_taps,
 )
 from speechbrain_tasnet.ops.passes import find_packing, find_passes, traced
-from speechbrain_tasnet.ops.products import apply_masks, linear
+from speechbrain_tasnet.ops.products import apply_masks, linear, mkl_is_slow
 from speechbrain_tasnet.ops.reflection import reflect
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ __all__ = [
     "pack",
     "prelu",
     "reflect",
+    "slow_paths",
     "weigh_taps",
 ]
 
@@ -94,3 +95,13 @@ def pack(weights: MaskWeights, dilations: Sequence[int], norm: str) -> "PackedNe
         return None
     with torch.no_grad():
         return packing.PackedNet(weights, dilations, norm)
+
+
+def slow_paths() -> dict[str, str]:
+    """Load all fast paths of this machine; return why those that cannot be taken are not, by name."""
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        x = torch.ones(1, device=device)
+        find_passes(x)
+        find_packing(x)
+        mkl_is_slow(x)
+    return fallbacks.noted()

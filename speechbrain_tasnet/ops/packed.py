@@ -111,7 +111,7 @@ class PackedStreams:
 
     def _few(self, x: Tensor) -> Tensor:
         batch, frames, channels = x.shape
-        rows = x.reshape(-1, channels).float().numpy()
+        rows = x.reshape(-1, channels).float().contiguous().numpy()  # as the tiles read them
         loops_stream.run(self.net.arrays, self._memory, self._scratch, rows, frames, self._seen, self._turned)
         self._seen += frames
         self._turned += frames

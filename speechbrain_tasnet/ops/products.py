@@ -1,8 +1,6 @@
 """Matrix products in the way the processor at hand does them fastest."""
 
-import platform
 from functools import cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from speechbrain_tasnet.ops.fallbacks import note
 from speechbrain_tasnet.ops.passes import find_passes, traced
+from speechbrain_tasnet.processor import is_amd
 
 # Multiplications that MKL, at half the speed, has done while oneDNN's call has not yet begun.
 DEAR_CALL = 2**20
@@ -88,33 +87,25 @@ def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
     >>> product_over_rows(torch.randn(7, 5), torch.randn(7, 3)).shape
     torch.Size([5, 3])
     """
-    passes = find_passes(x) if _mkl_is_slow(x) else None
+    passes = find_passes(x) if mkl_is_slow(x) else None
     return torch.mm(y.T, x) if passes is None else passes.product_over_rows(y, x)
 
 
 def _onednn_is_faster(x: Tensor, outer: int) -> bool:
     """Tell whether oneDNN takes ``x`` [..., inner] to ``outer`` columns faster, although it is slower to call."""
-    return x.numel() * outer >= DEAR_CALL and _mkl_is_slow(x)
+    return x.numel() * outer >= DEAR_CALL and mkl_is_slow(x)
 
 
-def _mkl_is_slow(x: Tensor) -> bool:
+def mkl_is_slow(x: Tensor) -> bool:
+    """Return whether there is a faster way than torch's own product for the rows of ``x``."""
+    # On AMD processors torch's float32 products go through MKL, which leaves half of the vector unit unused there;
+    # oneDNN, which does torch's convolutions and what it compiles, does not.
     possible = x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
-    return possible and torch.backends.mkldnn.enabled and _is_amd() and _onednn_multiplies()
+    return possible and torch.backends.mkldnn.enabled and is_amd() and onednn_multiplies()
 
 
 @cache
-def _is_amd() -> bool:
-    """Tell whether this is an AMD processor.
-
-    There torch's float32 products go through MKL, which leaves half of the vector unit unused; oneDNN, which
-    does its convolutions and what it compiles, does not.
-    """
-    cpuinfo = Path("/proc/cpuinfo")
-    return "AuthenticAMD" in (cpuinfo.read_text() if cpuinfo.exists() else platform.processor())
-
-
-@cache
-def _onednn_multiplies() -> bool:
+def onednn_multiplies() -> bool:
     """Check at first use that oneDNN's product does what it should: it is no public function of torch."""
     x, weight = torch.arange(-3.0, 3.0).view(2, 3), torch.arange(12.0).view(4, 3)
     try:

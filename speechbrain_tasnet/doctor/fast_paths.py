@@ -1,0 +1,155 @@
+"""Every fast path: is it used here, does it equal its readable twin, how much faster is it."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet.convtasnet import MaskNet
+from speechbrain_tasnet.ops import conv_block, fallbacks, naive, products
+from speechbrain_tasnet.ops.naive import BlockWeights
+from speechbrain_tasnet.ops.passes import find_packing, find_passes
+from speechbrain_tasnet.precision import relative_time
+from speechbrain_tasnet.processor import is_amd
+
+# A block of the separators that are bundled, on one second and a bit: sizes that no kernel likes.
+FRAMES, CHANNELS, HIDDEN, DILATION = 517, 128, 256, 4
+TOLERANCE = 1e-4  # of the largest value
+
+
+class FastPath(NamedTuple):
+    """A fast path as it was found.
+
+    ``used`` says whether it is; if so, ``error`` is how far it is from its twin, as a share of the largest value,
+    and ``speedup`` is how many times faster it is. ``note`` says why it is not used, or what is wrong.
+    """
+
+    name: str
+    used: bool
+    error: float | None
+    speedup: float | None
+    note: str
+
+    @property
+    def wrong(self) -> bool:
+        """Whether its results differ from its twin's."""
+        return self.error is not None and not self.error <= TOLERANCE
+
+
+def examine() -> list[FastPath]:
+    """Run every fast path on a small input beside its readable twin."""
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        blocks = [_block(device) for device in devices]
+        return [*blocks, _streaming(), _onednn(), _weight_gradient(), _bfloat16(devices[-1])]
+
+
+def _block(device: str) -> FastPath:
+    """Compare a convolutional block, forward and back."""
+    kernels = "Triton" if device == "cuda" else "Numba"
+    name = f"convolutional block ({kernels})"
+    x, skip, weights = _inputs(device)
+    if find_passes(x) is None:
+        return FastPath(name, False, None, None, _why(f"{kernels.lower()} kernels"))
+
+    def run(block: Callable) -> Sequence[Tensor]:
+        leaves = [tensor.detach().requires_grad_() for tensor in (x, skip, *weights)]
+        outputs = block(leaves[0], leaves[1], BlockWeights(*leaves[2:]), DILATION, False, "global")
+        sum(output.square().mean() for output in outputs).backward()
+        return [*outputs, *(leaf.grad for leaf in leaves)]
+
+    return _compare(name, lambda: run(conv_block), lambda: run(naive.conv_block))
+
+
+def _streaming() -> FastPath:
+    """Compare a causal mask network packed for streams with its layers, 10 ms at a time."""
+    name = "streaming network (Numba)"
+    net = MaskNet(64, 64, 128, 64, X=4, R=1, norm="cumulative", causal=True).eval()
+    frames = torch.randn(1, 64, 80)
+    if find_packing(frames) is None:
+        return FastPath(name, False, None, None, _why("numba kernels"))
+
+    def run(state: object) -> list[Tensor]:
+        masks = []
+        for chunk in frames.split(10, dim=2):
+            out, state = net.step(chunk, state)
+            masks.append(out)
+        return [torch.cat(masks, dim=3)]
+
+    with torch.no_grad():
+        packed, fresh = net.pack(), net.initial_state(1)
+        return _compare(name, lambda: run(packed.begin(*fresh)), lambda: run(fresh))
+
+
+def _onednn() -> FastPath:
+    """Compare a product by oneDNN with torch's own."""
+    name = "matrix product (oneDNN)"
+    x, weight = torch.randn(FRAMES, CHANNELS), torch.randn(HIDDEN, CHANNELS)
+    if not is_amd():
+        return FastPath(name, False, None, None, "torch's own is as fast on this processor")
+    if not products.onednn_multiplies():
+        return FastPath(name, False, None, None, _why("oneDNN product"))
+    return _compare(name, lambda: [products.product(x, weight)], lambda: [x @ weight.T])
+
+
+def _weight_gradient() -> FastPath:
+    """Compare the derivative of a weight, which is a sum over rows, with torch's own."""
+    name = "weight gradient (Numba)"
+    y, x = torch.randn(FRAMES, HIDDEN), torch.randn(FRAMES, CHANNELS)
+    if not is_amd():
+        return FastPath(name, False, None, None, "torch's own is as fast on this processor")
+    if find_passes(x) is None:
+        return FastPath(name, False, None, None, _why("numba kernels"))
+    return _compare(name, lambda: [products.product_over_rows(y, x)], lambda: [y.T @ x])
+
+
+def _bfloat16(device: str) -> FastPath:
+    """Measure whether half precision is faster; its results differ by design."""
+    name = f"bfloat16 on the {'GPU' if device == 'cuda' else 'processor'}"
+    ratio = relative_time("bf16", device)
+    if ratio < 1:
+        return FastPath(name, True, None, 1 / ratio, "with --precision bf16 or auto")
+    return FastPath(name, False, None, None, f"{ratio:.1f} times slower than float32 here: use --precision fp32")
+
+
+def _inputs(device: str) -> tuple[Tensor, Tensor, BlockWeights]:
+    """Draw the input of a block and weights about as large as training leaves them."""
+
+    def normal(*shape: int, mean: float = 0.0, std: float = 0.3) -> Tensor:
+        return mean + std * torch.randn(*shape, device=device)
+
+    half, width = HIDDEN**-0.5, CHANNELS**-0.5
+    slope = torch.tensor([0.25], device=device)
+    weights = BlockWeights(
+        normal(HIDDEN, CHANNELS, std=width), normal(HIDDEN), slope, normal(HIDDEN, mean=1), normal(HIDDEN),
+        normal(HIDDEN, 1, 3), normal(HIDDEN), slope, normal(HIDDEN, mean=1), normal(HIDDEN),
+        normal(CHANNELS, HIDDEN, std=half), normal(CHANNELS), normal(CHANNELS, HIDDEN, std=half), normal(CHANNELS),
+    )  # fmt: skip
+    return normal(2, FRAMES, CHANNELS, std=1.0), normal(2, FRAMES, CHANNELS, std=1.0), weights
+
+
+def _compare(name: str, fast: Callable[[], Sequence[Tensor]], slow: Callable[[], Sequence[Tensor]]) -> FastPath:
+    """Run both; the first run of each, in which things are compiled, is not timed."""
+    pairs = zip(fast(), slow(), strict=True)
+    error = max(((a - b).abs().max() / b.abs().max().clamp(min=1e-3)).item() for a, b in pairs)
+    note = "" if error <= TOLERANCE else "its results are wrong; please report this page"
+    return FastPath(name, True, error, _seconds(slow) / _seconds(fast), note)
+
+
+def _seconds(run: Callable[[], Sequence[Tensor]]) -> float:
+    """Return the time of the fastest of five runs."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        run()[0].sum().item()
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(5))
+
+
+def _why(path: str) -> str:
+    reasons = [reason for name, reason in fallbacks.noted().items() if name.startswith(path)]
+    return reasons[0] if reasons else "not available"

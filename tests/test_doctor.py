@@ -1,0 +1,91 @@
+"""`tasnet doctor` sees what works, what does not, and what is wrong."""
+
+import json
+
+import pytest
+import torch
+
+from speechbrain_tasnet import cli
+from speechbrain_tasnet.doctor import fast_paths, machine, page
+from speechbrain_tasnet.ops import cpu, fallbacks, passes, products
+
+
+@pytest.fixture(autouse=True)
+def _half_precision_is_not_measured(monkeypatch):
+    """It takes seconds where there are no instructions for it; tests of `precision` do it once."""
+    monkeypatch.setattr(fast_paths, "relative_time", lambda precision, device: 24.6)
+
+
+def doctor(capsys, *words) -> tuple[int, str]:
+    try:
+        cli.main(["doctor", *words])
+    except SystemExit as end:
+        return end.code, capsys.readouterr().out
+    return 0, capsys.readouterr().out
+
+
+def test_here_everything_works(capsys):
+    status, out = doctor(capsys)
+    assert status == 0, out
+    assert out.rstrip().endswith("Everything works here.")
+    for line in ("convolutional block (Numba)", "streaming network (Numba)", "torch ", "optional parts"):
+        assert line in out
+    status, out = doctor(capsys, "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert facts["problems"] == []
+    assert {"machine", "packages", "fast paths", "folders", "optional"} <= set(facts)
+    used = {path["name"]: path["used"] for path in facts["fast paths"]}
+    assert used["convolutional block (Numba)"]
+    assert used["streaming network (Numba)"]
+
+
+def test_a_kernel_that_computes_something_else_is_a_problem(monkeypatch, capsys):
+    right = cpu.finish
+
+    def wrong(*arguments):
+        residual, skip = right(*arguments)
+        return residual, skip * 1.001
+
+    monkeypatch.setattr(cpu, "finish", wrong)
+    status, out = doctor(capsys)
+    assert status == 2
+    assert "problem: convolutional block (Numba): its results are wrong" in out
+
+
+@pytest.mark.parametrize("amd", [False, True])
+def test_products_are_checked_where_they_are_used(amd, monkeypatch):
+    monkeypatch.setattr(fast_paths, "is_amd", lambda: amd)
+    monkeypatch.setattr(products, "is_amd", lambda: amd)
+    for path in (fast_paths._onednn(), fast_paths._weight_gradient()):
+        assert path.used is amd
+        assert not path.wrong
+
+
+def test_what_cannot_be_used_is_said_with_its_reason(monkeypatch, capsys):
+    monkeypatch.setattr(fallbacks, "_noted", {"numba kernels (cpu)": "numba 9 does not import; slow"})
+    monkeypatch.setattr(passes, "_load", lambda *names: None)
+    path = fast_paths._block("cpu")
+    assert not path.used
+    assert path.note == "numba 9 does not import; slow"
+    assert "not used: numba 9 does not import" in page._path(path._asdict())
+
+
+def test_a_full_or_closed_folder_is_a_problem(monkeypatch, capsys, tmp_path):
+    folders = {
+        "working folder": {"path": str(tmp_path), "writable": False, "free": 1e12},
+        "temporary files": {"path": "/tmp", "writable": True, "free": 1e6},
+    }
+    monkeypatch.setattr(machine, "folders", lambda: folders)
+    status, out = doctor(capsys)
+    assert status == 2
+    assert f"problem: working folder: {tmp_path} cannot be written" in out
+    assert "problem: temporary files: 0.0 GB free at /tmp" in out
+
+
+def test_it_changes_no_random_numbers_of_the_caller():
+    torch.manual_seed(7)
+    expected = torch.randn(3)
+    torch.manual_seed(7)
+    fast_paths.examine()
+    assert torch.equal(torch.randn(3), expected)
