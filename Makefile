@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_FOUND = $$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo test test-long coverage bench lint update matrix clean
+.PHONY: demo test test-newest test-long coverage bench lint lock update matrix clean
 
 demo: .venv/ready
 	$(BIN)/tasnet demo
@@ -12,6 +12,16 @@ demo: .venv/ready
 # Files of tests are spread over two processes, each of which has one thread.
 test: .venv/ready
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+
+# The same with the newest versions that setup.py allows: what somebody gets who installs today.
+VERSIONS_OF = $(BIN)/uv pip freeze --quiet --exclude-editable --python
+test-newest: .venv/ready
+	$(PYTHON) -m venv .venv-newest
+	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --upgrade --editable '.[demo,test]'
+	$(VERSIONS_OF) .venv-newest/bin/python > .venv-newest/versions
+	$(VERSIONS_OF) $(BIN)/python | grep -v '^uv==' > .venv/versions
+	@if cmp .venv/versions .venv-newest/versions; then echo "The newest versions are those of the lock."; else \
+	  .venv-newest/bin/python -m pytest -q --numprocesses 2 --dist loadfile; fi
 
 test-long: .venv/ready
 	$(BIN)/python -m pytest -q -m long
@@ -33,13 +43,15 @@ lint: .venv/ready
 # Resolve all versions again, the newest that setup.py allows, and test them.  One resolution serves both environments;
 # locks/ keeps versions and hashes alone, which every package index and both pip and uv understand.
 EXPORT = $(BIN)/uv export --quiet --frozen --no-emit-project --no-header --no-annotate --output-file
-update: .venv/ready
-	$(BIN)/uv lock --upgrade
+lock: .venv/ready
+	$(BIN)/uv lock --quiet --upgrade
 	$(EXPORT) locks/test.txt --extra demo --extra test
 	$(EXPORT) locks/bench.txt --extra bench
 	echo uv | $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 	  --output-file locks/uv.txt -
 	rm uv.lock
+
+update: lock
 	$(MAKE) test
 
 # Does the wheel work with every Python of this machine, on the lock, the newest and the lowest versions?
@@ -47,7 +59,7 @@ matrix: .venv/ready
 	$(BIN)/python -m tools.matrix $(MATRIX)
 
 clean:
-	rm -rf .venv .venv-bench build dist *.egg-info
+	rm -rf .venv .venv-bench .venv-newest build dist *.egg-info
 
 .venv/ready: LOCK := locks/test.txt
 # An environment of its own: Asteroid wants an old torchmetrics.

@@ -47,6 +47,7 @@ setup(
     },
     entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},
     install_requires=[
+        "filelock>=3.16",
         "hyperpyyaml>=1.2.2",
         "jinja2>=3.1",
         "numba>=0.60",

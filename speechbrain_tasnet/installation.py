@@ -1,6 +1,6 @@
 """Which packages are needed, in which versions, and what to do when one of them does not import.
 
-Imports nothing but the standard library, so that it can speak where nothing else can.
+Imports little but the standard library, so that it can speak where nothing else can.
 """
 
 import re
@@ -14,11 +14,11 @@ DISTRIBUTION = "speechbrain-tasnet"
 
 # In the order in which they need each other: the first that does not import is to blame. Without numba everything
 # works, but slowly.
-NEEDED = ("numpy", "scipy", "soundfile", "torch", "torchaudio", "speechbrain")
+NEEDED = ("numpy", "scipy", "soundfile", "torch", "torchaudio", "torchmetrics", "speechbrain")
 ALL_NEEDED = (*NEEDED, "numba")
 
-# Modules whose package has another name.
-PACKAGES = {"yaml": "pyyaml", "ruamel": "ruamel.yaml", "PIL": "pillow"}
+# Modules whose package has another name, or other versions.
+PACKAGES = {"yaml": "pyyaml", "ruamel": "ruamel.yaml", "PIL": "pillow", "pkg_resources": "'setuptools<81'"}
 
 # With whom each must agree.
 PARTNERS = {
@@ -132,14 +132,14 @@ def requirements() -> dict[str, str]:
     Empty where the package runs from a folder that is not installed.
     """
     try:
+        from packaging.requirements import Requirement
+
         lines = distribution(DISTRIBUTION).requires or []
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ModuleNotFoundError):
         return {}
-    needed = (line.partition(";") for line in lines)
+    needed = (Requirement(line) for line in lines)
     return {
-        re.match(r"[\w.-]+", name)[0]: re.sub(r"^[\w.-]+", "", name).strip()
-        for name, _, marker in needed
-        if "extra ==" not in marker
+        each.name: str(each.specifier) for each in needed if not each.marker or each.marker.evaluate({"extra": ""})
     }
 
 
@@ -158,7 +158,8 @@ def _repair(name: str, error: Exception) -> str:
     if installed(name) is None:
         return f"pip install '{name}{requirements().get(name, '')}'"
     if isinstance(error, ModuleNotFoundError) and error.name and error.name != name:
-        return f"pip install {error.name.partition('.')[0]}"
+        module = error.name.partition(".")[0]
+        return f"pip install {PACKAGES.get(module, module)}"
     return f"pip install --force-reinstall {name}"
 
 

@@ -92,7 +92,7 @@ def test_a_defect_of_ours_keeps_its_traceback(monkeypatch, capsys):
         import jinja2  # noqa: F401
     assert end.value.code == 2
     err = capsys.readouterr().err
-    assert re.match(r"tasnet: error: jinja2 [\d.]+ does not import \(.*\); run: pip install --force-reinstall", err)
+    assert re.match(r"tasnet: error: jinja2 [\d.]+ does not import \(.*\); run: pip install --force", err)
     monkeypatch.setattr(installation, "installed", lambda package: None)
     missing = ModuleNotFoundError("No module named 'yaml'", name="yaml")
     assert installation.explain(missing) == "pyyaml is not installed; run: pip install 'pyyaml>=6'"
