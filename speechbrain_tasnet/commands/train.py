@@ -8,7 +8,7 @@ def describe_recipe(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} RECIPE [--model NAME] [--KEY VALUE ...]"
     parser.description = (
         "Any key of the recipe can be given as --KEY VALUE, and so can SpeechBrain's run options: --device "
-        "cuda:0, --precision bf16, --debug, ... Started again, training goes on from its last checkpoint."
+        "cuda:0, --precision auto, --debug, ... Started again, training goes on from its last checkpoint."
     )
     parser.epilog = f"example: {parser.prog} wsj0mix --data_folder corpus --N 256 --batch_size 8"
     parser.add_argument(
