@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init__.py").read_text())[1]
+SOURCE = (HERE / "speechbrain_tasnet/__init__.py").read_text(encoding="utf-8")
+VERSION = re.search(r'__version__ = "(.+)"', SOURCE)[1]
 
 DEMO = ["espeakng-loader>=0.2.4"]
 # Asteroid holds torchmetrics back at a release that needs pkg_resources.
@@ -62,11 +63,13 @@ setup(
     },
     entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},
     install_requires=[
+        "filelock>=3.16",
         "hyperpyyaml>=1.2.2",
         "jinja2>=3.1",
         "numba>=0.60",
         "numpy>=1.26",
         "pillow>=10",
+        "psutil>=5.9",
         "pyyaml>=6",
         "ruamel.yaml>=0.17.28",
         "safetensors>=0.4",
