@@ -34,7 +34,7 @@ def run_demo(out: Path, seed: int = 0) -> None:
     mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))
     separator = TasNetSeparation.from_bundle(folder)
     sources = write_sources(separator, mixture, out / "separated", overwrite=True)
-    metrics = json.loads((folder / "test_results.json").read_text())["metrics"]
+    metrics = json.loads((folder / "test_results.json").read_text(encoding="utf-8"))["metrics"]
     low, high = metrics["si-snr_i"]["ci95"]
     print(
         f"\nSI-SNRi {metrics['si-snr_i']['mean']:.1f} dB (95 % interval {low:.1f} to {high:.1f}), "

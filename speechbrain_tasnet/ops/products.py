@@ -105,4 +105,4 @@ def _is_amd() -> bool:
     does its convolutions and what it compiles, does not.
     """
     cpuinfo = Path("/proc/cpuinfo")
-    return "AuthenticAMD" in (cpuinfo.read_text() if cpuinfo.exists() else platform.processor())
+    return "AuthenticAMD" in (cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else platform.processor())
