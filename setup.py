@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "speechbrain_tasnet/__init__.py").read_text())[1]
+SOURCE = (HERE / "speechbrain_tasnet/__init__.py").read_text(encoding="utf-8")
+VERSION = re.search(r'__version__ = "(.+)"', SOURCE)[1]
 
 DEMO = ["espeakng-loader>=0.2.4"]
 # Asteroid holds torchmetrics back at a release that needs pkg_resources.
@@ -54,8 +55,8 @@ setup(
         "numpy>=1.26",
         "packaging>=23",
         "pillow>=10",
-        "pyyaml>=6",
         "psutil>=5.9",
+        "pyyaml>=6",
         "ruamel.yaml>=0.17.28",
         "safetensors>=0.4",
         "scipy>=1.11",

@@ -81,7 +81,7 @@ class WholeCheckpointer(Checkpointer):
 def _rename(saved: Checkpoint) -> Checkpoint:
     """Give a checkpoint its name."""
     for file in saved.path.iterdir():
-        with file.open("rb") as opened:
+        with file.open("r+b") as opened:  # Windows writes out no file that is open for reading alone
             os.fsync(opened.fileno())
     path = saved.path.rename(saved.path.with_name(saved.path.name.removeprefix(UNFINISHED)))
     return Checkpoint(path, saved.meta, {name: path / file.name for name, file in saved.paramfiles.items()})

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 
 from speechbrain_tasnet import __version__
@@ -51,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     # OpenMP's threads wait for work by spinning, so long that one busy neighbour makes a step ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # A file's name may have letters that the encoding of a pipe lacks, on Windows above all.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     options, options.overrides = _parser().parse_known_args(argv)
     if options.overrides and options.command not in ("train", "evaluate", "study"):
         _parser().error(f"unrecognized arguments: {' '.join(options.overrides)}")

@@ -37,7 +37,7 @@ class _Rapl:
 
     def __init__(self, domain: Path):
         self._file = domain / "energy_uj"
-        self._range = int((domain / "max_energy_range_uj").read_text())
+        self._range = int((domain / "max_energy_range_uj").read_text(encoding="ascii"))
         self._last, self._turns = self._read(), 0
 
     def __call__(self) -> float:
@@ -47,7 +47,7 @@ class _Rapl:
         return (now + self._turns * self._range) / 1e6
 
     def _read(self) -> int:
-        return int(self._file.read_text())
+        return int(self._file.read_text(encoding="ascii"))
 
 
 def _rapl(powercap: Path) -> dict[str, Callable[[], float]]:
@@ -56,7 +56,7 @@ def _rapl(powercap: Path) -> dict[str, Callable[[], float]]:
     for domain in sorted(powercap.glob("intel-rapl:*")):
         if domain.name.count(":") == 1:
             try:
-                counters[f"RAPL {(domain / 'name').read_text().strip()}"] = _Rapl(domain)
+                counters[f"RAPL {(domain / 'name').read_text(encoding='ascii').strip()}"] = _Rapl(domain)
             except (OSError, ValueError):  # since 2020 Linux lets only root read them
                 continue
     return counters

@@ -1,17 +1,17 @@
 """Files and folders that appear whole or not at all."""
 
-import fcntl
 import glob
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.locks import exclusive
 from speechbrain_tasnet.termination import Termination
 
 PARTIAL = ".partial"
@@ -62,7 +62,8 @@ def write_text(path: Path | str, text: str) -> None:
         What it will hold.
     """
     with new_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        # The same bytes on every system: Windows would write each line's end as two.
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextmanager
@@ -104,9 +105,10 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
         if replace and out.exists():
             _swap(partial, out)
         else:
-            partial.replace(out)
+            _give_name(partial, out)
     finally:
-        _remove(partial, missing_parents)
+        shutil.rmtree(partial, ignore_errors=True)
+        _remove_empty(missing_parents)
 
 
 @contextmanager
@@ -142,8 +144,11 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     missing_parents = [parent for parent in partial.parents if not parent.exists()]
     if not resumed:
         _make_folder(partial, out)
-    note, lock = partial / ".options.json", partial / ".lock"
-    with exclusive(lock, out), Termination():
+    note = partial / ".options.json"
+    # The lock lies beside the folder, since Windows renames no folder that holds an open file.
+    lock = out.with_name(f".{out.name}.lock")
+    with ExitStack() as afterwards, exclusive(lock, out), Termination():
+        check_free(out)  # the run that held the lock may have finished it
         text = json.dumps(options, indent=1, sort_keys=True, default=str)
         if not note.exists():
             write_text(note, text)
@@ -157,14 +162,14 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
             raise
         except InputError:
             if not resumed:
-                _remove(partial, missing_parents)
+                shutil.rmtree(partial, ignore_errors=True)
+                afterwards.callback(_remove_empty, missing_parents)  # the lock's file lies in one of them
             raise
         # What a killed run was writing when it died.
         for leftover in partial.rglob(f".*{PARTIAL}-*"):
             leftover.unlink()
         note.unlink()
-        lock.unlink()
-        partial.replace(out)
+        _give_name(partial, out)
 
 
 def check_free(out: Path | str) -> None:
@@ -231,11 +236,19 @@ def existing_parent(path: Path | str) -> Path:
 
     Examples
     --------
-    >>> existing_parent("/no such folder/at all")
-    PosixPath('/')
+    >>> existing_parent("/no such folder/at all") == Path("/").absolute()
+    True
     """
     path = Path(path).absolute()
     return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def _give_name(partial: Path, out: Path) -> None:
+    """Rename a new folder to a name that is free, or that of an empty folder."""
+    # Windows renames no folder onto another one, not even onto an empty one.
+    with suppress(FileNotFoundError):
+        out.rmdir()
+    partial.replace(out)
 
 
 def _swap(partial: Path, out: Path) -> None:
@@ -268,33 +281,8 @@ def _make_folder(partial: Path, out: Path) -> None:
         raise DiskError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
 
 
-def _remove(partial: Path, parents: list[Path]) -> None:
-    """Remove an unfinished folder and the parents that were made for it."""
-    shutil.rmtree(partial, ignore_errors=True)
+def _remove_empty(parents: list[Path]) -> None:
+    """Remove the parents that were made for an unfinished folder."""
     for parent in parents:
         with suppress(OSError):
             parent.rmdir()
-
-
-@contextmanager
-def exclusive(lock: Path, out: Path) -> Iterator[None]:
-    """Hold a lock that the system takes back when the process dies.
-
-    Parameters
-    ----------
-    lock : Path
-        A file beside or in what is locked; it stays.
-    out : Path
-        What is locked.
-
-    Raises
-    ------
-    InputError
-        Another process holds it.
-    """
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{out}: another run is at work on it; wait, or choose another folder") from None
-        yield

@@ -1,6 +1,8 @@
 """Raw PCM from a pipe through a separator into pipes, as it comes."""
 
+import errno
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -118,5 +120,8 @@ def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype, scale: int
             except BrokenPipeError:
                 raise
             except OSError as error:
+                # So Windows calls a pipe without a reader.
+                if error.errno == errno.EINVAL and sys.platform == "win32":
+                    raise BrokenPipeError from None
                 raise DiskError(f"the sources cannot be written ({error.strerror})") from None
     return clipped

@@ -1,19 +1,31 @@
 """The memory of a process: the peak that a run adds, what is held, what can be given back."""
 
-import ctypes
 import gc
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import torch
 
-PROCESS = Path("/proc/self")
+from speechbrain_tasnet.symbols import loaded_function
+
+try:
+    import resource
+except ModuleNotFoundError:  # on Windows, where psutil tells the peak
+    resource = None
+
+PROCESS = Path("/proc/self")  # on Linux alone
 MUCH = 1.5e9  # bytes: who holds more while others compute is asked to give back
 
 
 def rise(run: Callable[[], object], device: str) -> int:
-    """Give the bytes by which ``run`` raises the peak above what is in use before it."""
+    """Give the bytes by which ``run`` raises the peak above what is in use before it.
+
+    On a processor Linux alone lets a peak start anew. Elsewhere the result is too large where the process has
+    used more before than ``run`` does.
+    """
     give_back(device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -21,10 +33,19 @@ def rise(run: Callable[[], object], device: str) -> int:
         run()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
-    (PROCESS / "clear_refs").write_text("5")  # the peak starts anew
-    before = _resident("VmRSS")
+    peak_of_run = _peak_from_here()
+    before = psutil.Process().memory_info().rss
     run()
-    return _resident("VmHWM") - before
+    return peak_of_run() - before
+
+
+def peak() -> int:
+    """Return the most bytes that this process has held since it began."""
+    if resource is None:
+        memory = psutil.Process().memory_info()
+        return getattr(memory, "peak_wset", memory.rss)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def give_back(device: str) -> None:
@@ -32,26 +53,34 @@ def give_back(device: str) -> None:
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = loaded_function("malloc_trim")
     if trim is not None:
         trim(0)
 
 
 def held(device: str) -> int:
-    """Give the bytes that this process holds, libraries' files apart."""
-    return torch.cuda.memory_reserved() if device == "cuda" else _resident("RssAnon")
+    """Give the bytes that this process holds, libraries' files apart where the system tells them apart."""
+    if device == "cuda":
+        return torch.cuda.memory_reserved()
+    memory = psutil.Process().memory_info()
+    return memory.rss - getattr(memory, "shared", 0)
 
 
 def available(device: str) -> int:
     """Give the bytes that are free on ``device``."""
-    if device == "cuda":
-        return torch.cuda.mem_get_info()[0]
-    return _kilobytes(Path("/proc/meminfo"), "MemAvailable")
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
 
 
-def _resident(name: str) -> int:
-    return _kilobytes(PROCESS / "status", name)
+def _peak_from_here() -> Callable[[], int]:
+    """Let the peak start anew where the system can, and return what tells it."""
+    try:
+        (PROCESS / "clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return peak
+    return _high_water_mark
 
 
-def _kilobytes(file: Path, name: str) -> int:
-    return 1024 * int(re.search(rf"^{name}:\s*(\d+) kB", file.read_text(), re.MULTILINE)[1])
+def _high_water_mark() -> int:
+    """Read the peak since `clear_refs`; `getrusage` may tell the parent's, from before this program began."""
+    status = (PROCESS / "status").read_text(encoding="utf-8")
+    return 1024 * int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)[1])

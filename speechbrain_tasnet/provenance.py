@@ -73,6 +73,7 @@ def git_state(folder: Path) -> dict[str, str | list[str]] | None:
 
 def _git(folder: Path, *words: str) -> str | None:
     try:
-        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
+    return done.stdout.decode("utf-8", "replace")  # as git has names, whatever the system's encoding is

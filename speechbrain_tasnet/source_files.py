@@ -90,7 +90,7 @@ def source_paths(mixture: Path | str, out: Path | str, num_spks: int, kind: Audi
 
     Examples
     --------
-    >>> [str(path) for path in source_paths("talks/monday.mp3", "out", 2)]
+    >>> [path.as_posix() for path in source_paths("talks/monday.mp3", "out", 2)]
     ['out/monday_s1.wav', 'out/monday_s2.wav']
     """
     return [Path(out) / f"{Path(mixture).stem}_s{i}.{kind.format}" for i in range(1, num_spks + 1)]

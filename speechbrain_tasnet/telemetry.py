@@ -1,11 +1,11 @@
 """What an epoch of training cost, and how large its gradients were."""
 
 import math
-import resource
-import sys
 import time
 
 import torch
+
+from speechbrain_tasnet import memory
 
 
 class Telemetry:
@@ -101,5 +101,4 @@ def peak_memory(device: torch.device | str) -> int:
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return memory.peak()

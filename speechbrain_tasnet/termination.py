@@ -1,10 +1,14 @@
 """SIGTERM, which schedulers send some seconds before they kill: time to clean up, and for training to save."""
 
 import signal
+import subprocess
 import sys
 import threading
 
 STATUS = 128 + signal.SIGTERM
+
+# What asks a process to end. Windows kills at SIGTERM; Ctrl+Break is what a process there can answer.
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 
 
 class Termination:
@@ -23,15 +27,16 @@ class Termination:
     def __init__(self) -> None:
         self.requested = False
         self._deferred = False
+        self._before = {}
 
     def __enter__(self) -> "Termination":
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._note)
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
     def __exit__(self, *_) -> None:
-        if hasattr(self, "_before"):
-            signal.signal(signal.SIGTERM, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def defer(self) -> None:
         """Only note the signal from now on."""
@@ -47,3 +52,17 @@ class Termination:
         self.requested = True
         if not self._deferred:
             sys.exit(STATUS)
+
+
+def apart() -> dict[str, object]:
+    """Return options of `subprocess.Popen` for a process that `ask_to_end` reaches and Ctrl-C passes by."""
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", None)  # on Windows
+    return {"start_new_session": True} if group is None else {"creationflags": group}
+
+
+def ask_to_end(process: subprocess.Popen) -> None:
+    """Send a process that was started `apart` what `Termination` waits for."""
+    if hasattr(signal, "CTRL_BREAK_EVENT"):
+        process.send_signal(signal.CTRL_BREAK_EVENT)
+    else:
+        process.terminate()

@@ -331,6 +331,9 @@ def test_a_wrong_checksum_after_an_interruption_begins_anew(server, tmp_path, mo
 
 
 UNSAFE = {"MiniLibriMix/a.wav": b"a", "MiniLibriMix/../../evil": b"evil"}
+# To Windows.
+BACKSLASHES = {"MiniLibriMix/a.wav": b"a", r"MiniLibriMix/..\..\evil": b"evil"}
+DRIVE = {"MiniLibriMix/a.wav": b"a", "MiniLibriMix/C:/evil": b"evil"}
 
 
 @pytest.mark.parametrize(
@@ -345,6 +348,8 @@ UNSAFE = {"MiniLibriMix/a.wav": b"a", "MiniLibriMix/../../evil": b"evil"}
         (zipped(UNSAFE), ["unsafe", "'MiniLibriMix/../../evil'"]),
         (tarred(UNSAFE), ["unsafe", "'MiniLibriMix/../../evil'"]),
         (tarred({"/MiniLibriMix/a.wav": b"a"}), ["unsafe", "'/MiniLibriMix/a.wav'"]),
+        (tarred(BACKSLASHES), ["unsafe", "evil"]),
+        (zipped(DRIVE), ["unsafe", "'MiniLibriMix/C:/evil'"]),
     ],
 )
 def test_archives_that_are_none_or_broken_or_unsafe_are_refused(server, tmp_path, archive, words):

@@ -69,9 +69,12 @@ def test_workers_make_the_same_stream(speech_folder, tmp_path, workers):
     assert all(same(item, other) for item, other in zip(items, again, strict=True))
 
 
-def test_workers_that_outlive_an_epoch_learn_of_the_next(hiss):
+@pytest.mark.parametrize("start", [None, "spawn"])
+def test_workers_that_outlive_an_epoch_learn_of_the_next(hiss, start):
+    """Those that begin empty, as on Windows and macOS, too."""
     dataset = mixing(hiss)
-    loader = DataLoader(dataset, num_workers=1, collate_fn=PaddedBatch, persistent_workers=True)
+    options = {"persistent_workers": True, "multiprocessing_context": start}
+    loader = DataLoader(dataset, num_workers=1, collate_fn=PaddedBatch, **options)
     for epoch in (1, 2):
         dataset.set_epoch(epoch)
         assert all(item["id"].startswith(f"epoch {epoch} ") for item in unbatched(loader))

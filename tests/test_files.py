@@ -1,13 +1,19 @@
 """Files and folders appear whole or not at all. Folders are tested with the audio that fills them."""
 
+import _pyio
+import errno
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.files import new_file, new_folder, resumable_folder, write_text
+from speechbrain_tasnet.locks import exclusive
 
 
 def test_a_file_is_replaced_only_when_complete(tmp_path):
@@ -78,6 +84,71 @@ def test_wrong_input_leaves_no_folder(tmp_path):
 def test_two_runs_do_not_work_on_one_folder(tmp_path):
     with resumable_folder(tmp_path / "corpus", {}), pytest.raises(InputError, match="another run"):
         fill(tmp_path / "corpus", "abc", options={})
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_a_run_that_comes_while_another_one_ends_leaves_its_folder_alone(tmp_path, monkeypatch):
+    """Between the look at the folder and the lock the other run has finished."""
+    out = tmp_path / "corpus"
+
+    @contextmanager
+    def late(lock, locked):
+        monkeypatch.undo()
+        assert fill(out, "abc") == list("abc")
+        with exclusive(lock, locked):
+            yield
+
+    monkeypatch.setattr("speechbrain_tasnet.files.exclusive", late)
+    with pytest.raises(InputError, match="already holds"):
+        fill(out, "xyz")
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b", "c"]
+
+
+def test_an_empty_folder_that_is_there_is_filled(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    assert fill(tmp_path / "corpus", "ab") == ["a", "b"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "corpus"]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from speechbrain_tasnet.locks import exclusive
+with exclusive(Path(sys.argv[1]), Path("there")):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("end", ["kill", "communicate"])
+def test_a_lock_ends_with_its_process(tmp_path, end):
+    lock = tmp_path / ".lock"
+    words = [sys.executable, "-c", HOLDER, str(lock)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match=r"^here: another run is at work on it; wait"):
+            exclusive(lock, Path("here")).__enter__()
+        getattr(holder, end)()
+        holder.wait()
+    with exclusive(lock, Path("here")):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_without_locks_is_told(tmp_path, monkeypatch):
+    def refuse(lock):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(DiskError, match=r"\.lock: cannot be locked .*No locks available.*; choose a folder on"):
+        exclusive(tmp_path / ".lock", tmp_path).__enter__()
+
+
+def test_a_text_has_the_same_bytes_on_every_system(tmp_path, monkeypatch):
+    monkeypatch.setattr("io.open", _pyio.open)  # which, unlike that in C, asks for the system's end of lines
+    monkeypatch.setattr("os.linesep", "\r\n")
+    write_text(tmp_path / "text", "one\ntwo: \u00e4\n")
+    assert (tmp_path / "text").read_bytes() == b"one\ntwo: \xc3\xa4\n"
 
 
 def test_a_file_that_cannot_be_written(tmp_path):

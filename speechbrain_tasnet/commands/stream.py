@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from speechbrain_tasnet.bundled import LIVE
 from speechbrain_tasnet.errors import DiskError, InputError
+
+READER_GONE = 141  # as if SIGPIPE, which Windows does not have, had ended it: 128 + 13
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +61,7 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.pretrained import TasNetSeparation
     from speechbrain_tasnet.streaming import StreamingSeparator
 
+    _pass_bytes(0)
     with _standard_output() as output:
         separator = TasNetSeparation.from_bundle(options.model)
         modules = separator.mods
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
             try:
                 stream(live, 0, sinks, options.format, size, account)
             except BrokenPipeError:
-                raise SystemExit(128 + signal.SIGPIPE) from None
+                raise SystemExit(READER_GONE) from None
         for line in account.lines(rate):
             print(f"tasnet stream: {line}", file=sys.stderr)
 
@@ -83,6 +85,7 @@ def run(options: argparse.Namespace) -> None:
 def _standard_output() -> Iterator[int]:
     """Give a descriptor of standard output for us alone: what libraries print goes to standard error."""
     output = os.dup(1)
+    _pass_bytes(output)
     os.dup2(2, 1)
     try:
         yield output
@@ -91,13 +94,22 @@ def _standard_output() -> Iterator[int]:
         os.close(output)
 
 
+def _pass_bytes(descriptor: int) -> None:
+    """Let Windows pass bytes as they are: it would change the ends of lines and stop at Ctrl-Z."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(descriptor, os.O_BINARY)
+
+
 def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:
     """Open files anew, and pipes as they are; a pipe waits for its reader."""
     sinks = []
+    flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)  # the latter on Windows
     for path in paths:
         regular = not path.exists() or stat.S_ISREG(path.stat().st_mode)
         try:
-            sinks.append(os.open(path, os.O_WRONLY | (os.O_CREAT | os.O_TRUNC if regular else 0), 0o666))
+            sinks.append(os.open(path, flags | (os.O_CREAT | os.O_TRUNC if regular else 0), 0o666))
         except OSError as error:
             raise DiskError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
         opened.callback(os.close, sinks[-1])

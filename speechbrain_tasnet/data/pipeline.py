@@ -2,6 +2,7 @@
 
 import csv
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
@@ -12,7 +13,6 @@ import torch
 import torchaudio
 from numpy.lib.stride_tricks import sliding_window_view
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
 from speechbrain_tasnet.audio import FULL_SCALE, WAY_OUT
@@ -96,23 +96,33 @@ def make_dataset(
         raise InputError(f"{manifest}: columns {found}, expected {columns} for num_spks={num_spks}")
     if row.get("sample_rate", str(sample_rate)) != str(sample_rate):
         raise InputError(f"{manifest}: {row['sample_rate']} Hz, expected sample_rate={sample_rate}")
-    size = None if segment is None else round(segment * sample_rate)
-
-    @takes("id", "place", *columns)
-    @provides("mixture", "sources")
-    def signals(utterance_id: str, place: tuple[int, int], *files: str) -> tuple[Tensor, Tensor]:
-        # No generator: the toolkit would go on with a broken one at the next item.
-        rng = np.random.default_rng([seed, *place])
-        with blaming(utterance_id):
-            mixture, sources = _read(files, sample_rate, size, max(1.0, *speeds), rng)
-        if set(speeds) != {1.0}:
-            mixture, sources = _perturb_speed(mixture, sources, speeds, rng)
-        return mixture[:size], sources[:size]
-
+    signals = _Signals(sample_rate, None if segment is None else round(segment * sample_rate), tuple(speeds), seed)
     dataset = CorpusItems.from_csv(manifest, replacements={"data_root": str(data_folder)})
-    dataset.add_dynamic_item(signals)
+    dataset.add_dynamic_item(signals, takes=["id", "place", *columns], provides=["mixture", "sources"])
     dataset.set_output_keys(["id", "mixture", "sources"])
     return dataset
+
+
+@dataclass(frozen=True)
+class _Signals:
+    """Makes mixture and sources of an item from its files.
+
+    No function within another one, which could not be sent to loading processes that begin empty, as they do on
+    Windows and macOS. No generator: the toolkit would go on with a broken one at the next item.
+    """
+
+    rate: int
+    size: int | None  # samples
+    speeds: tuple[float, ...]
+    seed: int
+
+    def __call__(self, utterance_id: str, place: tuple[int, int], *files: str) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng([self.seed, *place])
+        with blaming(utterance_id):
+            mixture, sources = _read(files, self.rate, self.size, max(1.0, *self.speeds), rng)
+        if set(self.speeds) != {1.0}:
+            mixture, sources = _perturb_speed(mixture, sources, self.speeds, rng)
+        return mixture[: self.size], sources[: self.size]
 
 
 def _read(

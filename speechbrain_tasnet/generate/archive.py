@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from tqdm import tqdm
@@ -71,9 +71,9 @@ def unpack(archive: Path, folder: str, target: Path) -> None:
     found = False
     try:
         for name, open_member in tqdm(_members(archive), desc="unpacking", unit=" files", disable=None):
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
+            if _leads_out(name):
                 raise InputError(f"unsafe archive, {name!r} leads out of it")
+            path = PurePosixPath(name)
             if path.is_relative_to(wanted):
                 found = True
                 _write(open_member, target / path.relative_to(wanted))
@@ -91,6 +91,12 @@ def unpack(archive: Path, folder: str, target: Path) -> None:
         for path in (target / BESIDE).iterdir():
             path.replace(target.parent / path.name)
         (target / BESIDE).rmdir()
+
+
+def _leads_out(name: str) -> bool:
+    """Tell whether a path leads out of its archive on any system: Windows takes backslashes and drives, too."""
+    path = PureWindowsPath(name)
+    return bool(path.root) or ".." in path.parts or ":" in name
 
 
 def _members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes] | None]]]:

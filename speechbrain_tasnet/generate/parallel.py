@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from speechbrain_tasnet.errors import InputError
 
 STOPS = {signal.SIGINT, signal.SIGTERM}
+WINDOWS_PROCESSES = 61  # it waits for no more at once
 
 
 def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label: str) -> list:
@@ -47,6 +49,8 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     """
     tasks = list(tasks)
     workers = min(workers or os.cpu_count() or 1, len(tasks))
+    if sys.platform == "win32":
+        workers = min(workers, WINDOWS_PROCESSES)
     bar = {"total": len(tasks), "desc": label, "disable": None}
     if workers <= 1:
         return [function(task) for task in tqdm(tasks, **bar)]
@@ -67,6 +71,9 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
 @contextmanager
 def _signals_wait() -> Iterator[None]:
     """Hold back what would stop the processes that are begun here before they are ready for it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows cannot
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
@@ -77,9 +84,12 @@ def _signals_wait() -> Iterator[None]:
 def _start_worker() -> None:
     """Let Ctrl-C stop the parent alone, which then ends its workers in good order, and die if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGBREAK"):  # Ctrl+Break, on Windows
+        signal.signal(signal.SIGBREAK, signal.SIG_IGN)
     # The parent's handler would raise in the middle of reading a task and leave the next worker the rest of it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -7,6 +7,7 @@ tract; it says random syllables. No variant serves two splits: the test voices a
 import _ctypes
 import csv
 import ctypes
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,9 @@ SPEED, VOLUME, PITCH, PITCH_RANGE = 1, 2, 3, 4
 VOLUME_PERCENT = 30
 # The library keeps the path in 160 bytes and cuts off the rest.
 MAX_DATA_PATH = 159
+
+# ctypes itself never unloads a library; this takes a handle, on POSIX and on Windows.
+_unload = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
 
 Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
@@ -197,7 +201,7 @@ class Espeak:
         self._callback = Callback(self._receive)
         self.rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), DONT_EXIT)
         if self.rate <= 0:
-            _ctypes.dlclose(self._library._handle)
+            _unload(self._library._handle)
             raise InputError(f"{data}: eSpeak NG cannot read its voices; reinstall espeakng-loader")
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._library.espeak_SetSynthCallback(self._callback)
@@ -207,7 +211,7 @@ class Espeak:
 
     def __exit__(self, *_):
         self._library.espeak_Terminate()
-        _ctypes.dlclose(self._library._handle)
+        _unload(self._library._handle)
 
     def _receive(self, samples, count, events) -> int:
         if samples and count > 0:
@@ -235,7 +239,7 @@ class Espeak:
 
 @contextmanager
 def _espeak_paths() -> Iterator[tuple[str, str]]:
-    """Give the paths of the library and of its data, the latter through a link where it is too long."""
+    """Give the paths of the library and of its data, the latter by a link, or a copy, where it is too long."""
     try:
         import espeakng_loader
     except ImportError:
@@ -248,5 +252,8 @@ def _espeak_paths() -> Iterator[tuple[str, str]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / "data"
-        link.symlink_to(data, target_is_directory=True)
+        try:
+            link.symlink_to(data, target_is_directory=True)
+        except OSError:  # on Windows few users may make links
+            shutil.copytree(data, link)
         yield library, str(link)

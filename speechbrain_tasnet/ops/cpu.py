@@ -1,6 +1,5 @@
 """The passes of `fused` over a processor's memory: tensors in, tensors out, `loops` between them."""
 
-import ctypes
 import threading
 
 import numba
@@ -13,6 +12,7 @@ from speechbrain_tasnet.ops.compiled import CHUNKS
 from speechbrain_tasnet.ops.loops_statistics import NORMS
 from speechbrain_tasnet.ops.passes import Activation, Taps
 from speechbrain_tasnet.ops.tile import WIDTH
+from speechbrain_tasnet.symbols import loaded_function
 
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
 _lock = threading.Lock()
@@ -26,9 +26,9 @@ def _start_threads() -> None:
     """
     threads = torch.get_num_threads()
     numba.set_num_threads(1)
-    openmp = ctypes.CDLL(None)
-    if hasattr(openmp, "omp_set_num_threads"):
-        openmp.omp_set_num_threads(threads)
+    set_num_threads = loaded_function("omp_set_num_threads")
+    if set_num_threads is not None:
+        set_num_threads(threads)
 
 
 _start_threads()

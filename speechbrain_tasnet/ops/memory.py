@@ -1,8 +1,9 @@
 """Memory that the process has once used, kept for its next tensors."""
 
-import ctypes
 import os
 from functools import cache
+
+from speechbrain_tasnet.symbols import loaded_function
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -17,7 +18,7 @@ def keep_freed_memory() -> None:
     beginning with ``MALLOC_``, or ``GLIBC_TUNABLES``), or where there is no glibc.
     """
     tuned = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    mallopt = loaded_function("mallopt")
     if tuned or mallopt is None:
         return
     mallopt(M_MMAP_MAX, 0)

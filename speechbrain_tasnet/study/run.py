@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import exclusive, write_text
+from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.locks import exclusive
 from speechbrain_tasnet.study.definition import Study, load_study
 from speechbrain_tasnet.study.outcomes import read_outcomes
 from speechbrain_tasnet.study.page import study_markdown, study_page

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.study.contestant import EXAMPLES
 from speechbrain_tasnet.study.definition import Study
-from speechbrain_tasnet.termination import STATUS
+from speechbrain_tasnet.termination import STATUS, apart, ask_to_end
 
 # The toolkit's train log, as it comes after each validation.
 VALIDATED = re.compile(r"train_logger - epoch: (\d+), .*valid si-snr: ([^,\s]+)")
@@ -79,7 +79,7 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
                     bar.update(int(found[1]) - bar.n)
                     if until <= int(found[1]) < study.validations and not stopped:
                         stopped = True
-                        process.terminate()  # it saves, and goes on at its next turn
+                        ask_to_end(process)  # it saves, and goes on at its next turn
         status = process.wait()
     if status == 0 or (stopped and status == STATUS):
         return None
@@ -91,20 +91,21 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
 @contextmanager
 def _process(words: Sequence[str], threads: int) -> Iterator[subprocess.Popen]:
     """Start a process; however this is left, it is told to end and has the time to save."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(
         [sys.executable, "-m", *words],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # a terminal's interrupt is for us; the contestant gets SIGTERM, at which it saves
+        **apart(),  # a terminal's interrupt is for us; the contestant is asked to end, and saves
     )
     try:
         yield process
     finally:
         if process.poll() is None:
-            process.terminate()
+            ask_to_end(process)
             process.communicate()
