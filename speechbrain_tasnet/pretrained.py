@@ -6,6 +6,7 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
+from speechbrain_tasnet import precision
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.convtasnet import separate
 from speechbrain_tasnet.separation import WINDOW, Choices, separate_recording
@@ -25,6 +26,10 @@ class TasNetSeparation(Pretrained):
 
     HPARAMS_NEEDED = ("sample_rate", "num_spks")
     MODULES_NEEDED = ("encoder", "masknet", "decoder")
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        precision.check(self.precision, str(self.device), allow_slow=True)  # warns, where that is asked for
 
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str | None = None) -> "TasNetSeparation":

@@ -6,9 +6,10 @@ import soundfile
 import torch
 from speechbrain.inference.separation import SepformerSeparation
 
-from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, separate
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, precision, separate
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.ops import fallbacks
 from speechbrain_tasnet.separation import write_sources
 
 
@@ -104,3 +105,13 @@ def test_files_that_are_there_are_kept_unless_told(folder, tmp_path):
 def test_a_folder_without_a_separator(tmp_path):
     with pytest.raises(InputError, match="holds no separator"):
         TasNetSeparation.from_bundle(tmp_path)
+
+
+def test_a_slow_precision_is_warned_of(monkeypatch, capsys):
+    monkeypatch.setattr(fallbacks, "_noted", {})
+    monkeypatch.setattr(precision, "relative_time", lambda name, device: 8.0 if name == "bf16" else 1.0)
+    modules, hparams = build(), {"sample_rate": 8000, "num_spks": 3}
+    TasNetSeparation(modules, hparams, run_opts={"device": "cpu"})
+    assert capsys.readouterr().err == ""
+    TasNetSeparation(modules, hparams, run_opts={"device": "cpu", "precision": "bf16"})
+    assert "precision=bf16: no instructions for it; a step takes 8 times as long" in capsys.readouterr().err
