@@ -24,7 +24,8 @@ def name() -> str:
             return found[1]
     elif platform.system() == "Darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout.strip()
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+        return done.stdout.strip()
     return platform.processor() or platform.machine()
 
 

@@ -1,6 +1,7 @@
 """`tasnet stream` between real processes: writers that stall and die, readers that leave, pipes and files."""
 
 import contextlib
+import gc
 import os
 import re
 import shutil
@@ -55,6 +56,8 @@ class Tasnet:
         self.errors, errors = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            # Garbage of earlier tests may hold memory shared with their loading processes, by files closed below.
+            gc.freeze()
             code = 1
             try:
                 for new, old in enumerate((source, sink, errors)):

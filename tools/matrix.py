@@ -7,6 +7,7 @@ in Markdown, and ends with status 1 if anything failed.
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.parser import Parser
 from pathlib import Path
 from typing import NamedTuple
@@ -49,11 +51,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel, corpus = _build_wheel(folder / "dist"), _make_corpus(folder)
-        for cell in [Cell(python, versions) for python in pythons for versions in options.versions]:
-            row = _row(cell, wheel, corpus, folder / "cell")
-            failed |= any(mark != "ok" for mark in row[-len(CHECKS) :])
-            print(f"| {' | '.join(row)} |", flush=True)
-            shutil.rmtree(folder / "cell")
+        cells = [Cell(python, versions) for python in pythons for versions in options.versions]
+        with ThreadPoolExecutor(options.workers) as pool:
+            for row in pool.map(lambda cell: _row(cell, wheel, corpus, folder / "-".join(cell)), cells):
+                failed |= any(mark != "ok" for mark in row[-len(CHECKS) :])
+                print(f"| {' | '.join(row)} |", flush=True)
     raise SystemExit(int(failed))
 
 
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--python", nargs="+", default=PYTHONS, help="as in 3.11; those that are not there are left out"
     )
     parser.add_argument("--versions", nargs="+", default=VERSIONS, choices=VERSIONS)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="environments at once (%(default)s)")
     return parser
 
 
@@ -94,8 +97,15 @@ def _make_corpus(folder: Path) -> Path:
 
 
 def _row(cell: Cell, wheel: Path, corpus: Path, folder: Path) -> list[str]:
-    """Make an environment and use the wheel in it; what fails is marked with the last line that it said."""
+    """Make an environment, use the wheel in it and remove it; what fails is marked with its last line."""
     folder.mkdir()
+    try:
+        return _use(cell, wheel, corpus, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _use(cell: Cell, wheel: Path, corpus: Path, folder: Path) -> list[str]:
     python = folder / "env/bin/python"
     problem = _install(cell, wheel, python)
     if problem:
@@ -171,7 +181,8 @@ def _training(tasnet: Path, corpus: Path, epochs: int) -> list[str | Path]:
 
 
 def _run(command: list[str | Path], folder: Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # others are at work beside it
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def _mark(done: subprocess.CompletedProcess) -> str:

@@ -108,7 +108,7 @@ class _Signals:
     """Makes mixture and sources of an item from its files.
 
     No function within another one, which could not be sent to loading processes that begin empty, as they do on
-    Windows and macOS. No generator: the toolkit would go on with a broken one at the next item.
+    Windows, macOS and Python 3.14. No generator: the toolkit would go on with a broken one at the next item.
     """
 
     rate: int
