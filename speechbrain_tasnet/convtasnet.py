@@ -18,7 +18,7 @@ from speechbrain_tasnet.norms import find_norm
 from speechbrain_tasnet.tcn import Linear, PReLU, TemporalConvNet
 
 if TYPE_CHECKING:
-    from speechbrain_tasnet.ops.packed import PackedNet
+    from speechbrain_tasnet.ops.cpu.packed_weights import PackedNet
 
 __all__ = ["Decoder", "Encoder", "MaskNet", "MaskState", "separate"]
 

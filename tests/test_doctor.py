@@ -7,7 +7,8 @@ import torch
 
 from speechbrain_tasnet import cli
 from speechbrain_tasnet.doctor import fast_paths, machine, page
-from speechbrain_tasnet.ops import cpu, fallbacks, passes, products
+from speechbrain_tasnet.ops import dispatch, fallbacks, matmul
+from speechbrain_tasnet.ops.cpu import passes
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +42,13 @@ def test_here_everything_works(capsys):
 
 
 def test_a_kernel_that_computes_something_else_is_a_problem(monkeypatch, capsys):
-    right = cpu.finish
+    right = passes.finish
 
     def wrong(*arguments):
         residual, skip = right(*arguments)
         return residual, skip * 1.001
 
-    monkeypatch.setattr(cpu, "finish", wrong)
+    monkeypatch.setattr(passes, "finish", wrong)
     status, out = doctor(capsys)
     assert status == 2
     assert "problem: convolutional block (Numba): its results are wrong" in out
@@ -56,7 +57,7 @@ def test_a_kernel_that_computes_something_else_is_a_problem(monkeypatch, capsys)
 @pytest.mark.parametrize("amd", [False, True])
 def test_products_are_checked_where_they_are_used(amd, monkeypatch):
     monkeypatch.setattr(fast_paths, "is_amd", lambda: amd)
-    monkeypatch.setattr(products, "is_amd", lambda: amd)
+    monkeypatch.setattr(matmul, "is_amd", lambda: amd)
     for path in (fast_paths._onednn(), fast_paths._weight_gradient()):
         assert path.used is amd
         assert not path.wrong
@@ -64,7 +65,7 @@ def test_products_are_checked_where_they_are_used(amd, monkeypatch):
 
 def test_what_cannot_be_used_is_said_with_its_reason(monkeypatch, capsys):
     monkeypatch.setattr(fallbacks, "_noted", {"numba kernels (cpu)": "numba 9 does not import; slow"})
-    monkeypatch.setattr(passes, "_load", lambda *names: None)
+    monkeypatch.setattr(dispatch, "_load", lambda *names: None)
     path = fast_paths._block("cpu")
     assert not path.used
     assert path.note == "numba 9 does not import; slow"

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from speechbrain_tasnet.ops import cpu, fused, naive
-from speechbrain_tasnet.ops.naive import BlockWeights
-from speechbrain_tasnet.ops.passes import Activation, Taps
+from speechbrain_tasnet.ops import fused_block, reference
+from speechbrain_tasnet.ops.cpu import passes
+from speechbrain_tasnet.ops.dispatch import Activation, Taps
+from speechbrain_tasnet.ops.reference import BlockWeights
 
 # Kernels are compiled or interpreted for good once Triton is imported.
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -39,7 +40,7 @@ def _repaired_interpreter():
 def gpu(monkeypatch):
     """The module, told to work in so few chunks and so small tiles that each program has several."""
     pytest.importorskip("triton")
-    module = importlib.import_module("speechbrain_tasnet.ops.gpu")
+    module = importlib.import_module("speechbrain_tasnet.ops.gpu.passes")
     monkeypatch.setattr(module, "CHUNKS", 2)
     monkeypatch.setattr(module, "TILE", 256)
     return module
@@ -123,7 +124,7 @@ def largest(x):
 )
 def test_passes(gpu, dtype, batch, frames, hidden, taps, dilation, causal, norm):
     inputs = draw_inputs(dtype, batch, frames, hidden, taps, dilation, causal)
-    expected = run_passes(cpu, inputs, norm)
+    expected = run_passes(passes, inputs, norm)
     for name, results in run_passes(gpu, on_device(inputs), norm).items():
         for k, (mine, twin) in enumerate(zip(results, expected[name], strict=True)):
             assert mine.shape == twin.shape
@@ -190,9 +191,9 @@ def assert_twins(gpu, arguments, dtype, tolerance):
     """
 
     def fast(*arguments):
-        return fused.conv_block(gpu, *arguments)
+        return fused_block.conv_block(gpu, *arguments)
 
-    expected = run_block(naive.conv_block, *arguments, torch.float64, "cpu")
+    expected = run_block(reference.conv_block, *arguments, torch.float64, "cpu")
     scale = max(largest(truth) for truth in expected if truth is not None)
     for k, (mine, truth) in enumerate(zip(run_block(fast, *arguments, dtype, DEVICE), expected, strict=True)):
         if truth is None:  # a path without channels carries nothing back

@@ -13,18 +13,10 @@ import pytest
 import torch
 
 from speechbrain_tasnet import ops
-from speechbrain_tasnet.ops import (
-    cpu,
-    fallbacks,
-    fused,
-    loops_products,
-    loops_statistics,
-    naive,
-    passes,
-    products,
-    statistics,
-)
-from speechbrain_tasnet.ops.naive import BlockWeights
+from speechbrain_tasnet.ops import dispatch, fallbacks, fused_block, matmul, norm_statistics, reference
+from speechbrain_tasnet.ops.cpu import norm_statistics as compiled_statistics
+from speechbrain_tasnet.ops.cpu import passes, weight_gradient
+from speechbrain_tasnet.ops.reference import BlockWeights
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
 NORMS = ["global", "cumulative", "channelwise"]
@@ -95,7 +87,7 @@ def assert_twins(fast, slow, tolerance):
 
 
 def cpu_block(*arguments):
-    return fused.conv_block(cpu, *arguments)
+    return fused_block.conv_block(passes, *arguments)
 
 
 SIZES = list(itertools.product([1, 5], [1, 2, 7, 63, 1000]))
@@ -109,7 +101,7 @@ def test_block(batch, frames, norm, causal):
         x, skip = torch.randn(batch, frames, 6), torch.randn(batch, frames, 4)
         valid = torch.randint(1, frames + 1, (batch,)) if padded else None
         arguments = x, skip, make_weights(taps=taps), dilation, causal, norm, valid
-        slow = run(naive.conv_block, *arguments, torch.float64)
+        slow = run(reference.conv_block, *arguments, torch.float64)
         assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-5)
 
 
@@ -117,7 +109,7 @@ def test_block(batch, frames, norm, causal):
 def test_block_without_a_path(skip_channels, residual):
     weights = make_weights(skip=skip_channels, residual=residual)
     arguments = torch.randn(2, 63, 6), torch.randn(2, 63, skip_channels), weights, 4, False, "global", None
-    slow = run(naive.conv_block, *arguments, torch.float64)
+    slow = run(reference.conv_block, *arguments, torch.float64)
     assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-5)
 
 
@@ -125,7 +117,7 @@ def test_block_without_a_path(skip_channels, residual):
 def test_block_of_any_width(hidden):
     weights = make_weights(channels=5, hidden=hidden, skip=3)
     arguments = torch.randn(2, 63, 5), torch.randn(2, 63, 3), weights, 4, False, "global", None
-    slow = run(naive.conv_block, *arguments, torch.float64)
+    slow = run(reference.conv_block, *arguments, torch.float64)
     assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-5)
 
 
@@ -153,7 +145,7 @@ def test_block_in_bfloat16(norm, frames):
     arguments = torch.randn(5, frames, 6), torch.randn(5, frames, 4), weights, 4, False, norm, valid
     outputs, gradients = run(autocast(cpu_block), *arguments, torch.float32)
     assert outputs[0].dtype == torch.float32, "what adds up from block to block stays whole"
-    truth = run(naive.conv_block, *arguments, torch.float64)
+    truth = run(reference.conv_block, *arguments, torch.float64)
     names = ["x", "skip", *BlockWeights._fields]
     for name, got, expected in zip(["", "", *names], outputs + gradients, truth[0] + truth[1], strict=True):
         if not name.startswith("slope"):  # a single sum may be small beside its terms
@@ -163,8 +155,8 @@ def test_block_in_bfloat16(norm, frames):
 @pytest.mark.parametrize("norm", NORMS)
 def test_block_in_bfloat16_errs_no_more_than_autograd(norm):
     arguments = torch.randn(5, 300, 6), torch.randn(5, 300, 4), make_weights(hidden=64), 4, False, norm, None
-    truth = run(naive.conv_block, *arguments, torch.float64)
-    fast, slow = (run(autocast(block), *arguments, torch.float32) for block in (cpu_block, naive.conv_block))
+    truth = run(reference.conv_block, *arguments, torch.float64)
+    fast, slow = (run(autocast(block), *arguments, torch.float32) for block in (cpu_block, reference.conv_block))
     for got, other, expected in zip(*(r[0] + r[1] for r in (fast, slow, truth)), strict=True):
         if expected.numel() > 1:
             assert relative(got, expected) < 1.5 * relative(other, expected) + 5e-3
@@ -187,14 +179,14 @@ def test_gradcheck(norm, causal):
 @pytest.mark.parametrize("norm", NORMS)
 def test_statistics_of_tensors_and_of_loops_are_twins(norm):
     """The former are for graphics cards, the latter take part in the loops for processors."""
-    number, valid = loops_statistics.NORMS[norm], torch.tensor([9, 4])
+    number, valid = compiled_statistics.NORMS[norm], torch.tensor([9, 4])
     seen = torch.arange(9) < valid[:, None]
     mean, variance, total, product = torch.randn(4, 2, 9, dtype=torch.float64) * seen
     variance = variance.square()
-    spread = statistics.spread(norm, mean, variance, valid)
-    back = statistics.spread_backward(norm, total, product, mean, spread[1], valid, 5)
-    loops_statistics.spread_backward(number, *(x.numpy() for x in (valid, mean, spread[1], total, product)), 5)
-    loops_statistics.spread(number, valid.numpy(), mean.numpy(), variance.numpy())  # both in place
+    spread = norm_statistics.spread(norm, mean, variance, valid)
+    back = norm_statistics.spread_backward(norm, total, product, mean, spread[1], valid, 5)
+    compiled_statistics.spread_backward(number, *(x.numpy() for x in (valid, mean, spread[1], total, product)), 5)
+    compiled_statistics.spread(number, valid.numpy(), mean.numpy(), variance.numpy())  # both in place
     for mine, twin in zip((*spread, *back), (mean, variance, total, product), strict=True):
         torch.testing.assert_close(mine[seen], twin[seen])
 
@@ -205,7 +197,7 @@ def test_a_large_mean_costs_no_precision(norm):
     weights = make_weights()
     weights = weights._replace(expand_bias=weights.expand_bias * 0 + 50, slope2=weights.slope2.abs())
     arguments = torch.randn(2, 63, 6), torch.zeros(2, 63, 4), weights, 1, True, norm, None
-    slow = run(naive.conv_block, *arguments, torch.float64)
+    slow = run(reference.conv_block, *arguments, torch.float64)
     assert_twins(run(cpu_block, *arguments, torch.float32), slow, 1e-4)
 
 
@@ -238,18 +230,18 @@ def test_results_do_not_depend_on_the_number_of_threads():
     ("rows", "inner", "outer"), [(1, 1, 1), (1, 5, 3), (7, 3, 1), (63, 128, 512), (129, 70, 65), (1000, 6, 4)]
 )
 def test_products(monkeypatch, amd, rows, inner, outer):
-    monkeypatch.setattr(products, "is_amd", lambda: amd)
-    monkeypatch.setattr(products, "DEAR_CALL", 1)
+    monkeypatch.setattr(matmul, "is_amd", lambda: amd)
+    monkeypatch.setattr(matmul, "DEAR_CALL", 1)
     x, weight, bias, grad = (
         torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer))
     )
     close = {"rtol": 1e-5, "atol": 1e-5 * max(rows, inner) ** 0.5}
-    torch.testing.assert_close(products.product(x, weight), x @ weight.T, **close)
-    torch.testing.assert_close(products.product_over_rows(grad, x), grad.T @ x, **close)
+    torch.testing.assert_close(matmul.product(x, weight), x @ weight.T, **close)
+    torch.testing.assert_close(matmul.product_over_rows(grad, x), grad.T @ x, **close)
     inputs = [t.clone().requires_grad_() for t in (x, weight, bias)]
     twins = [t.clone().requires_grad_() for t in (x, weight, bias)]
     for count in (2, 3):  # without bias, and with it
-        products.linear(*inputs[:count]).backward(grad)
+        matmul.linear(*inputs[:count]).backward(grad)
         torch.nn.functional.linear(*twins[:count]).backward(grad)
     for mine, truth in zip(inputs, twins, strict=True):
         torch.testing.assert_close(mine.grad, truth.grad, **close)
@@ -258,10 +250,10 @@ def test_products(monkeypatch, amd, rows, inner, outer):
 def test_a_product_over_rows_does_not_depend_on_who_does_which_part():
     y, x = torch.randn(200, 65), torch.randn(200, 70)
     alone = torch.zeros(65, 96)
-    loops_products.add_product_over_rows(y.numpy(), x.numpy(), alone.numpy(), 1)
+    weight_gradient.add_product_over_rows(y.numpy(), x.numpy(), alone.numpy(), 1)
     for pieces in (2, 3, 40):
         shared = torch.zeros(65, 96)
-        loops_products.add_product_over_rows(y.numpy(), x.numpy(), shared.numpy(), pieces)
+        weight_gradient.add_product_over_rows(y.numpy(), x.numpy(), shared.numpy(), pieces)
         assert torch.equal(shared[:, :70], alone[:, :70])
 
 
@@ -280,32 +272,32 @@ def test_decode_in_any_order_of_memory(order):
     frames = torch.randn(2, 3, 7, 5).permute(*order, 3)
     weight = torch.randn(5, 1, 8)
     signals = torch.nn.functional.conv_transpose1d(frames.flatten(0, 1).mT, weight, stride=4)
-    for decode in (ops.decode, naive.decode):
+    for decode in (ops.decode, reference.decode):
         torch.testing.assert_close(decode(frames, weight).flatten(0, 1), signals.squeeze(1))
 
 
 def test_who_does_the_passes():
     x = torch.randn(1, 4, 6)
-    assert passes.find_passes(x) is cpu
-    assert passes.find_passes(x.double()) is None
-    assert passes.find_passes(x.bfloat16()) is None
+    assert dispatch.find_passes(x) is passes
+    assert dispatch.find_passes(x.double()) is None
+    assert dispatch.find_passes(x.bfloat16()) is None
     with torch.autocast("cpu", torch.bfloat16):
-        assert passes.find_passes(x.bfloat16()) is cpu
+        assert dispatch.find_passes(x.bfloat16()) is passes
     with torch.autocast("cpu", torch.float16):
-        assert passes.find_passes(x) is None
+        assert dispatch.find_passes(x) is None
 
 
 def test_without_numba_it_runs_and_says_so_once(monkeypatch, capsys, caplog):
     monkeypatch.setattr(fallbacks, "_noted", {})
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.cpu")
-    monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.loops")
-    monkeypatch.setattr(passes, "_load", passes.cache(passes._load.__wrapped__))
+    monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.cpu.passes")
+    monkeypatch.delitem(sys.modules, "speechbrain_tasnet.ops.cpu.forward")
+    monkeypatch.setattr(dispatch, "_load", dispatch.cache(dispatch._load.__wrapped__))
     arguments = torch.randn(2, 7, 6), torch.randn(2, 7, 4), make_weights(), 1, False, "global", None
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             got = run(ops.conv_block, *arguments, torch.float32)
-    assert_twins(got, run(naive.conv_block, *arguments, torch.float64), 1e-5)
+    assert_twins(got, run(reference.conv_block, *arguments, torch.float64), 1e-5)
     (line,) = capsys.readouterr().err.splitlines()
     assert [record.message for record in caplog.records] == [line.removeprefix("tasnet: warning: ")]
     assert re.match(
@@ -318,13 +310,13 @@ def test_without_numba_it_runs_and_says_so_once(monkeypatch, capsys, caplog):
 def test_a_changed_onednn_is_noticed_and_not_used(monkeypatch, capsys):
     """Its product is no public function of torch: another torch may have another one, or none."""
     monkeypatch.setattr(fallbacks, "_noted", {})
-    monkeypatch.setattr(products, "is_amd", lambda: True)
-    monkeypatch.setattr(products, "DEAR_CALL", 0)
+    monkeypatch.setattr(matmul, "is_amd", lambda: True)
+    monkeypatch.setattr(matmul, "DEAR_CALL", 0)
     x, weight = torch.randn(5, 3), torch.randn(4, 3)
     for broken in (lambda x, weight: x @ weight.T + 1, lambda x: x):
-        monkeypatch.setattr(products, "_onednn_product", broken)
-        monkeypatch.setattr(products, "onednn_multiplies", passes.cache(products.onednn_multiplies.__wrapped__))
-        torch.testing.assert_close(products.product(x, weight), x @ weight.T)
+        monkeypatch.setattr(matmul, "_onednn_product", broken)
+        monkeypatch.setattr(matmul, "onednn_multiplies", dispatch.cache(matmul.onednn_multiplies.__wrapped__))
+        torch.testing.assert_close(matmul.product(x, weight), x @ weight.T)
     assert capsys.readouterr().err.count("oneDNN product: its result is wrong") == 1
 
 
@@ -333,8 +325,8 @@ def test_it_compiles_where_nothing_can_be_written(tmp_path):
     code = (
         "import torch, numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"
-        "from speechbrain_tasnet.ops import cpu\n"
-        "print(cpu.product_over_rows(torch.ones(2, 1), torch.ones(2, 3)))\n"
+        "from speechbrain_tasnet.ops.cpu import passes\n"
+        "print(passes.product_over_rows(torch.ones(2, 1), torch.ones(2, 3)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "tensor([[2., 2., 2.]])"
@@ -346,9 +338,9 @@ def test_machine_code_is_not_kept_where_numba_has_no_stamp(tmp_path):
     code = (
         "import torch, numba.core.caching as caching\n"
         "caching.IndexDataCacheFile = lambda **_: object()\n"
-        "from speechbrain_tasnet.ops import cpu, loops_products\n"
-        "cpu.product_over_rows(torch.ones(2, 1), torch.ones(2, 3))\n"
-        "print(loops_products.add_product_over_rows.stats.cache_path)\n"
+        "from speechbrain_tasnet.ops.cpu import passes, weight_gradient\n"
+        "passes.product_over_rows(torch.ones(2, 1), torch.ones(2, 3))\n"
+        "print(weight_gradient.add_product_over_rows.stats.cache_path)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "None"
@@ -356,13 +348,15 @@ def test_machine_code_is_not_kept_where_numba_has_no_stamp(tmp_path):
 
 
 def test_machine_code_is_made_anew_when_a_loop_taken_in_from_another_file_changes(tmp_path):
-    """An upgrade may change `tile.py` alone, whose loops are part of what Numba keeps of `loops_stream.py`."""
+    """An upgrade may change `microkernel.py` alone, whose loops are part of what Numba keeps of `stream.py`."""
     package = shutil.copytree(
         Path(ops.__file__).parent, tmp_path / "ops", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (package / "inner.py").write_text("from .compiled import inline\n@inline\ndef inner(x):\n    return x + 1\n")
+    (package / "inner.py").write_text(
+        "from .cpu.compile import inline\n@inline\ndef inner(x):\n    return x + 1\n"
+    )
     (package / "outer.py").write_text(
-        "from .compiled import serial\nfrom .inner import inner\n@serial\ndef outer(x):\n    return inner(x)\n"
+        "from .cpu.compile import serial\nfrom .inner import inner\n@serial\ndef outer(x):\n    return inner(x)\n"
     )
     (package / "__init__.py").write_text("")
     outer = [
@@ -386,7 +380,7 @@ def test_machine_code_is_made_anew_when_a_loop_taken_in_from_another_file_change
 def test_freed_memory_is_kept_unless_the_user_tunes_malloc(environment, kept):
     code = (
         "import resource, torch\n"
-        "from speechbrain_tasnet.ops.memory import keep_freed_memory\n"
+        "from speechbrain_tasnet.ops.malloc import keep_freed_memory\n"
         "keep_freed_memory()\n"
         "for _ in range(9): torch.zeros(1 << 24)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
@@ -419,8 +413,8 @@ def test_linear_algebra_stays_right():
     """Who tells torch its number of threads breaks, on some processors, the solver on which SDR relies."""
     code = (
         "import torch\n"
-        "from speechbrain_tasnet.ops import cpu\n"
-        "cpu.product_over_rows(torch.ones(2, 1), torch.ones(2, 3))\n"
+        "from speechbrain_tasnet.ops.cpu import passes\n"
+        "passes.product_over_rows(torch.ones(2, 1), torch.ones(2, 3))\n"
         "torch.manual_seed(0)\n"
         "a, b = torch.randn(2, 512, 512, dtype=torch.float64), torch.randn(2, 512, dtype=torch.float64)\n"
         "print(((a @ torch.linalg.solve(a, b)[..., None])[..., 0] - b).abs().max().item() < 1e-8)\n"

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.convtasnet import MaskNet
-from speechbrain_tasnet.ops import conv_block, fallbacks, naive, products
-from speechbrain_tasnet.ops.naive import BlockWeights
-from speechbrain_tasnet.ops.passes import find_packing, find_passes
+from speechbrain_tasnet.ops import conv_block, fallbacks, matmul, reference
+from speechbrain_tasnet.ops.dispatch import find_packing, find_passes
+from speechbrain_tasnet.ops.reference import BlockWeights
 from speechbrain_tasnet.precision import relative_time
 from speechbrain_tasnet.processor import is_amd
 
@@ -61,7 +61,7 @@ def _block(device: str) -> FastPath:
         sum(output.square().mean() for output in outputs).backward()
         return [*outputs, *(leaf.grad for leaf in leaves)]
 
-    return _compare(name, lambda: run(conv_block), lambda: run(naive.conv_block))
+    return _compare(name, lambda: run(conv_block), lambda: run(reference.conv_block))
 
 
 def _streaming() -> FastPath:
@@ -90,9 +90,9 @@ def _onednn() -> FastPath:
     x, weight = torch.randn(FRAMES, CHANNELS), torch.randn(HIDDEN, CHANNELS)
     if not is_amd():
         return FastPath(name, False, None, None, "torch's own is as fast on this processor")
-    if not products.onednn_multiplies():
+    if not matmul.onednn_multiplies():
         return FastPath(name, False, None, None, _why("oneDNN product"))
-    return _compare(name, lambda: [products.product(x, weight)], lambda: [x @ weight.T])
+    return _compare(name, lambda: [matmul.product(x, weight)], lambda: [x @ weight.T])
 
 
 def _weight_gradient() -> FastPath:
@@ -103,7 +103,7 @@ def _weight_gradient() -> FastPath:
         return FastPath(name, False, None, None, "torch's own is as fast on this processor")
     if find_passes(x) is None:
         return FastPath(name, False, None, None, _why("numba kernels"))
-    return _compare(name, lambda: [products.product_over_rows(y, x)], lambda: [y.T @ x])
+    return _compare(name, lambda: [matmul.product_over_rows(y, x)], lambda: [y.T @ x])
 
 
 def _bfloat16(device: str) -> FastPath:

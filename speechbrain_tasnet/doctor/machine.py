@@ -63,8 +63,8 @@ def _examine(folder: Path) -> dict[str, object]:
 def _cache() -> Path | None:
     """Return the folder in which Numba keeps the machine code of our loops; None where it keeps none."""
     try:
-        from speechbrain_tasnet.ops import loops
+        from speechbrain_tasnet.ops.cpu import forward
     except Exception:  # Numba does not work, which is told elsewhere
         return None
-    path = loops.convolve.stats.cache_path
+    path = forward.convolve.stats.cache_path
     return None if path is None else Path(path)

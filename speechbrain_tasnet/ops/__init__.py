@@ -1,6 +1,6 @@
 """The network's mathematics as plain functions of tensors; data is [batch, frames, channels] throughout.
 
-`naive` is the truth, written to be read. Where a faster path stands beside it, the functions here choose.
+`reference` is the truth, written to be read. Where a faster path stands beside it, the functions here choose.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from speechbrain_tasnet.ops import fallbacks, fused, naive
+from speechbrain_tasnet.ops import fallbacks, fused_block, reference
+from speechbrain_tasnet.ops.dispatch import find_packing, find_passes, traced
+from speechbrain_tasnet.ops.matmul import apply_masks, linear, mkl_is_slow
 from speechbrain_tasnet.ops.moments import Moments, no_moments
-from speechbrain_tasnet.ops.naive import (
+from speechbrain_tasnet.ops.reference import (
     BlockWeights,
     MaskWeights,
     channelwise_norm,
@@ -24,12 +26,10 @@ from speechbrain_tasnet.ops.naive import (
     prelu,
     weigh_taps,
 )
-from speechbrain_tasnet.ops.passes import find_packing, find_passes, traced
-from speechbrain_tasnet.ops.products import apply_masks, linear, mkl_is_slow
 from speechbrain_tasnet.ops.reflection import reflect
 
 if TYPE_CHECKING:
-    from speechbrain_tasnet.ops.packed import PackedNet
+    from speechbrain_tasnet.ops.cpu.packed_weights import PackedNet
 
 __all__ = [
     "BlockWeights",
@@ -64,28 +64,28 @@ def conv_block(
     norm: str,
     valid: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute `naive.conv_block`, by `fused` where there are passes for it."""
+    """Compute `reference.conv_block`, by `fused_block` where there are passes for it."""
     passes = find_passes(x)
     if passes is None:
-        return naive.conv_block(x, skip, weights, dilation, causal, norm, valid)
-    return fused.conv_block(passes, x, skip, weights, dilation, causal, norm, valid)
+        return reference.conv_block(x, skip, weights, dilation, causal, norm, valid)
+    return fused_block.conv_block(passes, x, skip, weights, dilation, causal, norm, valid)
 
 
 def encode(signal: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Compute `naive.encode`, for a graph as a convolution, which other programs know."""
+    """Compute `reference.encode`, for a graph as a convolution, which other programs know."""
     if traced():
         return F.conv1d(signal.unsqueeze(1), weight, stride=stride).transpose(1, 2)
     return linear(signal.unfold(1, weight.shape[2], stride), weight.squeeze(1))
 
 
 def decode(frames: Tensor, weight: Tensor) -> Tensor:
-    """Compute `naive.decode`, with the product in the order in which memory holds the rows."""
+    """Compute `reference.decode`, with the product in the order in which memory holds the rows."""
     if traced():
-        return naive.decode(frames, weight)
+        return reference.decode(frames, weight)
     order = sorted(range(frames.ndim - 1), key=frames.stride, reverse=True)
     products = linear(frames.permute(*order, -1), weight.squeeze(1).T)
     back = [order.index(axis) for axis in range(len(order))]
-    return naive.overlap_add(products.permute(*back, -1))
+    return reference.overlap_add(products.permute(*back, -1))
 
 
 def pack(weights: MaskWeights, dilations: Sequence[int], norm: str) -> "PackedNet | None":

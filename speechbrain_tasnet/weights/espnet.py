@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import torch
 
-from speechbrain_tasnet.ops.naive import EPS
+from speechbrain_tasnet.ops.reference import EPS
 from speechbrain_tasnet.weights.checkpoint import state_of
 from speechbrain_tasnet.weights.kaituoxu import FIXED, is_causal, separator
 from speechbrain_tasnet.weights.layout import Layout, State

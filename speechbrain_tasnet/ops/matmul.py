@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from speechbrain_tasnet.ops.dispatch import find_passes, traced
 from speechbrain_tasnet.ops.fallbacks import note
-from speechbrain_tasnet.ops.passes import find_passes, traced
 from speechbrain_tasnet.processor import is_amd
 
 # Multiplications that MKL, at half the speed, has done while oneDNN's call has not yet begun.

@@ -1,4 +1,4 @@
-"""What the passes of `fused` work on, and who does them."""
+"""What the passes of `fused_block` work on, and which module runs them here."""
 
 import importlib
 from functools import cache
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from speechbrain_tasnet.installation import first_broken
 from speechbrain_tasnet.ops.fallbacks import note
-from speechbrain_tasnet.ops.memory import keep_freed_memory
+from speechbrain_tasnet.ops.malloc import keep_freed_memory
 
 
 class Activation(NamedTuple):
@@ -39,7 +39,7 @@ class Taps(NamedTuple):
 
 
 def find_passes(x: Tensor) -> ModuleType | None:
-    """Find the module whose passes can work on ``x``: `cpu`, `gpu`, or None, for none can.
+    """Return the module whose passes can work on ``x``, `cpu.passes` or `gpu.passes`; None where none can.
 
     float64 is for the truth, and what traces a network wants to see operations that it knows.
     """
@@ -50,19 +50,19 @@ def find_passes(x: Tensor) -> ModuleType | None:
     if x.dtype not in (torch.float32, half):
         return None
     if device == "cpu" and half in (None, torch.bfloat16):
-        return _load("cpu", "numba")
+        return _load("cpu.passes", "numba")
     if device == "cuda":
-        return _load("gpu", "triton")
+        return _load("gpu.passes", "triton")
     return None
 
 
 def find_packing(x: Tensor) -> ModuleType | None:
-    """Find the module that can pack blocks with weights like ``x`` for streams: `packed`, or None."""
-    return _load("packed", "numba") if x.device.type == "cpu" and x.dtype == torch.float32 else None
+    """Return `cpu.packed_weights`, which packs blocks with weights like ``x`` for streams, or None."""
+    return _load("cpu.packed_weights", "numba") if x.device.type == "cpu" and x.dtype == torch.float32 else None
 
 
 def traced() -> bool:
-    """Tell whether somebody records which operations are done."""
+    """Return whether somebody records which operations are done."""
     return torch.jit.is_tracing() or torch.jit.is_scripting() or torch.compiler.is_compiling()
 
 
@@ -73,5 +73,9 @@ def _load(name: str, library: str) -> ModuleType | None:
         return importlib.import_module(f"speechbrain_tasnet.ops.{name}")
     except Exception as error:  # whatever keeps the library from working, there is a way without it
         reason = first_broken([library]) or f"{type(error).__name__}: {error}"
-        note(f"{library} kernels ({name})", str(reason), "the network runs, but several times slower")
+        note(
+            f"{library} kernels ({name.partition('.')[0]})",
+            str(reason),
+            "the network runs, but several times slower",
+        )
         return None

@@ -3,8 +3,8 @@
 import numpy as np
 from numba import prange
 
-from speechbrain_tasnet.ops.compiled import inline, loop
-from speechbrain_tasnet.ops.tile import MOST_ROWS, WIDTH, add_transposed_tile
+from speechbrain_tasnet.ops.cpu.compile import inline, loop
+from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, WIDTH, add_transposed_tile
 
 # So many rows are multiplied at once: those of a panel stay in the first-level cache.
 ROWS = 64

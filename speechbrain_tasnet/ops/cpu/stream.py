@@ -1,8 +1,8 @@
 """A causal mask network for the next frames of a stream, in one compiled function.
 
 The rows of a scratch array are frames, those of the first stream first. Each block does two products, whose
-weights lie in `tile.panels`, and two sweeps over the rows, as `fused` does; see there for what happens to the
-second norm. The norm before the first block goes the same way into the product behind it. The frames that a
+weights lie in `microkernel.panels`, and two sweeps over the rows, as `fused_block` does, which says what becomes
+of the second norm. The norm before the first block goes the same way into the product behind it. The frames that a
 convolution reaches back to lie in a ring, in which a frame takes the place of the one that no tap meets any more.
 """
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from speechbrain_tasnet.ops.compiled import inline, serial
-from speechbrain_tasnet.ops.naive import EPS
-from speechbrain_tasnet.ops.tile import MOST_ROWS, tile
+from speechbrain_tasnet.ops.cpu.compile import inline, serial
+from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, tile
+from speechbrain_tasnet.ops.reference import EPS
 
 
 class Packed(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.ops.moments import cumulative_moments, no_moments
-from speechbrain_tasnet.ops.naive import EPS
+from speechbrain_tasnet.ops.reference import EPS
 
 
 def _global(mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

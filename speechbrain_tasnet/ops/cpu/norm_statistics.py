@@ -5,8 +5,8 @@ Both work in place, and in float64 whatever the arrays hold.
 
 import numpy as np
 
-from speechbrain_tasnet.ops.compiled import inline
-from speechbrain_tasnet.ops.naive import EPS
+from speechbrain_tasnet.ops.cpu.compile import inline
+from speechbrain_tasnet.ops.reference import EPS
 
 GLOBAL, CUMULATIVE, CHANNELWISE = range(3)
 NORMS = {"global": GLOBAL, "cumulative": CUMULATIVE, "channelwise": CHANNELWISE}

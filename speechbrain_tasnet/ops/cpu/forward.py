@@ -11,8 +11,8 @@ of rows might overlap.
 import numpy as np
 from numba import prange
 
-from speechbrain_tasnet.ops.compiled import CHUNKS, inline, loop, narrow, wide
-from speechbrain_tasnet.ops.loops_statistics import spread
+from speechbrain_tasnet.ops.cpu.compile import CHUNKS, inline, loop, narrow, wide
+from speechbrain_tasnet.ops.cpu.norm_statistics import spread
 
 
 @inline

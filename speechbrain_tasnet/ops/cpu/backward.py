@@ -1,11 +1,11 @@
-"""The loops of `cpu` on the way back; what is said in `loops` holds here too."""
+"""The backward loops of `passes`; what is said in `forward` holds here too."""
 
 import numpy as np
 from numba import prange
 
-from speechbrain_tasnet.ops.compiled import CHUNKS, inline, loop, narrow, wide
-from speechbrain_tasnet.ops.loops import activate, in_threes, store_zeros
-from speechbrain_tasnet.ops.loops_statistics import spread_backward
+from speechbrain_tasnet.ops.cpu.compile import CHUNKS, inline, loop, narrow, wide
+from speechbrain_tasnet.ops.cpu.forward import activate, in_threes, store_zeros
+from speechbrain_tasnet.ops.cpu.norm_statistics import spread_backward
 
 
 @loop

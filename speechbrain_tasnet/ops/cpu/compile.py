@@ -1,4 +1,4 @@
-"""How `loops` and `loops_backward` are compiled, and bfloat16, which Numba does not know."""
+"""How the loops of this room are compiled, and bfloat16, which Numba does not know."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ CHUNKS = 32
 # Sums may be reordered and products fused into them; NaN and infinity stay what they are.
 FASTMATH = {"reassoc", "contract", "nsz"}
 SOURCES = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py")))
 ).hexdigest()
 
 

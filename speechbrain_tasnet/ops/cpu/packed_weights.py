@@ -1,4 +1,4 @@
-"""A causal mask network packed for streams on a processor: weights, memory and scratch of `loops_stream`."""
+"""A causal mask network packed for streams on a processor: the weights, state and scratch memory of `stream`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.ops import loops_stream
-from speechbrain_tasnet.ops.loops_stream import Memory, Packed, Scratch
+from speechbrain_tasnet.ops.cpu import stream
+from speechbrain_tasnet.ops.cpu.microkernel import WIDTH, panels
+from speechbrain_tasnet.ops.cpu.stream import Memory, Packed, Scratch
 from speechbrain_tasnet.ops.moments import Moments
-from speechbrain_tasnet.ops.naive import BlockWeights, MaskWeights
-from speechbrain_tasnet.ops.tile import WIDTH, panels
+from speechbrain_tasnet.ops.reference import BlockWeights, MaskWeights
 
 # So many rows are done at once: they stay in the second-level cache.
 ROWS = 64
@@ -112,7 +112,7 @@ class PackedStreams:
     def _few(self, x: Tensor) -> Tensor:
         batch, frames, channels = x.shape
         rows = x.reshape(-1, channels).float().contiguous().numpy()  # as the tiles read them
-        loops_stream.run(self.net.arrays, self._memory, self._scratch, rows, frames, self._seen, self._turned)
+        stream.run(self.net.arrays, self._memory, self._scratch, rows, frames, self._seen, self._turned)
         self._seen += frames
         self._turned += frames
         scores = torch.from_numpy(self._scratch.scores)[: len(rows), : len(self.net.arrays.back_bias)]

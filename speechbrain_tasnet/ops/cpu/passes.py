@@ -1,4 +1,4 @@
-"""The passes of `fused` over a processor's memory: tensors in, tensors out, `loops` between them."""
+"""The passes of `fused_block` over a processor's memory: tensors in, tensors out, compiled loops between them."""
 
 import threading
 
@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.ops import loops, loops_backward, loops_products
-from speechbrain_tasnet.ops.compiled import CHUNKS
-from speechbrain_tasnet.ops.loops_statistics import NORMS
-from speechbrain_tasnet.ops.passes import Activation, Taps
-from speechbrain_tasnet.ops.tile import WIDTH
+from speechbrain_tasnet.ops.cpu import backward, forward, weight_gradient
+from speechbrain_tasnet.ops.cpu.compile import CHUNKS
+from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
+from speechbrain_tasnet.ops.cpu.norm_statistics import NORMS
+from speechbrain_tasnet.ops.dispatch import Activation, Taps
 from speechbrain_tasnet.symbols import loaded_function
 
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
@@ -58,15 +58,15 @@ def _rows(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
 def statistics(x: Tensor, bias: Tensor, slope: Tensor, norm: str, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Tell mean and reciprocal deviation with which ``norm`` normalises each row of ``prelu(x + bias)``."""
     mean, rstd = _rows(x, bias)
-    _run(loops.statistics, x, bias, slope, NORMS[norm], valid, mean, rstd)
+    _run(forward.statistics, x, bias, slope, NORMS[norm], valid, mean, rstd)
     return mean, rstd
 
 
 def convolve(a: Activation, taps: Taps, slope: Tensor, norm: str, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Convolve, then PReLU; returns the result, and what `statistics` tells of it."""
+    """Convolve, then PReLU; returns the result and its `statistics`."""
     out = torch.empty_like(a.x)
     mean, rstd = _rows(out, a.bias)
-    _run(loops.convolve, *a, *taps, slope, NORMS[norm], valid, out, mean, rstd)
+    _run(forward.convolve, *a, *taps, slope, NORMS[norm], valid, out, mean, rstd)
     return out, mean, rstd
 
 
@@ -75,7 +75,7 @@ def convolve_again(
 ) -> tuple[Tensor, Tensor]:
     """Convolve; returns the result before its PReLU and after PReLU and normalisation."""
     v, n = torch.empty_like(a.x), torch.empty_like(a.x)
-    _run(loops.convolve_again, *a, *taps, slope, mean, rstd, valid, v, n)
+    _run(forward.convolve_again, *a, *taps, slope, mean, rstd, valid, v, n)
     return v, n
 
 
@@ -94,7 +94,7 @@ def finish(
     ``skip`` takes the last channels; where there are none before these, what becomes of ``x`` has none.
     """
     residual, total = x.new_empty(*x.shape[:2], y.shape[2] - skip.shape[2]), torch.empty_like(skip)
-    _run(loops.finish, y, mean, rstd, gain_sum, constant, valid, x, skip, residual, total)
+    _run(forward.finish, y, mean, rstd, gain_sum, constant, valid, x, skip, residual, total)
     return residual, total
 
 
@@ -106,7 +106,7 @@ def activation_backward(
     Returns the derivative by ``v``, in the place of ``dn``, its sum over all rows and the derivative by the slope.
     """
     sums = slope.new_empty(CHUNKS, 2, v.shape[2])
-    _run(loops_backward.activation_backward, dn, n, v, slope, NORMS[norm], mean, rstd, valid, sums)
+    _run(backward.activation_backward, dn, n, v, slope, NORMS[norm], mean, rstd, valid, sums)
     d_bias, d_slopes = sums.sum(0)
     return dn, d_bias, d_slopes.sum(0, keepdim=True)
 
@@ -120,7 +120,7 @@ def convolve_backward(dv: Tensor, a: Activation, taps: Taps, norm: str, valid: T
     channels, _, count = taps.weight.shape
     sums = a.bias.new_empty(CHUNKS, -(-count // 3) * 3 + 4, channels)
     weight, _, *place = taps
-    _run(loops_backward.convolve_backward, dv, *a, weight, *place, NORMS[norm], valid, dx, sums)
+    _run(backward.convolve_backward, dv, *a, weight, *place, NORMS[norm], valid, dx, sums)
     sums = sums.sum(0)
     d_gain, d_shift, d_bias, d_slopes = sums[-4:]
     return dx, d_bias, d_slopes.sum(0, keepdim=True), d_gain, d_shift, sums[:count].T.unsqueeze(1)
@@ -129,5 +129,5 @@ def convolve_backward(dv: Tensor, a: Activation, taps: Taps, norm: str, valid: T
 def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
     """Multiply the transpose of ``y`` [rows, outer] by ``x`` [rows, inner]: [outer, inner]."""
     out = x.new_zeros(y.shape[1], -(-x.shape[1] // WIDTH) * WIDTH)
-    _run(loops_products.add_product_over_rows, y.contiguous(), x.contiguous(), out, _threads())
+    _run(weight_gradient.add_product_over_rows, y.contiguous(), x.contiguous(), out, _threads())
     return out[:, : x.shape[1]]

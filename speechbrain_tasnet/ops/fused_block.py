@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops.naive import BlockWeights
-from speechbrain_tasnet.ops.passes import Activation, Taps
-from speechbrain_tasnet.ops.products import product, product_over_rows
+from speechbrain_tasnet.ops.dispatch import Activation, Taps
+from speechbrain_tasnet.ops.matmul import product, product_over_rows
+from speechbrain_tasnet.ops.reference import BlockWeights
 
 
 class Shape(NamedTuple):
@@ -42,7 +42,7 @@ def conv_block(
     norm: str,
     valid: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute `naive.conv_block` by the ``passes`` of `cpu` or `gpu`."""
+    """Compute `reference.conv_block` by the ``passes`` of `cpu` or `gpu`."""
     if valid is None:
         valid = torch.full((len(x),), x.shape[1], device=x.device)
     half = None

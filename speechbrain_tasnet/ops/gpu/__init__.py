@@ -1,0 +1,1 @@
+"""The fast paths on a graphics card: kernels that Triton compiles."""
