@@ -6,12 +6,12 @@ __version__ = "0.1.0"
 
 # Imported when first asked for, so that `tasnet --help` does not wait for torch.
 _HOME = {
-    "Encoder": "convtasnet",
-    "MaskNet": "convtasnet",
-    "Decoder": "convtasnet",
-    "separate": "convtasnet",
-    "receptive_field": "reach",
-    "latency": "reach",
+    "Encoder": "network.encoder_decoder",
+    "MaskNet": "network.mask_network",
+    "Decoder": "network.encoder_decoder",
+    "separate": "network.separate",
+    "receptive_field": "network.receptive_field",
+    "latency": "network.receptive_field",
     "si_snr": "losses",
     "pit_si_snr_loss": "losses",
     "SeparationBrain": "brain",

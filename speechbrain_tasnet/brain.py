@@ -11,12 +11,12 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from torch import Tensor
 from tqdm import tqdm
 
-from speechbrain_tasnet.convtasnet import separate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.guards import GuardedBrain
-from speechbrain_tasnet.lengths import valid_samples
 from speechbrain_tasnet.losses import pit_si_snr_loss, silent
+from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.padding import valid_samples
 from speechbrain_tasnet.shares import anywhere, gather, share_of
 from speechbrain_tasnet.telemetry import Telemetry
 from speechbrain_tasnet.termination import STATUS, Termination

@@ -13,10 +13,10 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet import precision
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.finetuning import sizes_of_start
 from speechbrain_tasnet.models import with_model
+from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.recipe_checks import (
     PACKAGED,
     check_built,

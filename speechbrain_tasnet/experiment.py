@@ -32,9 +32,9 @@ from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.learning_curve import learning_curve
 from speechbrain_tasnet.ledger import Ledger
 from speechbrain_tasnet.levelling import at_level_of
+from speechbrain_tasnet.network.receptive_field import receptive_field
 from speechbrain_tasnet.plans import Plan, make_plan
 from speechbrain_tasnet.provenance import record_start
-from speechbrain_tasnet.reach import receptive_field
 from speechbrain_tasnet.report import write_report
 from speechbrain_tasnet.train_logs import LedgerFile, TensorBoard, TrainLogs
 

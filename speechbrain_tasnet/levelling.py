@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from speechbrain_tasnet.convtasnet import separate
+from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.scaling import Levels
 
 

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from speechbrain_tasnet.lengths import padding_mask, valid_samples
+from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 # SpeechBrain's own constant, in the places where its `cal_si_snr` has it, so that the values agree.
 EPS = 1e-8

@@ -6,9 +6,9 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
-from speechbrain_tasnet import precision
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
-from speechbrain_tasnet.convtasnet import separate
+from speechbrain_tasnet.network import precision
+from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.separation import WINDOW, Choices, separate_recording
 
 

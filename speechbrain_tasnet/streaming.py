@@ -7,10 +7,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from speechbrain_tasnet.audio import LOUDEST
-from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.states import map_tensors, named_tensors
-from speechbrain_tasnet.tcn import BlockState
+from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
+from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
+from speechbrain_tasnet.network.tcn import BlockState
 
 
 class StreamState(NamedTuple):

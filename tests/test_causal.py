@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, ops, separate
-from speechbrain_tasnet.norms import ChannelwiseLayerNorm, CumulativeLayerNorm
+from speechbrain_tasnet.network.norms import ChannelwiseLayerNorm, CumulativeLayerNorm
+from speechbrain_tasnet.network.tcn import ConvBlock, DepthwiseConv, TemporalConvNet
 from speechbrain_tasnet.ops import reference
-from speechbrain_tasnet.tcn import ConvBlock, DepthwiseConv, TemporalConvNet
 
 NORMS = ["cumulative", "channelwise"]
 FRAMES, CHANGED = 90, 60

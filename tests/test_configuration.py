@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from speechbrain_tasnet import StreamingSeparator, configuration, precision
+from speechbrain_tasnet import StreamingSeparator, configuration
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
 from speechbrain_tasnet.recipe_checks import BUILT, CHECKS
 

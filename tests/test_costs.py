@@ -10,9 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.convtasnet import separate
-from speechbrain_tasnet.costs import count_parameters, latency_ms, macs_per_second
 from speechbrain_tasnet.models import sizes_of
+from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second
+from speechbrain_tasnet.network.separate import separate
 
 N, L, B, H, Sc, P, X, R, C = 16, 8, 6, 10, 5, 3, 3, 2, 3
 RATE, SECONDS = 1000, 0.5

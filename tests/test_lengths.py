@@ -2,7 +2,7 @@
 
 import torch
 
-from speechbrain_tasnet.lengths import padding_mask, valid_samples
+from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 
 def test_a_count_survives_being_relative():

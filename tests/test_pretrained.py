@@ -6,9 +6,10 @@ import soundfile
 import torch
 from speechbrain.inference.separation import SepformerSeparation
 
-from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, precision, separate
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, separate
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
 from speechbrain_tasnet.separation import write_sources
 

@@ -5,7 +5,7 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, pit_si_snr_loss, separate
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
-from speechbrain_tasnet.norms import find_norm
+from speechbrain_tasnet.network.norms import find_norm
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from speechbrain_tasnet import ops
-from speechbrain_tasnet.basis import Decoder, Encoder
-from speechbrain_tasnet.lengths import padding_mask
-from speechbrain_tasnet.tcn import ConvBlock, DepthwiseConv, TemporalConvNet
+from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.tcn import ConvBlock, DepthwiseConv, TemporalConvNet
+from speechbrain_tasnet.padding import padding_mask
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from speechbrain_tasnet.bundle.about import check_about
-from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet
 
 CONFIG = "config.json"
 FORMAT = "speechbrain_tasnet separator"

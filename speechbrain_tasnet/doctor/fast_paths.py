@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.convtasnet import MaskNet
+from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.precision import relative_time
 from speechbrain_tasnet.ops import conv_block, fallbacks, matmul, reference
 from speechbrain_tasnet.ops.dispatch import find_packing, find_passes
 from speechbrain_tasnet.ops.reference import BlockWeights
-from speechbrain_tasnet.precision import relative_time
 from speechbrain_tasnet.processor import is_amd
 
 # A block of the separators that are bundled, on one second and a bit: sizes that no kernel likes.

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, MaskState
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.export.graph import Ports, write_graph
-from speechbrain_tasnet.states import map_tensors, named_tensors
+from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
+from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
 
 
 class _State(NamedTuple):

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet, separate
 from speechbrain_tasnet.export.graph import Ports, write_graph
+from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.separate import separate
 
 EXAMPLE = (2, 4)  # items, and lengths of a frame: the graph is for any
 

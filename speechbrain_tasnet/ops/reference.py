@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from speechbrain_tasnet.lengths import padding_mask
 from speechbrain_tasnet.ops.moments import Moments, cumulative_moments, no_moments
+from speechbrain_tasnet.padding import padding_mask
 
 # Added to the variance inside the square root, as the authors' code does.
 EPS = 1e-8

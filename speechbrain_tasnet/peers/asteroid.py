@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.norms import find_norm
+from speechbrain_tasnet.network.norms import find_norm
 from speechbrain_tasnet.peers.parts import Flat, Masks, SourcesFirst, WholeFrames, even
 from speechbrain_tasnet.weights.asteroid import MASKS, NORMS
 
@@ -33,7 +33,7 @@ def conv_tasnet(
     mask_activation: str = "sigmoid",
     sample_rate: int = 8000,
 ) -> "ConvTasNet":
-    """Build it from the paper's letters and the values of `convtasnet.Encoder` and `convtasnet.MaskNet`.
+    """Build it from the paper's letters and the values of `mask_network.Encoder` and `mask_network.MaskNet`.
 
     Raises
     ------

@@ -4,7 +4,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.lengths import padding_mask
+from speechbrain_tasnet.padding import padding_mask
 
 
 class WholeFrames(nn.Module):

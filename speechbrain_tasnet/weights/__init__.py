@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.weights import asteroid, espnet, kaituoxu, naplab, speechbrain, torchaudio
 from speechbrain_tasnet.weights.build import build, check
 from speechbrain_tasnet.weights.checkpoint import open_checkpoint

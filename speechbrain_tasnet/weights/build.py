@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from speechbrain_tasnet.convtasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.weights.layout import Renamed, State, listed
 from speechbrain_tasnet.weights.toolkit import Settings
 

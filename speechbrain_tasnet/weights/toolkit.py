@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.norms import find_norm
+from speechbrain_tasnet.network.norms import find_norm
 from speechbrain_tasnet.weights.layout import Layout, State
 
 # Arguments of our modules, by name; ``sample_rate`` may stand among what a checkpoint says.

@@ -3,7 +3,8 @@
 import math
 from typing import NamedTuple
 
-from speechbrain_tasnet.convtasnet import Encoder, MaskNet
+from speechbrain_tasnet.network.encoder_decoder import Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet
 
 
 class Span(NamedTuple):

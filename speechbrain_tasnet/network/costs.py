@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from speechbrain_tasnet.convtasnet import Encoder, MaskNet, separate
-from speechbrain_tasnet.reach import latency
-from speechbrain_tasnet.tcn import ConvBlock
+from speechbrain_tasnet.network.encoder_decoder import Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.receptive_field import latency
+from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.network.tcn import ConvBlock
 
 
 def count_parameters(modules: Mapping[str, nn.Module]) -> int:

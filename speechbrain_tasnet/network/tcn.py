@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
-from speechbrain_tasnet.lengths import padding_mask
-from speechbrain_tasnet.norms import find_norm
+from speechbrain_tasnet.network.norms import find_norm
+from speechbrain_tasnet.padding import padding_mask
 
 
 class DepthwiseConv(nn.Module):

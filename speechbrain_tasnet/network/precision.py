@@ -5,8 +5,8 @@ from functools import cache
 
 import torch
 
-from speechbrain_tasnet.convtasnet import MaskNet
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.ops.fallbacks import note
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -1,0 +1,166 @@
+"""The mask network: from the encoded mixture to a mask for each source.
+
+Luo and Mesgarani, "Conv-TasNet: Surpassing Ideal Time-Frequency Magnitude Masking for Speech Separation",
+IEEE/ACM TASLP 2019, arXiv 1809.07454. The letters N, L, B, H, Sc, P, X, R are the paper's, C counts sources.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_tasnet import ops
+from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.network.norms import find_norm
+from speechbrain_tasnet.network.tcn import Linear, PReLU, TemporalConvNet
+from speechbrain_tasnet.padding import padding_mask
+
+if TYPE_CHECKING:
+    from speechbrain_tasnet.ops.cpu.packed_weights import PackedNet
+
+MASK_ACTIVATIONS = {
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "softmax": lambda scores: scores.softmax(dim=2),  # over the sources of [batch, frames, C, N]
+    "softmax_filters": lambda scores: scores.softmax(dim=3),  # over the filters, as SpeechBrain's softmax
+}
+
+
+class MaskState(NamedTuple):
+    """What a causal mask network remembers of a stream: the states of its norm and its blocks."""
+
+    norm: tuple
+    tcn: tuple
+
+
+class MaskNet(nn.Module):
+    """Estimate a mask for each source from the encoded mixture.
+
+    Parameters
+    ----------
+    N, B, H, Sc, P, X, R : int
+        The paper's letters (its table I): encoder channels, bottleneck channels, hidden channels of a block,
+        skip channels (0 for no skip path), kernel size, blocks in a repeat, repeats.
+    C : int
+        Sources.
+    norm : str
+        ``global`` (the paper's gLN), ``cumulative`` (the paper's cLN) or ``channelwise``.
+    causal : bool
+        Whether the network must not see the future; needs a norm that does not either.
+    mask_activation : str
+        ``sigmoid`` (the paper's best), ``relu``, or ``softmax`` over the sources; ``softmax_filters`` is there for
+        SpeechBrain's weights.
+    input_norm : str, optional
+        Another norm for the encoded mixture; None: the same as in the blocks.
+    conv_padding : str
+        What the blocks' convolutions meet beyond the signal: ``zeros``, or, as in SpeechBrain's non-causal models,
+        ``reflect`` for the signal itself reflected; that runs layer by layer, without the fast path.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range, unknown or impossible together with another.
+
+    Example
+    -------
+    >>> MaskNet(N=16, B=8, H=16, Sc=8, X=3, R=2, C=2)(torch.randn(4, 16, 50)).shape
+    torch.Size([2, 4, 16, 50])
+    """
+
+    def __init__(
+        self,
+        N: int = 512,
+        B: int = 128,
+        H: int = 512,
+        Sc: int = 128,
+        P: int = 3,
+        X: int = 8,
+        R: int = 3,
+        C: int = 2,
+        norm: str = "global",
+        causal: bool = False,
+        mask_activation: str = "sigmoid",
+        input_norm: str | None = None,
+        conv_padding: str = "zeros",
+    ):
+        super().__init__()
+        sizes = {"N": N, "B": B, "H": H, "P": P, "X": X, "R": R, "C": C}
+        for name, value in sizes.items():
+            whole_number(name, value)
+        whole_number("Sc", Sc, minimum=0)
+        if mask_activation not in MASK_ACTIVATIONS:
+            raise InputError(f"mask_activation={mask_activation!r}: expected one of {list(MASK_ACTIVATIONS)}")
+        if mask_activation == "softmax" and C == 1:
+            raise InputError("mask_activation='softmax' with C=1: the only mask would be 1; use 'sigmoid'")
+        options = {"norm": norm, "causal": causal, "mask_activation": mask_activation}
+        self.config = {**sizes, "Sc": Sc, **options, "input_norm": input_norm, "conv_padding": conv_padding}
+        self.num_sources = C
+        self.mask_activation = mask_activation
+        self.norm = find_norm(input_norm or norm, causal)(N)
+        self.bottleneck = Linear(N, B)
+        self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal, conv_padding)
+        self.prelu = PReLU()
+        self.mask = Linear(self.tcn.out_channels, C * N)
+
+    def forward(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
+        """Estimate the masks.
+
+        Parameters
+        ----------
+        mixture_w : Tensor
+            [batch, N, frames], the encoded mixture.
+        num_frames : Tensor, optional
+            [batch] of int, frames that each item of a padded batch really has; None: all of them.
+
+        Returns
+        -------
+        Tensor
+            [C, batch, N, frames], zero where an item has ended.
+        """
+        x = mixture_w.transpose(1, 2)  # [batch, frames, N]
+        padding = None if num_frames is None else padding_mask(num_frames, x.shape[1])
+        x = self.bottleneck(self.norm(x, padding))  # [batch, frames, B]
+        x = self.tcn(x, num_frames)  # [batch, frames, Sc, or B without a skip path]
+        masks = self._masks(self.mask(self.prelu(x)))
+        return masks if padding is None else masks.masked_fill(padding.transpose(1, 2), 0)
+
+    def _masks(self, x: Tensor) -> Tensor:
+        """Turn scores [batch, frames, C * N] into masks [C, batch, N, frames]."""
+        x = x.unflatten(2, (self.num_sources, -1))
+        return MASK_ACTIVATIONS[self.mask_activation](x).permute(2, 0, 3, 1)
+
+    def initial_state(self, batch: int) -> MaskState:
+        """Give the state before the first frame of ``batch`` streams."""
+        return MaskState(self.norm.initial_state(batch), self.tcn.initial_state(batch))
+
+    def step(self, mixture_w: Tensor, state: MaskState) -> tuple[Tensor, MaskState]:
+        """Estimate the masks of the next frames of a stream, as `forward` would; returns them and the new state.
+
+        A packed state (see `pack`) brings its weights along, and changes in place.
+        """
+        x = mixture_w.transpose(1, 2)  # [batch, frames, N]
+        if not isinstance(state, MaskState):
+            return self._masks(state.step(x)), state
+        x, norm = self.norm.step(x, state.norm)
+        x, tcn = self.tcn.step(self.bottleneck(x), state.tcn)
+        return self._masks(self.mask(self.prelu(x))), MaskState(norm, tcn)
+
+    def pack(self) -> "PackedNet | None":
+        """Pack the weights as they are now for fast steps on a processor; None where that is not possible.
+
+        A packed network has one kind of norm throughout.
+
+        What ``begin`` of the result makes of a state, `step` takes in its place; ``unpack`` is the way back.
+        """
+        if self.norm.name != self.tcn.blocks[0].norm1.name:
+            return None
+        blocks = [block.weights() for block in self.tcn.blocks]
+        weights = ops.MaskWeights(
+            *self.norm.parameters(),
+            *self.bottleneck.parameters(),
+            blocks,
+            self.prelu.weight,
+            *self.mask.parameters(),
+        )
+        dilations = [block.depthwise.dilation for block in self.tcn.blocks]
+        return ops.pack(weights, dilations, self.norm.name)

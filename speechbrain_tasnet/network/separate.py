@@ -1,0 +1,61 @@
+"""From a mixture to its sources: the one way through encoder, mask network and decoder."""
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from speechbrain_tasnet import ops
+from speechbrain_tasnet.padding import padding_mask, valid_samples
+
+
+def separate(
+    encoder: nn.Module,
+    masknet: nn.Module,
+    decoder: nn.Module,
+    mixture: Tensor,
+    lengths: Tensor | None = None,
+) -> Tensor:
+    """Separate a batch of mixtures: the one way through the network, for training and for use.
+
+    Parameters
+    ----------
+    encoder, masknet, decoder : Module
+        `Encoder`, `MaskNet` and `Decoder`, possibly wrapped for distributed training.
+    mixture : Tensor
+        [batch, time].
+    lengths : Tensor, optional
+        [batch], SpeechBrain's relative lengths in (0, 1]. Each item then comes out as it would alone,
+        whatever the padding holds, and with zeros behind its end.
+
+    Returns
+    -------
+    Tensor
+        [batch, time, C], the mixture's own length.
+
+    Raises
+    ------
+    InputError
+        If the mixture is not [batch, time] or has no samples.
+
+    Example
+    -------
+    >>> from speechbrain_tasnet import Decoder, Encoder, MaskNet
+    >>> encoder, decoder = Encoder(N=16, L=8), Decoder(N=16, L=8)
+    >>> masknet = MaskNet(N=16, B=8, H=16, Sc=8, X=3, R=2, C=3)
+    >>> separate(encoder, masknet, decoder, torch.randn(2, 1001)).shape
+    torch.Size([2, 1001, 3])
+    """
+    # A wrapper for distributed training hides what is not forward.
+    bare_encoder = getattr(encoder, "module", encoder)
+    padding, num_frames = None, None
+    if lengths is not None and bool((lengths < 1).any()):
+        num_samples = valid_samples(lengths, mixture.shape[1])
+        padding = padding_mask(num_samples, mixture.shape[1])  # [batch, time, 1]
+        mixture = mixture.masked_fill(padding.squeeze(2), 0)
+        num_frames = bare_encoder.num_frames(num_samples)
+    mixture_w = encoder(mixture)  # [batch, N, frames]
+    masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
+    estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
+    if getattr(bare_encoder, "tail", None) == "drop":
+        estimates = F.pad(estimates, (0, mixture.shape[1] - estimates.shape[2]))
+    estimates = estimates.permute(1, 2, 0)
+    return estimates if padding is None else estimates.masked_fill(padding, 0)
