@@ -17,7 +17,7 @@ from benchmarks.remote import Answer, Remote
 from benchmarks.results import Cell, Memory, Results, Row
 from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES
-from speechbrain_tasnet import memory
+from speechbrain_tasnet.system import memory
 
 PRODUCT = 2048  # rows and columns of the matrices whose product sets the roof
 

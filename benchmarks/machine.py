@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from speechbrain_tasnet import processor
+from speechbrain_tasnet.system import processor
 
 PACKAGES = (
     "speechbrain-tasnet",

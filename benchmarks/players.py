@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.contestants import Contestant, Model, allow_tf32, draw
 from benchmarks.sizes import Sizes
-from speechbrain_tasnet import memory
+from speechbrain_tasnet.system import memory
 
 FIRST_USE = 0.5  # seconds of audio; SpeechBrain's padding fails on much less
 NAP, NAPS = 0.005, 200  # seconds between two looks at the threads, and how many looks at most

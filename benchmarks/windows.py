@@ -18,7 +18,7 @@ from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio import read_audio
 from speechbrain_tasnet.data.speech_folder import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
-from speechbrain_tasnet.memory import rise
+from speechbrain_tasnet.system.memory import rise
 from speechbrain_tasnet.pretrained import TasNetSeparation
 from speechbrain_tasnet.windows import separate_windows
 

@@ -11,7 +11,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.system.files import new_file
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 FULL_SCALE = 2**15

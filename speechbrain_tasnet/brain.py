@@ -19,7 +19,7 @@ from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.padding import valid_samples
 from speechbrain_tasnet.shares import anywhere, gather, share_of
 from speechbrain_tasnet.telemetry import Telemetry
-from speechbrain_tasnet.termination import STATUS, Termination
+from speechbrain_tasnet.system.termination import STATUS, Termination
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from torchmetrics.functional.audio import signal_distortion_ratio
 from speechbrain_tasnet.conditions import by_condition
 from speechbrain_tasnet.confidence import describe
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
 
 METRICS = ("sdr", "pesq", "stoi")

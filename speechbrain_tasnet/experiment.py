@@ -15,7 +15,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet import configuration
+from speechbrain_tasnet import configuration, ops
 from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
@@ -27,14 +27,14 @@ from speechbrain_tasnet.dry_run import Forecast, rehearse
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation import Evaluator
 from speechbrain_tasnet.experiment_data import durations, evaluation_set, log_input_si_snr, training_set
-from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.learning_curve import learning_curve
 from speechbrain_tasnet.ledger import Ledger
 from speechbrain_tasnet.levelling import at_level_of
 from speechbrain_tasnet.network.receptive_field import receptive_field
 from speechbrain_tasnet.plans import Plan, make_plan
-from speechbrain_tasnet.provenance import record_start
+from speechbrain_tasnet.system.provenance import record_start
 from speechbrain_tasnet.report import write_report
 from speechbrain_tasnet.train_logs import LedgerFile, TensorBoard, TrainLogs
 
@@ -81,7 +81,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     if started:
         logger.info(started)
     command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
-    run_on_main(record_start, args=[folder / "runs.json", command])
+    run_on_main(record_start, args=[folder / "runs.json", command, ops.slow_paths()])
     run_on_main(hparams["prepare"])
     brain, plan = _make_brain(hparams, run_opts)
     brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))

@@ -8,7 +8,7 @@ from pathlib import Path
 from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 from torch import Tensor
 
-from speechbrain_tasnet.energy import EnergyMeter
+from speechbrain_tasnet.system.energy import EnergyMeter
 
 # Checksums are kept of each batch up to this one, then whenever as many have come.
 EVERY = 100

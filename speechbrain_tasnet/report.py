@@ -18,7 +18,7 @@ from speechbrain_tasnet.exhibits import (
     same_level,
     spectrogram_uri,
 )
-from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.system.files import write_text
 
 NBSP = "\N{NO-BREAK SPACE}"
 

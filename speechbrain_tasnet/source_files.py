@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.system.files import new_file
 
 FORMATS = ("wav", "flac")
 # Bits of the sample formats; the last is no integer and has no full scale.

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from speechbrain_tasnet import memory
+from speechbrain_tasnet.system import memory
 
 
 class Telemetry:

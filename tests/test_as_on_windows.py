@@ -17,9 +17,9 @@ from speechbrain_tasnet import live
 from speechbrain_tasnet.checkpoints import WholeCheckpointer
 from speechbrain_tasnet.commands import stream
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_folder, resumable_folder, write_text
-from speechbrain_tasnet.generate import parallel
-from speechbrain_tasnet.termination import STATUS, apart, ask_to_end
+from speechbrain_tasnet.system.files import new_folder, resumable_folder, write_text
+from speechbrain_tasnet.system import parallel
+from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_checkpoints_are_saved_by_the_rules_of_windows(tmp_path):
 ENDING = """
 import signal, sys
 signal.SIGBREAK = signal.SIGUSR1
-from speechbrain_tasnet.termination import Termination
+from speechbrain_tasnet.system.termination import Termination
 with Termination():
     print("ready", flush=True)
     sys.stdin.read()

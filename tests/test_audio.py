@@ -10,8 +10,8 @@ import soundfile
 
 from speechbrain_tasnet.audio import audio_length, open_audio, read_audio, read_blocks, write_wav
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_folder
-from speechbrain_tasnet.generate.parallel import in_parallel
+from speechbrain_tasnet.system.files import new_folder
+from speechbrain_tasnet.system.parallel import in_parallel
 
 
 def tone(rate, seconds=1.0, frequency=440.0):
@@ -171,8 +171,8 @@ def test_stopped_process_ends_its_workers_and_leaves_nothing(tmp_path, stop, gro
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from speechbrain_tasnet.generate.parallel import in_parallel\n"
-        "from speechbrain_tasnet.files import new_folder\n"
+        "from speechbrain_tasnet.system.parallel import in_parallel\n"
+        "from speechbrain_tasnet.system.files import new_folder\n"
         "def nap(seconds):\n"
         "    Path(sys.argv[2], str(seconds)).touch()\n"
         "    time.sleep(seconds)\n"

@@ -17,7 +17,7 @@ from benchmarks.remote import Remote
 from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
 from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES, Sizes
-from speechbrain_tasnet import memory
+from speechbrain_tasnet.system import memory
 
 TINY = Sizes(N=16, L=16, B=8, H=16, Sc=8, P=3, X=2, R=1)
 CELL = Cell("best", INFERENCE, batch=2, seconds=4)

@@ -15,7 +15,7 @@ import torch
 from speechbrain_tasnet.conditions import by_condition
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.evaluation import Evaluator
-from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.system.files import write_text
 
 RATE = 8000
 

@@ -12,8 +12,8 @@ import pytest
 from filelock import FileLock
 
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.files import new_file, new_folder, resumable_folder, write_text
-from speechbrain_tasnet.locks import exclusive
+from speechbrain_tasnet.system.files import new_file, new_folder, resumable_folder, write_text
+from speechbrain_tasnet.system.locks import exclusive
 
 
 def test_a_file_is_replaced_only_when_complete(tmp_path):
@@ -98,7 +98,7 @@ def test_a_run_that_comes_while_another_one_ends_leaves_its_folder_alone(tmp_pat
         with exclusive(lock, locked):
             yield
 
-    monkeypatch.setattr("speechbrain_tasnet.files.exclusive", late)
+    monkeypatch.setattr("speechbrain_tasnet.system.files.exclusive", late)
     with pytest.raises(InputError, match="already holds"):
         fill(out, "xyz")
     assert sorted(path.name for path in out.iterdir()) == ["a", "b", "c"]
@@ -113,7 +113,7 @@ def test_an_empty_folder_that_is_there_is_filled(tmp_path):
 HOLDER = """
 import sys
 from pathlib import Path
-from speechbrain_tasnet.locks import exclusive
+from speechbrain_tasnet.system.locks import exclusive
 with exclusive(Path(sys.argv[1]), Path("there")):
     print("locked", flush=True)
     sys.stdin.read()
@@ -166,7 +166,7 @@ def test_a_kill_while_a_folder_is_replaced_leaves_one_of_the_two(tmp_path, call)
         (out / "content").write_text("old")
         code = f"""
 import os, pathlib, shutil, signal
-from speechbrain_tasnet.files import new_folder
+from speechbrain_tasnet.system.files import new_folder
 left = {calls}
 def count_down(do):
     def deadly(*args, **kwargs):

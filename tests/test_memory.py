@@ -7,7 +7,8 @@ import numpy as np
 import psutil
 import pytest
 
-from speechbrain_tasnet import memory, telemetry
+from speechbrain_tasnet.system import memory
+from speechbrain_tasnet import telemetry
 
 SIZE = 2**26  # bytes
 

@@ -12,7 +12,7 @@ import pytest
 from speechbrain_tasnet import experiment
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.learning_curve import draw_learning_curve, learning_curve
-from speechbrain_tasnet.provenance import git_state
+from speechbrain_tasnet.system.provenance import git_state
 from speechbrain_tasnet.train_logs import TensorBoard
 
 FIGURES = ("gradient norm", "largest gradient norm", "skipped steps", "audio per second", "waiting for data")

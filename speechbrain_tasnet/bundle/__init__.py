@@ -19,7 +19,7 @@ from speechbrain_tasnet.bundle.hyperparams import HPARAMS, write_hparams
 from speechbrain_tasnet.bundle.weights import WEIGHTS, pack_weights, read_weights
 from speechbrain_tasnet.bundled import HOME, bundled_names
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file, new_folder, write_text
+from speechbrain_tasnet.system.files import new_file, new_folder, write_text
 
 # Where a training run keeps its separator.
 PRETRAINED = "pretrained"

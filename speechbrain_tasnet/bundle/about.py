@@ -9,7 +9,7 @@ from reprlib import repr as short
 from typing import Any
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.provenance import git_state
+from speechbrain_tasnet.system.provenance import git_state
 
 # Everything may be left out. Texts are of one line; no entry is ever used as a path.
 ABOUT: dict[str, type] = {

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.bundle import find_bundle, load_bundle
     from speechbrain_tasnet.errors import InputError
     from speechbrain_tasnet.export import export_onnx, export_streaming_onnx
-    from speechbrain_tasnet.files import check_not_there
+    from speechbrain_tasnet.system.files import check_not_there
 
     if not options.overwrite:
         check_not_there([options.out])

@@ -12,7 +12,7 @@ from speechbrain_tasnet import __version__
 from speechbrain_tasnet.data.check import evenly_spread, length, wrong_sum
 from speechbrain_tasnet.data.corpus import Corpus, Row
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file, write_text
+from speechbrain_tasnet.system.files import new_file, write_text
 
 logger = logging.getLogger(__name__)
 

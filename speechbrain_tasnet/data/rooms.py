@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.system.files import new_file
 
 # What numpy raises over an archive that lacks an array, holds something else or is damaged.
 UNREADABLE = (EOFError, LookupError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)

@@ -12,7 +12,7 @@ from speechbrain_tasnet.network.precision import relative_time
 from speechbrain_tasnet.ops import conv_block, fallbacks, matmul, reference
 from speechbrain_tasnet.ops.dispatch import find_packing, find_passes
 from speechbrain_tasnet.ops.reference import BlockWeights
-from speechbrain_tasnet.processor import is_amd
+from speechbrain_tasnet.system.processor import is_amd
 
 # A block of the separators that are bundled, on one second and a bit: sizes that no kernel likes.
 FRAMES, CHANNELS, HIDDEN, DILATION = 517, 128, 256, 4

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from speechbrain_tasnet import processor
-from speechbrain_tasnet.files import existing_parent
+from speechbrain_tasnet.system import processor
+from speechbrain_tasnet.system.files import existing_parent
 
 LOW = 1e9  # bytes of free disk below which a training cannot keep its checkpoints
 

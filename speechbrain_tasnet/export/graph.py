@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.system.files import new_file
 
 if TYPE_CHECKING:
     import onnx

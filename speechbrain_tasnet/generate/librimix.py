@@ -14,10 +14,10 @@ import soundfile
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio import audio_rate, read_audio, resample, write_wav
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import check_free, resumable_folder, write_text
+from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
 from speechbrain_tasnet.generate.librimix_metadata import Mixture, Part, Roots, find_tables, read_table
 from speechbrain_tasnet.generate.librimix_tables import TYPES, Row, terms, write_tables
-from speechbrain_tasnet.generate.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import in_parallel
 
 RATE = 16000  # Hz, of LibriSpeech and of WHAM!'s noise
 FADE = 8000  # samples over which a noise that is too short passes into its own beginning

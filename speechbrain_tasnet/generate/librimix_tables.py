@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from speechbrain_tasnet.files import new_file
+from speechbrain_tasnet.system.files import new_file
 
 TYPES = ("mix_clean", "mix_both", "mix_single")
 

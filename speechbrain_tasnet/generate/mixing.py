@@ -15,8 +15,8 @@ from speechbrain_tasnet.data.levels import MAX_GAIN_DB
 from speechbrain_tasnet.data.noise_folder import split_noise
 from speechbrain_tasnet.data.speech_folder import MIN_SECONDS, Speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import check_free, resumable_folder, write_text
-from speechbrain_tasnet.generate.parallel import in_parallel
+from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
+from speechbrain_tasnet.system.parallel import in_parallel
 from speechbrain_tasnet.generate.rooms import simulator
 from speechbrain_tasnet.generate.scenes import Mixture, Utterance, compose, furnish, render, write_scenes
 

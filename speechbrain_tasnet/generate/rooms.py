@@ -13,7 +13,7 @@ from scipy.signal import butter, sosfilt
 
 from speechbrain_tasnet.data.rooms import RoomBank
 from speechbrain_tasnet.errors import InputError, whole_number
-from speechbrain_tasnet.generate.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import in_parallel
 
 SPEED_OF_SOUND = 343.0  # m/s
 LEAD = 40  # taps before the moment of emission: half of pyroomacoustics' interpolation filter

@@ -22,8 +22,8 @@ from scipy.signal import resample_poly
 from speechbrain_tasnet.audio import write_wav
 from speechbrain_tasnet.data.speech_folder import SPEAKERS_CSV
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import new_folder
-from speechbrain_tasnet.generate.parallel import in_parallel
+from speechbrain_tasnet.system.files import new_folder
+from speechbrain_tasnet.system.parallel import in_parallel
 
 # Left out: whispers, robots, monsters and heavy echoes, voices whose noise no seed governs (Reed, caleb), and
 # all but one of those that differ little. Voices that are somewhat alike (f4, aunty) share a split.

@@ -17,8 +17,8 @@ from speechbrain_tasnet.audio import WAY_OUT, audio_length, audio_rate, read_aud
 from speechbrain_tasnet.data.levels import PEAK, active_level
 from speechbrain_tasnet.data.wsj0mix import SPLITS
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.files import check_free, new_file, resumable_folder, write_text
-from speechbrain_tasnet.generate.parallel import in_parallel
+from speechbrain_tasnet.system.files import check_free, new_file, resumable_folder, write_text
+from speechbrain_tasnet.system.parallel import in_parallel
 
 RATES = (8000, 16000)
 LEVEL_RATE = 8000  # Hz; what is made at 16 kHz has the levels measured at 8 kHz

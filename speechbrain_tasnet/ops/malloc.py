@@ -3,7 +3,7 @@
 import os
 from functools import cache
 
-from speechbrain_tasnet.symbols import loaded_function
+from speechbrain_tasnet.system.c_functions import loaded_function
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from speechbrain_tasnet.ops.dispatch import find_passes, traced
 from speechbrain_tasnet.ops.fallbacks import note
-from speechbrain_tasnet.processor import is_amd
+from speechbrain_tasnet.system.processor import is_amd
 
 # Multiplications that MKL, at half the speed, has done while oneDNN's call has not yet begun.
 DEAR_CALL = 2**20

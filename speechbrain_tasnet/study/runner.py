@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.study.contestant import EXAMPLES
 from speechbrain_tasnet.study.definition import Study
-from speechbrain_tasnet.termination import STATUS, apart, ask_to_end
+from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
 
 # The toolkit's train log, as it comes after each validation.
 VALIDATED = re.compile(r"train_logger - epoch: (\d+), .*valid si-snr: ([^,\s]+)")

@@ -12,7 +12,7 @@ from speechbrain_tasnet.ops.cpu.compile import CHUNKS
 from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
 from speechbrain_tasnet.ops.cpu.norm_statistics import NORMS
 from speechbrain_tasnet.ops.dispatch import Activation, Taps
-from speechbrain_tasnet.symbols import loaded_function
+from speechbrain_tasnet.system.c_functions import loaded_function
 
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
 _lock = threading.Lock()

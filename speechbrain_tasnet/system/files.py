@@ -11,8 +11,8 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.locks import exclusive
-from speechbrain_tasnet.termination import Termination
+from speechbrain_tasnet.system.locks import exclusive
+from speechbrain_tasnet.system.termination import Termination
 
 PARTIAL = ".partial"
 SMALL = 2**26  # bytes that a scratch file keeps in memory

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from speechbrain_tasnet.symbols import loaded_function
+from speechbrain_tasnet.system.c_functions import loaded_function
 
 try:
     import resource

@@ -5,21 +5,20 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import torch
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.files import write_text
+from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.installation import installed
-from speechbrain_tasnet.ops import slow_paths
 
 PACKAGES = ("torch", "torchaudio", "speechbrain", "numpy", "scipy", "numba", "soundfile")
 
 
-def record_start(path: Path | str, command: Sequence[str]) -> None:
+def record_start(path: Path | str, command: Sequence[str], slow_paths: Mapping[str, str]) -> None:
     """Add a start of a run to the list of its starts; a run that is resumed has several.
 
     Beside it lie the toolkit's ``hyperparams.yaml``, the configuration with all overrides, and ``env.log``.
@@ -30,6 +29,8 @@ def record_start(path: Path | str, command: Sequence[str]) -> None:
         JSON file.
     command : sequence of str
         The words of the command line.
+    slow_paths : mapping
+        Which fast paths are not taken on this machine, and why.
     """
     path = Path(path)
     starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
@@ -44,7 +45,7 @@ def record_start(path: Path | str, command: Sequence[str]) -> None:
             | {name: installed(name) for name in PACKAGES},
             "machine": {"system": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
             | {"gpus": gpus, "processes": int(os.environ.get("WORLD_SIZE", 1))},
-            "slow paths": slow_paths(),
+            "slow paths": dict(slow_paths),
             "program": sys.argv[0],
         }
     )
