@@ -130,7 +130,7 @@ def _install(cell: Cell, wheel: Path, python: Path) -> str:
         # lowest version of a package is the lowest that has a wheel for this Python.
         ranges = ["--only-binary", ":all:", f"{wheel}[export]", *_needs(wheel)]
         if cell.versions == "lowest":  # torchmetrics 0.11, which Asteroid brings, wants pkg_resources
-            ranges.append("setuptools<81")
+            ranges.append("setuptools>=77,<81")
         commands.append([*install, "--resolution", strategy, *ranges])
     return next((_last(done) for command in commands if (done := _run(command)).returncode), "")
 
