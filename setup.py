@@ -40,10 +40,10 @@ setup(
     # and travel inside the package, where the installed command line finds them.
     package_dir={"speechbrain_tasnet.hparams": "hparams"},
     package_data={
-        "speechbrain_tasnet": ["*.j2"],
         "speechbrain_tasnet.bundle": ["model_card.md.j2"],
         "speechbrain_tasnet.bundled": ["*/*"],
         "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "study/*.yaml"],
+        "speechbrain_tasnet.report": ["*.j2"],
         "speechbrain_tasnet.study": ["*.j2"],
     },
     entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},

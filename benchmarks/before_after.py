@@ -13,7 +13,7 @@ import soundfile
 import torch
 from matplotlib.axes import Axes
 
-from speechbrain_tasnet.evaluation import Evaluator
+from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import best_permutation, reorder
 from speechbrain_tasnet.pretrained import TasNetSeparation
 

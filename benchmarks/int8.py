@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmarks.page import RESULTS, write_section
 from benchmarks.windows import improvement
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.audio import read_audio
+from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.export import Separator, export_onnx
 from speechbrain_tasnet.pretrained import TasNetSeparation
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.page import RESULTS, write_section
-from speechbrain_tasnet.audio import read_audio
+from speechbrain_tasnet.audio.reading import read_audio
 
 SAMPLE = np.dtype("<i2")
 

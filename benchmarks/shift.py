@@ -17,7 +17,7 @@ from torchmetrics.functional.audio import permutation_invariant_training, signal
 from tqdm import tqdm
 
 from benchmarks.page import RESULTS, write_section
-from speechbrain_tasnet.audio import read_audio
+from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.pretrained import TasNetSeparation
 from speechbrain_tasnet.streaming import StreamingSeparator
 

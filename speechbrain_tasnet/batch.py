@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from speechbrain_tasnet.audio import open_audio
+from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.separation import Choices, Separator, write_sources
 from speechbrain_tasnet.source_files import AudioFormat, source_paths
+from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"

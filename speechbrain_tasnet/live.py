@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from speechbrain_tasnet.audio import LOUDEST
+from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import DiskError
 from speechbrain_tasnet.streaming import StreamingSeparator
 

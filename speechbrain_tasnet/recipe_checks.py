@@ -19,7 +19,7 @@ import speechbrain_tasnet.hparams
 from speechbrain_tasnet import budget
 from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.evaluation import METRICS
+from speechbrain_tasnet.evaluation.evaluator import METRICS
 
 PACKAGED = Path(speechbrain_tasnet.hparams.__file__).parent
 

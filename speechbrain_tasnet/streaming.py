@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from speechbrain_tasnet.audio import LOUDEST
+from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet, MaskState

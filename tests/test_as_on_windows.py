@@ -17,8 +17,8 @@ from speechbrain_tasnet import live
 from speechbrain_tasnet.checkpoints import WholeCheckpointer
 from speechbrain_tasnet.commands import stream
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.system.files import new_folder, resumable_folder, write_text
 from speechbrain_tasnet.system import parallel
+from speechbrain_tasnet.system.files import new_folder, resumable_folder, write_text
 from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_tasnet.audio import audio_length, open_audio, read_audio, read_blocks, write_wav
+from speechbrain_tasnet.audio.reading import audio_length, open_audio, read_audio, read_blocks
+from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import new_folder
 from speechbrain_tasnet.system.parallel import in_parallel
@@ -54,7 +55,7 @@ def test_blocks_are_the_whole(tmp_path, suffix, monkeypatch):
     path = tmp_path / f"tone.{suffix}"
     soundfile.write(path, np.stack([tone(22050), tone(22050, frequency=330)], axis=1), 22050)
     whole = soundfile.read(path, dtype="float32")[0]
-    monkeypatch.setattr("speechbrain_tasnet.audio.BLOCK", 999)
+    monkeypatch.setattr("speechbrain_tasnet.audio.reading.BLOCK", 999)
     for channels, expected in {"each": whole.T, "mean": whole.mean(1)[None], "right": whole[:, 1:].T}.items():
         with open_audio(path) as file:
             blocks = list(read_blocks(file, channels))

@@ -13,12 +13,12 @@ from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.budget import Budget, learning_rate, parse
 from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.data.stream import Stream, StreamLoader
-from speechbrain_tasnet.system.energy import EnergyMeter
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment_data import training_set
 from speechbrain_tasnet.ledger import EVERY, Ledger
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.plans import make_plan
+from speechbrain_tasnet.system.energy import EnergyMeter
 
 
 class Numbers(EpochDataset):

@@ -14,7 +14,7 @@ from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.utils.checkpoints import Checkpointer
 from torch.utils.data import DataLoader, DistributedSampler
 
-from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.audio.speech_level import active_level
 from speechbrain_tasnet.data.recordings import Recordings
 
 

@@ -6,7 +6,7 @@ import soundfile
 from scipy.optimize import brentq
 from scipy.signal import cheby2, freqz_sos, resample_poly, sosfilt
 
-from speechbrain_tasnet.data.levels import active_level
+from speechbrain_tasnet.audio.speech_level import active_level
 
 
 def decibels(ratio):

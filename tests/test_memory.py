@@ -7,8 +7,8 @@ import numpy as np
 import psutil
 import pytest
 
-from speechbrain_tasnet.system import memory
 from speechbrain_tasnet import telemetry
+from speechbrain_tasnet.system import memory
 
 SIZE = 2**26  # bytes
 

@@ -10,7 +10,7 @@ import soundfile
 from scipy.signal import correlate
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.audio import read_audio
+from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.scenes import render

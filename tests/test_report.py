@@ -9,8 +9,8 @@ import soundfile
 import torch
 from PIL import Image
 
-from speechbrain_tasnet.evaluation import Evaluator
-from speechbrain_tasnet.report import MAX_SECONDS, PEAK, RAMPS, write_report
+from speechbrain_tasnet.evaluation.evaluator import Evaluator
+from speechbrain_tasnet.report.evaluation_page import MAX_SECONDS, PEAK, RAMPS, write_report
 
 RATE = 8000
 VOID = {"meta", "img"}

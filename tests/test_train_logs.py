@@ -11,7 +11,7 @@ import pytest
 
 from speechbrain_tasnet import experiment
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.learning_curve import draw_learning_curve, learning_curve
+from speechbrain_tasnet.report.learning_curve import draw_learning_curve, learning_curve
 from speechbrain_tasnet.system.provenance import git_state
 from speechbrain_tasnet.train_logs import TensorBoard
 

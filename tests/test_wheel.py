@@ -41,7 +41,7 @@ def test_it_holds_recipes_and_template_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for recipe in [*ROOT.glob("hparams/*.yaml"), *ROOT.glob("hparams/model/*.yaml")]:
         assert f"speechbrain_tasnet/{recipe.relative_to(ROOT)}" in names
-    assert {"speechbrain_tasnet/report.html.j2", "speechbrain_tasnet/bundle/model_card.md.j2"} <= set(names)
+    assert {"speechbrain_tasnet/report/report.html.j2", "speechbrain_tasnet/bundle/model_card.md.j2"} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "recipes/"))]
     modules = {str(module.relative_to(ROOT)) for module in ROOT.glob("speechbrain_tasnet/**/*.py")}
     assert {name for name in names if name.endswith(".py")} == modules | {"speechbrain_tasnet/hparams/__init__.py"}

@@ -10,7 +10,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from speechbrain_tasnet.data.epochs import EpochDataset
-from speechbrain_tasnet.data.levels import MAX_GAIN_DB, PEAK, active_level
+from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB, PEAK, active_level
 from speechbrain_tasnet.data.noise import Noise
 from speechbrain_tasnet.data.recordings import Recordings
 from speechbrain_tasnet.data.rooms import RoomBank

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.data.levels import NOISE_SNR_DB
+from speechbrain_tasnet.audio.speech_level import NOISE_SNR_DB
 from speechbrain_tasnet.data.noise_folder import training_noise
 from speechbrain_tasnet.data.recordings import Recordings
 

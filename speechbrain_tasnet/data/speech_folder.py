@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.audio import AUDIO_SUFFIXES
+from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES
 from speechbrain_tasnet.errors import InputError
 
 SPEAKERS_CSV = "speakers.csv"

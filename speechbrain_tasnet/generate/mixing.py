@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.audio import audio_length, write_wav
-from speechbrain_tasnet.data.levels import MAX_GAIN_DB
+from speechbrain_tasnet.audio.reading import audio_length
+from speechbrain_tasnet.audio.writing import write_wav
+from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB
 from speechbrain_tasnet.data.noise_folder import split_noise
 from speechbrain_tasnet.data.speech_folder import MIN_SECONDS, Speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
-from speechbrain_tasnet.system.parallel import in_parallel
 from speechbrain_tasnet.generate.rooms import simulator
 from speechbrain_tasnet.generate.scenes import Mixture, Utterance, compose, furnish, render, write_scenes
+from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
+from speechbrain_tasnet.system.parallel import in_parallel
 
 MAX_NAME = 190  # and room for the suffix
 MAX_SPEAKERS = 8  # more would not fit into a name

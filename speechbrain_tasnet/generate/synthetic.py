@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from speechbrain_tasnet.audio import write_wav
+from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.data.speech_folder import SPEAKERS_CSV
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import new_folder

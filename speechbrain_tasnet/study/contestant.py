@@ -19,14 +19,14 @@ from torch import nn
 from speechbrain_tasnet import configuration, experiment
 from speechbrain_tasnet.dry_run import FIRST_USE
 from speechbrain_tasnet.errors import one_line_errors
-from speechbrain_tasnet.evaluation import in_target_order
+from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment_data import evaluation_set
-from speechbrain_tasnet.system.files import new_file, write_text
-from speechbrain_tasnet.system.locks import exclusive
 from speechbrain_tasnet.losses import pit_si_snr_loss
-from speechbrain_tasnet.system.memory import rise
 from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second
 from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.system.files import new_file, write_text
+from speechbrain_tasnet.system.locks import exclusive
+from speechbrain_tasnet.system.memory import rise
 
 COSTS = "costs.json"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from speechbrain_tasnet.charts import Axis, LogAxis
+from speechbrain_tasnet.report.charts import Axis, LogAxis
 from speechbrain_tasnet.study.columns import COLUMNS
 from speechbrain_tasnet.study.outcomes import Outcome
 

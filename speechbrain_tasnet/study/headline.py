@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from speechbrain_tasnet.charts import number
+from speechbrain_tasnet.report.charts import number
 from speechbrain_tasnet.study.outcomes import Outcome
 from speechbrain_tasnet.study.statistics import Pair
 

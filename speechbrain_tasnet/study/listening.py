@@ -7,7 +7,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.exhibits import RAMPS, audio_uri, decibels, same_level, spectrogram_uri
+from speechbrain_tasnet.report.media import RAMPS, audio_uri, decibels, same_level, spectrogram_uri
 from speechbrain_tasnet.study.outcomes import Outcome
 
 MAX_SECONDS = 6  # of each mixture, so that the page stays small

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from speechbrain_tasnet.charts import page_template
-from speechbrain_tasnet.exhibits import DYNAMIC_RANGE_DB, PEAK
+from speechbrain_tasnet.report.charts import page_template
+from speechbrain_tasnet.report.media import DYNAMIC_RANGE_DB, PEAK
 from speechbrain_tasnet.study.columns import METRICS, told
 from speechbrain_tasnet.study.definition import Study
 from speechbrain_tasnet.study.figures import colours, curves, scatters

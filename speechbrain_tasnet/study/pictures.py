@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from speechbrain_tasnet.charts import page_template
+from speechbrain_tasnet.report.charts import page_template
 from speechbrain_tasnet.study.figures import colours, curves, scatters
 from speechbrain_tasnet.study.outcomes import Outcome
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.installation import installed
+from speechbrain_tasnet.system.files import write_text
 
 PACKAGES = ("torch", "torchaudio", "speechbrain", "numpy", "scipy", "numba", "soundfile")
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.system.files import new_file
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.system.files import new_file
 from speechbrain_tasnet.weights import asteroid, espnet, kaituoxu, naplab, speechbrain, torchaudio
 from speechbrain_tasnet.weights.build import build, check
 from speechbrain_tasnet.weights.checkpoint import open_checkpoint

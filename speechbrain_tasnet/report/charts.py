@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 
+ROOM = Path(__file__).parent
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
@@ -94,7 +95,7 @@ def page_template(name: str) -> jinja2.Template:
         With the filters ``number`` and ``tick``.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([ROOM, ROOM.parent]),  # those of studies are named study/...
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,4 +1,4 @@
-"""The sampling rate of a signal that comes in blocks, changed without seams."""
+"""The sampling rate of a signal, changed at once or, of one that comes in blocks, without seams."""
 
 from collections.abc import Iterable, Iterator
 from math import gcd
@@ -11,8 +11,34 @@ ZERO_CROSSINGS = 10
 WINDOW = ("kaiser", 5.0)
 
 
+def resample(samples: np.ndarray, old_rate: int, new_rate: int) -> np.ndarray:
+    """Change the sampling rate.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        Samples `[..., time]`.
+    old_rate, new_rate : int
+        Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+        Samples `[..., ceil(time * new_rate / old_rate)]`.
+
+    Examples
+    --------
+    >>> resample(np.zeros((2, 441), np.float32), 44100, 8000).shape
+    (2, 80)
+    """
+    if old_rate == new_rate:
+        return samples
+    common = gcd(new_rate, old_rate)
+    return resample_poly(samples, new_rate // common, old_rate // common, axis=-1)
+
+
 def resample_blocks(blocks: Iterable[np.ndarray], old_rate: int, new_rate: int) -> Iterator[np.ndarray]:
-    """Change the sampling rate; together the blocks are what `audio.resample` makes of the whole.
+    """Change the sampling rate; together the blocks are what `resample` makes of the whole.
 
     Parameters
     ----------

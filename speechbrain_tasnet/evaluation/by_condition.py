@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import inf
 
-from speechbrain_tasnet.confidence import describe
+from speechbrain_tasnet.evaluation.confidence import describe
 
 SCORE = "si-snr_i"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from speechbrain_tasnet.charts import Axis, frame, lay_out_curve, number, page_template
-from speechbrain_tasnet.evaluation import Example, Row
-from speechbrain_tasnet.exhibits import (
+from speechbrain_tasnet.report.charts import Axis, frame, lay_out_curve, number, page_template
+from speechbrain_tasnet.evaluation.evaluator import Example, Row
+from speechbrain_tasnet.report.media import (
     DYNAMIC_RANGE_DB,
     MAX_SECONDS,
     PEAK,

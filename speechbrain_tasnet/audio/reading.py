@@ -1,20 +1,17 @@
-"""Audio on disk: read at any rate, whole or in blocks; written as one channel of 16-bit PCM."""
+"""Audio files read at any rate, whole or in blocks."""
 
 import re
-import wave
 from collections.abc import Iterator
-from math import ceil, gcd
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
+from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.system.files import new_file
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-FULL_SCALE = 2**15
 # Programs that write a wav into a pipe cannot know its size and promise about this much or more.
 STREAMED_WAV = 0x7FFF0000
 WAY_OUT = "replace the file or delete it"
@@ -198,62 +195,6 @@ def _choose(samples: np.ndarray, channels: str) -> np.ndarray:
         return samples.T
     side = 0 if channels == "left" else min(1, samples.shape[1] - 1)
     return samples[:, side][np.newaxis]
-
-
-def resample(samples: np.ndarray, old_rate: int, new_rate: int) -> np.ndarray:
-    """Change the sampling rate.
-
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        Samples `[..., time]`.
-    old_rate, new_rate : int
-        Hz.
-
-    Returns
-    -------
-    numpy.ndarray
-        Samples `[..., ceil(time * new_rate / old_rate)]`.
-
-    Examples
-    --------
-    >>> resample(np.zeros((2, 441), np.float32), 44100, 8000).shape
-    (2, 80)
-    """
-    if old_rate == new_rate:
-        return samples
-    common = gcd(new_rate, old_rate)
-    return resample_poly(samples, new_rate // common, old_rate // common, axis=-1)
-
-
-def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
-    """Write one channel as 16-bit PCM; the file appears whole or not at all.
-
-    Parameters
-    ----------
-    path : path-like
-        File to write.
-    samples : numpy.ndarray
-        Samples `[time]`, full scale at 1.
-    rate : int
-        Sampling rate in Hz.
-
-    Raises
-    ------
-    InputError
-        A sample lies beyond full scale, or is NaN, or the file cannot be written (`DiskError`).
-    """
-    peak = float(np.max(np.abs(samples), initial=0.0))
-    if not peak <= 1:
-        raise InputError(f"{path}: peak {peak:.4g} lies beyond full scale (1); scale the samples down first")
-    # 1.0 itself has no 16-bit value.
-    pcm = np.minimum(np.round(np.asarray(samples, np.float64) * FULL_SCALE), FULL_SCALE - 1).astype("<i2")
-    # Not soundfile, which waits for the disk after every file.
-    with new_file(path) as partial, partial.open("wb") as stream, wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm.tobytes())
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:

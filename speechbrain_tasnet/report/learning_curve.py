@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from speechbrain_tasnet.charts import lay_out_curve, page_template
+from speechbrain_tasnet.report.charts import lay_out_curve, page_template
 from speechbrain_tasnet.system.files import write_text
 
 EPOCH = re.compile(r"epoch: (\d+), .*train si-snr: ([^,\s]+).*valid si-snr: ([^,\s]+)")

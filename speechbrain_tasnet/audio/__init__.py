@@ -1,0 +1,1 @@
+"""Audio on disk and in memory: read, written, resampled, its level."""

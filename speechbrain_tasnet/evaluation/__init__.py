@@ -1,0 +1,1 @@
+"""How well sources are separated: scores per utterance, means with intervals, scores by condition."""
