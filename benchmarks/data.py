@@ -27,9 +27,9 @@ from speechbrain.utils.data_pipeline import provides, takes
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.rounds import Rounds, alternate
-from speechbrain_tasnet.data.dynamic import DynamicMixing
-from speechbrain_tasnet.data.rooms import RoomBank
-from speechbrain_tasnet.data.speech_folder import find_speakers
+from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
+from speechbrain_tasnet.data.folders.speech import find_speakers
 from speechbrain_tasnet.generate.synthetic import synthesize_speech
 
 SPEAKERS, BATCH = 2, 4

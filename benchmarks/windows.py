@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio.reading import read_audio
-from speechbrain_tasnet.data.speech_folder import split_speakers
+from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
 from speechbrain_tasnet.pretrained import TasNetSeparation
 from speechbrain_tasnet.system.memory import rise

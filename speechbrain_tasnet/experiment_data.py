@@ -8,7 +8,7 @@ from statistics import fmean
 
 from torch.utils.data import SequentialSampler
 
-from speechbrain_tasnet.data.dynamic import DynamicMixing
+from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.skipping import SkipBadItems
 from speechbrain_tasnet.errors import InputError

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.audio.reading import CHANNELS, AudioFile, open_audio, read_blocks
-from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.audio.resampling import resample_blocks
+from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.scaling import SCALES, Levels, consistent
 from speechbrain_tasnet.source_files import WAV, AudioFormat, new_audio, source_paths
 from speechbrain_tasnet.system.files import check_not_there, scratch_file

@@ -6,8 +6,8 @@ import numpy as np
 import soundfile
 import torch
 
-from speechbrain_tasnet.data.dynamic import DynamicMixing
-from speechbrain_tasnet.data.rooms import RoomBank
+from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 
 RATE = 8000
 

@@ -293,7 +293,7 @@ def data():
 
 
 def test_mixtures_of_both_kinds_are_counted_and_compared(data, speech_folder, tmp_path, monkeypatch, capsys):
-    from speechbrain_tasnet.data.rooms import RoomBank
+    from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 
     monkeypatch.setattr(data, "ROUNDS", Rounds(1, 1, 0))
     pulses = np.zeros((2, 2, 100), np.float32)

@@ -8,7 +8,7 @@ from brains import BAD, GOOD, fit, item, load, make_brain
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechbrain_tasnet.data.epochs import EpochDataset
+from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 
 

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from speechbrain_tasnet import configuration, experiment
 from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.budget import Budget, learning_rate, parse
-from speechbrain_tasnet.data.epochs import EpochDataset
-from speechbrain_tasnet.data.stream import Stream, StreamLoader
+from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
+from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment_data import training_set
 from speechbrain_tasnet.ledger import EVERY, Ledger

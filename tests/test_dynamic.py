@@ -15,7 +15,7 @@ from speechbrain.utils.checkpoints import Checkpointer
 from torch.utils.data import DataLoader, DistributedSampler
 
 from speechbrain_tasnet.audio.speech_level import active_level
-from speechbrain_tasnet.data.recordings import Recordings
+from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
 
 
 def same(first, second):

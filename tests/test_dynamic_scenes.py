@@ -6,8 +6,8 @@ import torch
 from mixed_speech import RATE, bank, decibels, mixing, power, white, write
 from scipy.signal import correlate
 
-from speechbrain_tasnet.data.noise import Noise
-from speechbrain_tasnet.data.rooms import RoomBank
+from speechbrain_tasnet.data.dynamic_mixing.noise import Noise
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 
 
 def noise_of(item):

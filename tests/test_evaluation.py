@@ -12,8 +12,8 @@ import pytest
 import scipy.stats
 import torch
 
-from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.system.files import write_text
 

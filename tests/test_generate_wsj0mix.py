@@ -14,8 +14,8 @@ import soundfile
 from scipy.signal import resample_poly
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.commands import generate_wsj0mix as command
 from speechbrain_tasnet.audio.speech_level import active_level
+from speechbrain_tasnet.commands import generate_wsj0mix as command
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.wsj0mix import generate_wsj0mix

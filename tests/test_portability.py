@@ -12,9 +12,9 @@ import soundfile
 import torch
 from like_windows import FUNCTIONS, MODULES, SYSTEM
 
+from speechbrain_tasnet.data.endless_stream import Stream
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.skipping import SkipBadItems
-from speechbrain_tasnet.data.stream import Stream
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "speechbrain_tasnet").rglob("*.py"))

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from speechbrain_tasnet.audio.resampling import resample
-from speechbrain_tasnet.audio.resampling import resample_blocks
+from speechbrain_tasnet.audio.resampling import resample, resample_blocks
 
 RATES = [(44100, 8000), (8000, 44100), (192000, 8000), (8000, 192000), (11025, 8000), (8000, 8000), (8000, 7999)]
 

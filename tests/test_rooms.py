@@ -6,7 +6,7 @@ import numpy as np
 import pyroomacoustics
 import pytest
 
-from speechbrain_tasnet.data.rooms import RoomBank
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.rooms import LEAD, Room, absorption, draw_room, make_room_bank, simulate
 

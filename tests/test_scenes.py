@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.audio.speech_level import active_level
+from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.data.whamr import prepare_whamr
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.mixing import make_mixtures

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_tasnet.data.speech_folder import find_speakers, split_speakers
+from speechbrain_tasnet.data.folders.speech import find_speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
 
 

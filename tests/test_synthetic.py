@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from speechbrain_tasnet.audio.reading import read_audio
-from speechbrain_tasnet.data.speech_folder import split_speakers
+from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.synthetic import LANGUAGES, VARIANTS, Espeak, Speaker, _record, synthesize_speech
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.data.check import evenly_spread, length, wrong_sum
 from speechbrain_tasnet.data.corpus import Corpus, Row
+from speechbrain_tasnet.data.corpus_checks import evenly_spread, length, wrong_sum
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import new_file, write_text
 

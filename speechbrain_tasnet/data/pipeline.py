@@ -15,10 +15,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
-from speechbrain_tasnet.audio.writing import FULL_SCALE
 from speechbrain_tasnet.audio.reading import WAY_OUT
-from speechbrain_tasnet.data.epochs import EpochDataset
-from speechbrain_tasnet.data.recordings import unreadable
+from speechbrain_tasnet.audio.writing import FULL_SCALE
+from speechbrain_tasnet.data.dynamic_mixing.recordings import unreadable
+from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
-from speechbrain_tasnet.data.epochs import EpochDataset
+from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
 
 # So many bad items one behind the other are no accident: a disk is gone, or a whole folder.

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.audio import signal_distortion_ratio
 
+from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
-from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
 from speechbrain_tasnet.system.files import write_text
 

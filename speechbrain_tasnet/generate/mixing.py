@@ -11,10 +11,10 @@ import numpy as np
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.reading import audio_length
-from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB
-from speechbrain_tasnet.data.noise_folder import split_noise
-from speechbrain_tasnet.data.speech_folder import MIN_SECONDS, Speakers, split_speakers
+from speechbrain_tasnet.audio.writing import write_wav
+from speechbrain_tasnet.data.folders.noise import split_noise
+from speechbrain_tasnet.data.folders.speech import MIN_SECONDS, Speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.rooms import simulator
 from speechbrain_tasnet.generate.scenes import Mixture, Utterance, compose, furnish, render, write_scenes

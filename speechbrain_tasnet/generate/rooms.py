@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from speechbrain_tasnet.data.rooms import RoomBank
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.system.parallel import in_parallel
 

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from speechbrain_tasnet.audio.writing import write_wav
-from speechbrain_tasnet.data.speech_folder import SPEAKERS_CSV
+from speechbrain_tasnet.data.folders.speech import SPEAKERS_CSV
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import new_folder
 from speechbrain_tasnet.system.parallel import in_parallel

@@ -15,8 +15,8 @@ import numpy as np
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.reading import WAY_OUT, audio_length, audio_rate, read_audio
 from speechbrain_tasnet.audio.resampling import resample
-from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.audio.speech_level import PEAK, active_level
+from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.data.wsj0mix import SPLITS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import check_free, new_file, resumable_folder, write_text

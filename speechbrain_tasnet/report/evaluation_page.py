@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from speechbrain_tasnet.report.charts import Axis, frame, lay_out_curve, number, page_template
 from speechbrain_tasnet.evaluation.evaluator import Example, Row
+from speechbrain_tasnet.report.charts import Axis, frame, lay_out_curve, number, page_template
 from speechbrain_tasnet.report.media import (
     DYNAMIC_RANGE_DB,
     MAX_SECONDS,

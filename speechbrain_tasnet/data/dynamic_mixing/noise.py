@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_tasnet.audio.speech_level import NOISE_SNR_DB
-from speechbrain_tasnet.data.noise_folder import training_noise
-from speechbrain_tasnet.data.recordings import Recordings
+from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
+from speechbrain_tasnet.data.folders.noise import training_noise
 
 
 class Noise:

@@ -15,8 +15,8 @@ import soundfile
 import torch
 import torchaudio
 
-from speechbrain_tasnet.audio.writing import FULL_SCALE
 from speechbrain_tasnet.audio.reading import WAY_OUT, read_audio
+from speechbrain_tasnet.audio.writing import FULL_SCALE
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.errors import InputError
 

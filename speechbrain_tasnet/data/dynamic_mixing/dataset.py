@@ -9,12 +9,12 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from speechbrain_tasnet.data.epochs import EpochDataset
 from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB, PEAK, active_level
-from speechbrain_tasnet.data.noise import Noise
-from speechbrain_tasnet.data.recordings import Recordings
-from speechbrain_tasnet.data.rooms import RoomBank
-from speechbrain_tasnet.data.speech_folder import (
+from speechbrain_tasnet.data.dynamic_mixing.noise import Noise
+from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
+from speechbrain_tasnet.data.epoch_dataset import EpochDataset
+from speechbrain_tasnet.data.folders.speech import (
     MIN_SECONDS,
     SPEAKERS_CSV,
     SPLITS,

@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from speechbrain_tasnet.data.epochs import EpochDataset
+from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 
 
 class Stream(Dataset):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES, audio_length
-from speechbrain_tasnet.data.speech_folder import SPLITS
+from speechbrain_tasnet.data.folders.speech import SPLITS
 from speechbrain_tasnet.errors import InputError
 
 NOISE_CSV = "noise.csv"

@@ -1,0 +1,1 @@
+"""Mixtures made anew for every training item."""
