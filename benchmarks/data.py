@@ -30,7 +30,7 @@ from benchmarks.rounds import Rounds, alternate
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.data.folders.speech import find_speakers
-from speechbrain_tasnet.generate.synthetic import synthesize_speech
+from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 
 SPEAKERS, BATCH = 2, 4
 ROUNDS = Rounds(least=5, most=15, seconds=60, warm_up=True)

@@ -23,7 +23,7 @@ import soundfile
 
 from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.generate.mixing import make_mixtures
-from speechbrain_tasnet.generate.synthetic import synthesize_speech
+from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 
 DEMO_STEPS, DEMO_HOURS, EPOCHS = 6276, 3.0, 4
 SIGNALS = ("mix", "s1", "s2")

@@ -17,8 +17,8 @@ _HOME = {
     "SeparationBrain": "brain",
     "TasNetSeparation": "pretrained",
     "StreamingSeparator": "streaming",
-    "load_weights": "weights",
-    "export_weights": "weights",
+    "load_weights": "convert",
+    "export_weights": "convert",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -7,7 +7,7 @@ from pathlib import Path
 from speechbrain_tasnet.budget import parse
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
-from speechbrain_tasnet.generate.synthetic import synthesize_speech
+from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 from speechbrain_tasnet.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation import write_sources
 

@@ -16,7 +16,7 @@ from speechbrain.utils.importutils import LazyModule
 
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
-from speechbrain_tasnet.generate.synthetic import synthesize_speech
+from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 
 # The toolkit logs to the standard output of the test that first ran it, which is closed when the next one runs.
 logging.raiseExceptions = False

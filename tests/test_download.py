@@ -22,7 +22,7 @@ import pytest
 from speechbrain_tasnet.commands import download as command
 from speechbrain_tasnet.errors import DiskError, InputError, one_line_errors
 from speechbrain_tasnet.generate.download import download
-from speechbrain_tasnet.generate.sources import SOURCES, find_source
+from speechbrain_tasnet.generate.download_table import SOURCES, find_source
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -171,7 +171,7 @@ like_windows.take_away()
 
 if __name__ == "__main__":
     from speechbrain_tasnet.generate.mixing import make_mixtures
-    from speechbrain_tasnet.generate.synthetic import synthesize_speech
+    from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
     synthesize_speech("speech", num_speakers=(4, 3, 3), utterances=3, workers=2)
     make_mixtures("speech", "mix", hours=20 / 3600, valid_hours=8 / 3600, test_hours=8 / 3600, workers=2)
 """

@@ -8,7 +8,7 @@ import pytest
 
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.rooms import LEAD, Room, absorption, draw_room, make_room_bank, simulate
+from speechbrain_tasnet.generate.room_simulation import LEAD, Room, absorption, draw_room, make_room_bank, simulate
 
 RATE = 8000
 

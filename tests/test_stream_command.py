@@ -15,7 +15,7 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, separate
 from speechbrain_tasnet.bundle import save_bundle
-from speechbrain_tasnet.bundled import LIVE
+from speechbrain_tasnet.bundle.shipped import LIVE
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.live import Account, stream
 from speechbrain_tasnet.pretrained import TasNetSeparation

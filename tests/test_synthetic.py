@@ -13,7 +13,14 @@ import soundfile
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.synthetic import LANGUAGES, VARIANTS, Espeak, Speaker, _record, synthesize_speech
+from speechbrain_tasnet.generate.synthetic_voices import (
+    LANGUAGES,
+    VARIANTS,
+    Espeak,
+    Speaker,
+    _record,
+    synthesize_speech,
+)
 
 
 def digests(folder):
@@ -156,7 +163,7 @@ def test_options_out_of_range_are_refused(tmp_path, options):
 
 
 def test_unknown_voice_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("speechbrain_tasnet.generate.synthetic.LANGUAGES", "zz")
+    monkeypatch.setattr("speechbrain_tasnet.generate.synthetic_voices.LANGUAGES", "zz")
     with pytest.raises(InputError, match=r"voice zz\+"):
         synthesize_speech(tmp_path / "out", num_speakers=(1, 1, 1), workers=1)
     assert list(tmp_path.iterdir()) == []

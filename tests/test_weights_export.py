@@ -5,8 +5,8 @@ import torch
 from other_toolkits import Asteroid, small, stir
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, export_weights, load_weights, separate
+from speechbrain_tasnet.convert import write_weights
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.weights import write_weights
 
 SIZES = {"N": 12, "B": 6, "H": 10, "P": 3, "X": 3, "R": 2}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from speechbrain_tasnet.generate.mixing import make_mixtures
-from speechbrain_tasnet.generate.synthetic import synthesize_speech
+from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")

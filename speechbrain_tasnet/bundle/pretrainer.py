@@ -7,7 +7,7 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 
 from speechbrain_tasnet.bundle import read_bundle
 from speechbrain_tasnet.bundle.config import CONFIG
-from speechbrain_tasnet.bundle.weights import WEIGHTS
+from speechbrain_tasnet.bundle.weights_file import WEIGHTS
 from speechbrain_tasnet.errors import InputError
 
 

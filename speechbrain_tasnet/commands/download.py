@@ -8,7 +8,7 @@ class _List(argparse.Action):
     """Print the table of archives and leave, as ``--help`` does."""
 
     def __call__(self, parser, *_):
-        from speechbrain_tasnet.generate.sources import table
+        from speechbrain_tasnet.generate.download_table import table
 
         print(table())
         parser.exit()
@@ -33,7 +33,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.generate.download import download
-    from speechbrain_tasnet.generate.sources import find_source
+    from speechbrain_tasnet.generate.download_table import find_source
 
     folder = download(options.name, options.out, options.mirror, options.keep)
     source = find_source(options.name)

@@ -19,8 +19,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.bundle import find_bundle, load_bundle
+    from speechbrain_tasnet.convert import write_weights
     from speechbrain_tasnet.system.files import check_not_there
-    from speechbrain_tasnet.weights import write_weights
 
     if not options.overwrite:
         check_not_there([options.out])

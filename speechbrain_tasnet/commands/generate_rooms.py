@@ -23,7 +23,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
-    from speechbrain_tasnet.generate.rooms import make_room_bank
+    from speechbrain_tasnet.generate.room_simulation import make_room_bank
 
     make_room_bank(
         options.out, rooms=options.rooms, positions=options.positions, rate=options.rate, seed=options.seed

@@ -34,9 +34,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.bundle import save_bundle
+    from speechbrain_tasnet.convert import import_model
     from speechbrain_tasnet.errors import InputError, whole_number
     from speechbrain_tasnet.system.files import check_free
-    from speechbrain_tasnet.weights import import_model
 
     check_free(options.out)
     model = import_model(

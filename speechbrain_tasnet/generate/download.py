@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.generate.archive import unpack, verify
-from speechbrain_tasnet.generate.sources import find_source
+from speechbrain_tasnet.generate.download_table import find_source
+from speechbrain_tasnet.generate.unpack import unpack, verify
 from speechbrain_tasnet.system.files import resumable_folder, write_text
 
 BLOCK = 2**18

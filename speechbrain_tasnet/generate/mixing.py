@@ -16,7 +16,7 @@ from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.data.folders.noise import split_noise
 from speechbrain_tasnet.data.folders.speech import MIN_SECONDS, Speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.rooms import simulator
+from speechbrain_tasnet.generate.room_simulation import simulator
 from speechbrain_tasnet.generate.scenes import Mixture, Utterance, compose, furnish, render, write_scenes
 from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
 from speechbrain_tasnet.system.parallel import in_parallel

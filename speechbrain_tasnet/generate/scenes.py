@@ -13,7 +13,7 @@ from scipy.signal import oaconvolve
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.audio.speech_level import NOISE_SNR_DB, PEAK, active_level
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.rooms import LEAD, SPEED_OF_SOUND, Room, draw_room, simulate
+from speechbrain_tasnet.generate.room_simulation import LEAD, SPEED_OF_SOUND, Room, draw_room, simulate
 from speechbrain_tasnet.system.files import write_text
 
 FADE_SECONDS = 0.05  # from one lap of short noise to the next

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from speechbrain_tasnet.convert.asteroid import MASKS, NORMS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.norms import find_norm
 from speechbrain_tasnet.peers.parts import Flat, Masks, SourcesFirst, WholeFrames, even
-from speechbrain_tasnet.weights.asteroid import MASKS, NORMS
 
 if TYPE_CHECKING:
     from asteroid.models import ConvTasNet

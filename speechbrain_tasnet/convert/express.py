@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from speechbrain_tasnet.convert.toolkit import Settings
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.weights.toolkit import Settings
 
 
 def settings_of(model: nn.ModuleDict) -> Settings:

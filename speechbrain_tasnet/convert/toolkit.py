@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from speechbrain_tasnet.convert.layout import Layout, State
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.norms import find_norm
-from speechbrain_tasnet.weights.layout import Layout, State
 
 # Arguments of our modules, by name; ``sample_rate`` may stand among what a checkpoint says.
 Settings = dict[str, object]

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
+from speechbrain_tasnet.convert.checkpoint import PARTS, state_of
+from speechbrain_tasnet.convert.kaituoxu import FIXED
+from speechbrain_tasnet.convert.layout import Layout, State
+from speechbrain_tasnet.convert.taps import place_causal_taps
+from speechbrain_tasnet.convert.toolkit import Settings, Toolkit, carry_over
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.weights.checkpoint import PARTS, state_of
-from speechbrain_tasnet.weights.kaituoxu import FIXED
-from speechbrain_tasnet.weights.layout import Layout, State
-from speechbrain_tasnet.weights.taps import place_causal_taps
-from speechbrain_tasnet.weights.toolkit import Settings, Toolkit, carry_over
 
 NAME = "speechbrain"
 NORMS = {"GlobalLayerNorm": "global", "ChannelwiseLayerNorm": "channelwise"}

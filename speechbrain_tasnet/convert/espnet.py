@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import torch
 
+from speechbrain_tasnet.convert.checkpoint import state_of
+from speechbrain_tasnet.convert.kaituoxu import FIXED, is_causal, separator
+from speechbrain_tasnet.convert.layout import Layout, State
+from speechbrain_tasnet.convert.taps import place_causal_taps
+from speechbrain_tasnet.convert.toolkit import Settings, Toolkit
 from speechbrain_tasnet.ops.reference import EPS
-from speechbrain_tasnet.weights.checkpoint import state_of
-from speechbrain_tasnet.weights.kaituoxu import FIXED, is_causal, separator
-from speechbrain_tasnet.weights.layout import Layout, State
-from speechbrain_tasnet.weights.taps import place_causal_taps
-from speechbrain_tasnet.weights.toolkit import Settings, Toolkit
 
 PREFIX = "separator.tcn.network"
 

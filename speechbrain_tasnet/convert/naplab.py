@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from speechbrain_tasnet.weights.checkpoint import state_of
-from speechbrain_tasnet.weights.layout import Layout
-from speechbrain_tasnet.weights.taps import expect_three_taps
-from speechbrain_tasnet.weights.toolkit import Settings, Toolkit, blocks_in_repeat
+from speechbrain_tasnet.convert.checkpoint import state_of
+from speechbrain_tasnet.convert.layout import Layout
+from speechbrain_tasnet.convert.taps import expect_three_taps
+from speechbrain_tasnet.convert.toolkit import Settings, Toolkit, blocks_in_repeat
 
 FIXED = {"activation": None, "edge_padding": True, "tail": "odd"}
 

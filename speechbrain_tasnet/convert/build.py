@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from speechbrain_tasnet.convert.layout import Renamed, State, listed
+from speechbrain_tasnet.convert.toolkit import Settings
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
-from speechbrain_tasnet.weights.layout import Renamed, State, listed
-from speechbrain_tasnet.weights.toolkit import Settings
 
 # The paper's letter, the tensor that shows it, and on which of its three axes.
 SIZES = {

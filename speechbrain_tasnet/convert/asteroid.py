@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from speechbrain_tasnet import __version__
+from speechbrain_tasnet.convert.checkpoint import state_of
+from speechbrain_tasnet.convert.express import refuse_unless, settings_of
+from speechbrain_tasnet.convert.layout import Layout
+from speechbrain_tasnet.convert.toolkit import Settings, Toolkit, carry_over
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.weights.checkpoint import state_of
-from speechbrain_tasnet.weights.express import refuse_unless, settings_of
-from speechbrain_tasnet.weights.layout import Layout
-from speechbrain_tasnet.weights.toolkit import Settings, Toolkit, carry_over
 
 NAME = "asteroid"
 NORMS = {"gLN": "global", "cgLN": "cumulative", "cLN": "channelwise"}

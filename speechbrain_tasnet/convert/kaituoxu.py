@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from speechbrain_tasnet.weights.checkpoint import state_of
-from speechbrain_tasnet.weights.layout import Layout, State
-from speechbrain_tasnet.weights.taps import place_causal_taps
-from speechbrain_tasnet.weights.toolkit import Settings, Toolkit, carry_over
+from speechbrain_tasnet.convert.checkpoint import state_of
+from speechbrain_tasnet.convert.layout import Layout, State
+from speechbrain_tasnet.convert.taps import place_causal_taps
+from speechbrain_tasnet.convert.toolkit import Settings, Toolkit, carry_over
 
 NAME = "kaituoxu"
 NORMS = {"gLN": "global", "cLN": "channelwise"}

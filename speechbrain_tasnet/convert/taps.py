@@ -8,9 +8,9 @@ import logging
 
 import torch.nn.functional as F  # noqa: N812
 
+from speechbrain_tasnet.convert.layout import State
+from speechbrain_tasnet.convert.toolkit import Settings
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.weights.layout import State
-from speechbrain_tasnet.weights.toolkit import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from speechbrain_tasnet.audio.reading import audio_rate, read_audio
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.librimix_metadata import Mixture, Part, Roots, find_tables, read_table
-from speechbrain_tasnet.generate.librimix_tables import TYPES, Row, terms, write_tables
+from speechbrain_tasnet.generate.librimix.metadata import Mixture, Part, Roots, find_tables, read_table
+from speechbrain_tasnet.generate.librimix.tables import TYPES, Row, terms, write_tables
 from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
 from speechbrain_tasnet.system.parallel import in_parallel
 

@@ -2,11 +2,11 @@
 
 from torch import nn
 
-from speechbrain_tasnet.weights.checkpoint import state_of
-from speechbrain_tasnet.weights.express import refuse_unless, settings_of
-from speechbrain_tasnet.weights.layout import Layout
-from speechbrain_tasnet.weights.taps import expect_three_taps
-from speechbrain_tasnet.weights.toolkit import Settings, Toolkit, blocks_in_repeat, carry_over
+from speechbrain_tasnet.convert.checkpoint import state_of
+from speechbrain_tasnet.convert.express import refuse_unless, settings_of
+from speechbrain_tasnet.convert.layout import Layout
+from speechbrain_tasnet.convert.taps import expect_three_taps
+from speechbrain_tasnet.convert.toolkit import Settings, Toolkit, blocks_in_repeat, carry_over
 
 NAME = "torchaudio"
 MASKS = {"Sigmoid": "sigmoid", "ReLU": "relu"}

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from speechbrain_tasnet.convert import asteroid, espnet, kaituoxu, naplab, speechbrain, torchaudio
+from speechbrain_tasnet.convert.build import build, check
+from speechbrain_tasnet.convert.checkpoint import open_checkpoint
+from speechbrain_tasnet.convert.toolkit import Settings, Toolkit
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.system.files import new_file
-from speechbrain_tasnet.weights import asteroid, espnet, kaituoxu, naplab, speechbrain, torchaudio
-from speechbrain_tasnet.weights.build import build, check
-from speechbrain_tasnet.weights.checkpoint import open_checkpoint
-from speechbrain_tasnet.weights.toolkit import Settings, Toolkit
 
 TOOLKITS = {
     module.TOOLKIT.name: module.TOOLKIT for module in (torchaudio, asteroid, speechbrain, naplab, kaituoxu, espnet)
