@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import best_permutation, reorder
-from speechbrain_tasnet.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
 DYNAMIC_RANGE_DB = 60
 

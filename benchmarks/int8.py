@@ -22,7 +22,7 @@ from benchmarks.windows import improvement
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.export import Separator, export_onnx
-from speechbrain_tasnet.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
 Separate = Callable[[Tensor], Tensor]  # [batch, time] -> [batch, time, C]
 

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio.reading import read_audio
-from speechbrain_tasnet.pretrained import TasNetSeparation
-from speechbrain_tasnet.streaming import StreamingSeparator
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 
 def improvements(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, shifts: int) -> list[float]:

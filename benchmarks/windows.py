@@ -18,9 +18,9 @@ from benchmarks.page import RESULTS, write_section
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
-from speechbrain_tasnet.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.system.memory import rise
-from speechbrain_tasnet.windows import separate_windows
+from speechbrain_tasnet.separation.windows import separate_windows
 
 REST = 1.0  # second between two utterances, at most
 

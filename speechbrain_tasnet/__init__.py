@@ -15,8 +15,8 @@ _HOME = {
     "si_snr": "losses",
     "pit_si_snr_loss": "losses",
     "SeparationBrain": "brain",
-    "TasNetSeparation": "pretrained",
-    "StreamingSeparator": "streaming",
+    "TasNetSeparation": "separation.pretrained",
+    "StreamingSeparator": "separation.streaming",
     "load_weights": "convert",
     "export_weights": "convert",
 }

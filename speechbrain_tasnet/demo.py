@@ -8,8 +8,8 @@ from speechbrain_tasnet.budget import parse
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
-from speechbrain_tasnet.pretrained import TasNetSeparation
-from speechbrain_tasnet.separation import write_sources
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.recording import write_sources
 
 
 def run_demo(out: Path, seed: int, minutes: float) -> None:

@@ -29,7 +29,7 @@ from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.experiment_data import durations, evaluation_set, log_input_si_snr, training_set
 from speechbrain_tasnet.finetuning import start_from
 from speechbrain_tasnet.ledger import Ledger
-from speechbrain_tasnet.levelling import at_level_of
+from speechbrain_tasnet.separation.output_level import at_level_of
 from speechbrain_tasnet.network.receptive_field import receptive_field
 from speechbrain_tasnet.plans import Plan, make_plan
 from speechbrain_tasnet.report.evaluation_page import write_report

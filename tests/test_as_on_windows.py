@@ -13,7 +13,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from speechbrain_tasnet import live
+from speechbrain_tasnet.separation_ import pipe
 from speechbrain_tasnet.checkpoints import WholeCheckpointer
 from speechbrain_tasnet.commands import stream
 from speechbrain_tasnet.errors import InputError
@@ -158,7 +158,7 @@ def test_windows_calls_a_pipe_without_a_reader_by_another_name(monkeypatch):
     def refuse(*_):
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    monkeypatch.setattr(live.os, "write", refuse)
-    monkeypatch.setattr(live.sys, "platform", "win32")
+    monkeypatch.setattr(pipe.os, "write", refuse)
+    monkeypatch.setattr(pipe.sys, "platform", "win32")
     with pytest.raises(BrokenPipeError):
-        live._write(torch.zeros(4, 1).numpy(), [1], *live.FORMATS["s16le"])
+        pipe._write(torch.zeros(4, 1).numpy(), [1], *pipe.FORMATS["s16le"])

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, load_weights
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
-from speechbrain_tasnet.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
 COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "study", "separate", "stream", "import")
 COMMANDS += ("export",)

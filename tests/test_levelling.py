@@ -3,7 +3,7 @@
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, separate
-from speechbrain_tasnet.levelling import at_level_of
+from speechbrain_tasnet.separation.output_level import at_level_of
 
 
 def build():

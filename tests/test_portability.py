@@ -136,7 +136,7 @@ if __name__ == "__main__":
     for name in {modules!r}:
         import_module(name)
     from speechbrain_tasnet.experiment import run
-    from speechbrain_tasnet.pretrained import TasNetSeparation
+    from speechbrain_tasnet.separation.pretrained import TasNetSeparation
     assert not like_windows.MODULES & set(sys.modules)
     print(*TasNetSeparation.from_bundle("convtasnet-8k-2spk").separate_file(sys.argv[1]).shape)
     run(sys.argv[2:], evaluate_only=True)

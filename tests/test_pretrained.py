@@ -11,7 +11,7 @@ from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
-from speechbrain_tasnet.separation import write_sources
+from speechbrain_tasnet.separation.recording import write_sources
 
 
 def build():

@@ -10,8 +10,8 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.separation import Choices, separate_recording, write_sources
-from speechbrain_tasnet.source_files import AudioFormat
+from speechbrain_tasnet.separation.recording import Choices, separate_recording, write_sources
+from speechbrain_tasnet.separation.output_files import AudioFormat
 
 FLOAT = AudioFormat("wav", "FLOAT")
 
@@ -223,7 +223,7 @@ def test_headers_are_read_once(copies, tmp_path, monkeypatch):
 HOUR = """
 import resource, sys, torch
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
-from speechbrain_tasnet.separation import write_sources
+from speechbrain_tasnet.separation.recording import write_sources
 
 torch.manual_seed(0)
 masknet = MaskNet(256, 64, 192, 64, X=7, R=2)

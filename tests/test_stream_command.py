@@ -17,8 +17,8 @@ from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, se
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.bundle.shipped import LIVE
 from speechbrain_tasnet.cli import main
-from speechbrain_tasnet.live import Account, stream
-from speechbrain_tasnet.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.pipe import Account, stream
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
 RATE = 8000
 

@@ -10,7 +10,7 @@ from other_toolkits import Asteroid, Kaituoxu, Naplab, small, stir
 from speechbrain_tasnet import load_weights, separate
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
 
 @pytest.fixture(autouse=True)

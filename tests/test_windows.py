@@ -5,7 +5,7 @@ import weakref
 import pytest
 import torch
 
-from speechbrain_tasnet.windows import separate_windows
+from speechbrain_tasnet.separation.windows import separate_windows
 
 SIZE = 600
 

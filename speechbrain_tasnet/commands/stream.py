@@ -57,9 +57,9 @@ def run(options: argparse.Namespace) -> None:
         if path.is_file() and not options.overwrite:
             raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
 
-    from speechbrain_tasnet.live import Account, stream
-    from speechbrain_tasnet.pretrained import TasNetSeparation
-    from speechbrain_tasnet.streaming import StreamingSeparator
+    from speechbrain_tasnet.separation.pipe import Account, stream
+    from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+    from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
     _pass_bytes(0)
     with _standard_output() as output:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet.network.separate import separate
-from speechbrain_tasnet.scaling import Levels
+from speechbrain_tasnet.separation.scaling import Levels
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 
 from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import DiskError
-from speechbrain_tasnet.streaming import StreamingSeparator
+from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 # What a sample is in the bytes of a format, and which value is full scale.
 FORMATS = {"s16le": (np.dtype("<i2"), 2**15), "f32le": (np.dtype("<f4"), 1)}

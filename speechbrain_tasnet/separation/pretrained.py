@@ -9,7 +9,7 @@ from torch import Tensor
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.network.separate import separate
-from speechbrain_tasnet.separation import WINDOW, Choices, separate_recording
+from speechbrain_tasnet.separation.recording import WINDOW, Choices, separate_recording
 
 
 class TasNetSeparation(Pretrained):
