@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.page import RESULTS, write_section
-from speechbrain_tasnet.checkpoints import UNFINISHED
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
+from speechbrain_tasnet.training.checkpoints import UNFINISHED
 
 BEGUN = "Going into epoch"
 TINY = "--N 32 --L 16 --B 16 --H 32 --Sc 16 --X 4 --R 1 --batch_size 2 --segment 1 --device cpu --noprogressbar"

@@ -11,9 +11,9 @@ import torch
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from speechbrain_tasnet import experiment
-from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
+from speechbrain_tasnet.training.brain import SeparationBrain
 
 WARM_UP = 30  # steps: compilers and allocators settle
 FORWARD, BACKWARD, OPTIMIZER, LOADING = "forward and loss", "backward", "clipping and optimizer", "data"

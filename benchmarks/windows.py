@@ -19,8 +19,8 @@ from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
-from speechbrain_tasnet.system.memory import rise
 from speechbrain_tasnet.separation.windows import separate_windows
+from speechbrain_tasnet.system.memory import rise
 
 REST = 1.0  # second between two utterances, at most
 

@@ -14,7 +14,7 @@ _HOME = {
     "latency": "network.receptive_field",
     "si_snr": "losses",
     "pit_si_snr_loss": "losses",
-    "SeparationBrain": "brain",
+    "SeparationBrain": "training.brain",
     "TasNetSeparation": "separation.pretrained",
     "StreamingSeparator": "separation.streaming",
     "load_weights": "convert",

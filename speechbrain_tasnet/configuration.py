@@ -14,7 +14,6 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.finetuning import sizes_of_start
 from speechbrain_tasnet.models import with_model
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.recipe_checks import (
@@ -25,6 +24,7 @@ from speechbrain_tasnet.recipe_checks import (
     check_values,
     top_level,
 )
+from speechbrain_tasnet.training.finetuning import sizes_of_start
 
 ALLOW_SLOW = "--allow_slow_precision"
 PRECISIONS = ("precision", "eval_precision")

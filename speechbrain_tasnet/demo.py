@@ -4,12 +4,12 @@ import json
 import time
 from pathlib import Path
 
-from speechbrain_tasnet.budget import parse
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.recording import write_sources
+from speechbrain_tasnet.training.budget import parse
 
 
 def run_demo(out: Path, seed: int, minutes: float) -> None:

@@ -16,27 +16,27 @@ from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_o
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet import configuration, ops
-from speechbrain_tasnet.bad_items import BadItems
-from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
-from speechbrain_tasnet.checkpoints import check_network
 from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
-from speechbrain_tasnet.dry_run import Forecast, rehearse
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.experiment_data import durations, evaluation_set, log_input_si_snr, training_set
-from speechbrain_tasnet.finetuning import start_from
-from speechbrain_tasnet.ledger import Ledger
-from speechbrain_tasnet.separation.output_level import at_level_of
 from speechbrain_tasnet.network.receptive_field import receptive_field
 from speechbrain_tasnet.plans import Plan, make_plan
 from speechbrain_tasnet.report.evaluation_page import write_report
 from speechbrain_tasnet.report.learning_curve import learning_curve
+from speechbrain_tasnet.separation.output_level import at_level_of
 from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.system.provenance import record_start
-from speechbrain_tasnet.train_logs import LedgerFile, TensorBoard, TrainLogs
+from speechbrain_tasnet.training.bad_items import BadItems
+from speechbrain_tasnet.training.brain import SeparationBrain
+from speechbrain_tasnet.training.checkpoints import check_network
+from speechbrain_tasnet.training.dry_run import Forecast, rehearse
+from speechbrain_tasnet.training.finetuning import start_from
+from speechbrain_tasnet.training.ledger import Ledger
+from speechbrain_tasnet.training.loggers import LedgerFile, TensorBoard, TrainLogs
 
 logger = logging.getLogger(__name__)
 

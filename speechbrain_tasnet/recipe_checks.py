@@ -16,10 +16,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import speechbrain_tasnet.hparams
-from speechbrain_tasnet import budget
 from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import METRICS
+from speechbrain_tasnet.training import budget
 
 PACKAGED = Path(speechbrain_tasnet.hparams.__file__).parent
 

@@ -9,10 +9,10 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from torch.utils.data import DataLoader
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.bad_items import BadItems
-from speechbrain_tasnet.brain import SeparationBrain
 from speechbrain_tasnet.data.skipping import Fetched, collate
-from speechbrain_tasnet.ledger import Ledger
+from speechbrain_tasnet.training.bad_items import BadItems
+from speechbrain_tasnet.training.brain import SeparationBrain
+from speechbrain_tasnet.training.ledger import Ledger
 
 
 def item(name, seed=None, size=800):

@@ -12,14 +12,14 @@ import psutil
 import pytest
 import torch
 from filelock import FileLock
+from speechbrain_tasnet.separation import pipe
 
-from speechbrain_tasnet.separation_ import pipe
-from speechbrain_tasnet.checkpoints import WholeCheckpointer
 from speechbrain_tasnet.commands import stream
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system import parallel
 from speechbrain_tasnet.system.files import new_folder, resumable_folder, write_text
 from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
+from speechbrain_tasnet.training.checkpoints import WholeCheckpointer
 
 
 @pytest.fixture

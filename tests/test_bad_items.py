@@ -11,11 +11,11 @@ import soundfile
 from speechbrain import Stage
 
 from speechbrain_tasnet import experiment
-from speechbrain_tasnet.bad_items import BadItems
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.skipping import BadItemError, SkipBadItems
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.training.bad_items import BadItems
 
 
 def remove(path):

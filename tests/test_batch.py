@@ -11,10 +11,10 @@ import pytest
 import soundfile
 import torch
 
-from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.separation.recording import Choices
+from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.separation.output_files import WAV, AudioFormat
+from speechbrain_tasnet.separation.recording import Choices
 
 
 class Halves:

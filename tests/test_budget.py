@@ -9,16 +9,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from speechbrain_tasnet import configuration, experiment
-from speechbrain_tasnet.brain import SeparationBrain
-from speechbrain_tasnet.budget import Budget, learning_rate, parse
 from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment_data import training_set
-from speechbrain_tasnet.ledger import EVERY, Ledger
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.plans import make_plan
 from speechbrain_tasnet.system.energy import EnergyMeter
+from speechbrain_tasnet.training.brain import SeparationBrain
+from speechbrain_tasnet.training.budget import Budget, learning_rate, parse
+from speechbrain_tasnet.training.ledger import EVERY, Ledger
 
 
 class Numbers(EpochDataset):

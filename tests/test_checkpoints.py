@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from speechbrain_tasnet.checkpoints import UNFINISHED, WholeCheckpointer
 from speechbrain_tasnet.errors import DiskError
 from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.training.checkpoints import UNFINISHED, WholeCheckpointer
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -69,9 +69,9 @@ def test_other_errors_are_not_the_disks(tmp_path, layer, monkeypatch):
 
 SIGNALLED = """
 import os, signal, sys
-from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.experiment import run
-from speechbrain_tasnet.train_logs import TrainLogs
+from speechbrain_tasnet.training.loggers import TrainLogs
 when, steps = sys.argv[1], int(sys.argv[2])
 compute = SeparationBrain.compute_objectives
 def compute_and_signal(self, predictions, batch, stage):

@@ -121,7 +121,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_in_mid_epoch(corpus, tmp_path,
     arguments += ["--number_of_epochs", "2", "--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "2"]
     dies_after_its_first_checkpoint = f"""
 import os, signal
-from speechbrain_tasnet.brain import SeparationBrain
+from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.experiment import run
 save = SeparationBrain._save_intra_epoch_ckpt
 def save_and_die(self):

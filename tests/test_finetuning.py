@@ -10,7 +10,7 @@ from speechbrain_tasnet import Decoder, Encoder, MaskNet, configuration
 from speechbrain_tasnet.bundle import load_bundle, save_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment import run
-from speechbrain_tasnet.finetuning import start_from
+from speechbrain_tasnet.training.finetuning import start_from
 
 
 def build(N=16, L=16, activation=None, edge_padding=False, **changes):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from speechbrain_tasnet.training import epoch_stats
 
-from speechbrain_tasnet import telemetry
 from speechbrain_tasnet.system import memory
 
 SIZE = 2**26  # bytes
@@ -33,7 +33,7 @@ def test_windows_tells_the_peak_by_psutil(monkeypatch):
     monkeypatch.setattr(memory, "resource", None)
     told = SimpleNamespace(rss=1, peak_wset=3)
     monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: told))
-    assert telemetry.peak_memory("cpu") == 3
+    assert epoch_stats.peak_memory("cpu") == 3
 
 
 @pytest.mark.parametrize(("system", "factor"), [("darwin", 1), ("linux", 1024)])

@@ -10,8 +10,8 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.separation.recording import Choices, separate_recording, write_sources
 from speechbrain_tasnet.separation.output_files import AudioFormat
+from speechbrain_tasnet.separation.recording import Choices, separate_recording, write_sources
 
 FLOAT = AudioFormat("wav", "FLOAT")
 

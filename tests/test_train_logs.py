@@ -13,7 +13,7 @@ from speechbrain_tasnet import experiment
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.report.learning_curve import draw_learning_curve, learning_curve
 from speechbrain_tasnet.system.provenance import git_state
-from speechbrain_tasnet.train_logs import TensorBoard
+from speechbrain_tasnet.training.loggers import TensorBoard
 
 FIGURES = ("gradient norm", "largest gradient norm", "skipped steps", "audio per second", "waiting for data")
 

@@ -62,9 +62,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.separation.many_files import separate_files
+    from speechbrain_tasnet.separation.output_files import AudioFormat
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
     from speechbrain_tasnet.separation.recording import Choices
-    from speechbrain_tasnet.separation.output_files import AudioFormat
 
     choices = Choices(options.channels, options.scale, options.window)
     kind = AudioFormat(options.format, options.subtype)

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.separation.recording import Choices, Separator, write_sources
 from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths
+from speechbrain_tasnet.separation.recording import Choices, Separator, write_sources
 from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 

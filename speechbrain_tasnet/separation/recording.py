@@ -14,10 +14,10 @@ from torch import Tensor
 from speechbrain_tasnet.audio.reading import CHANNELS, AudioFile, open_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample_blocks
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.separation.scaling import SCALES, Levels, consistent
 from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, new_audio, source_paths
-from speechbrain_tasnet.system.files import check_not_there, scratch_file
+from speechbrain_tasnet.separation.scaling import SCALES, Levels, consistent
 from speechbrain_tasnet.separation.windows import separate_windows
+from speechbrain_tasnet.system.files import check_not_there, scratch_file
 
 # Seconds: enough to change no mixture by 0.1 dB; memory is in proportion (benchmarks/windows.py).
 WINDOW = 30.0

@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from speechbrain_tasnet import configuration, experiment
-from speechbrain_tasnet.dry_run import FIRST_USE
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment_data import evaluation_set
@@ -27,6 +26,7 @@ from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.system.files import new_file, write_text
 from speechbrain_tasnet.system.locks import exclusive
 from speechbrain_tasnet.system.memory import rise
+from speechbrain_tasnet.training.dry_run import FIRST_USE
 
 COSTS = "costs.json"
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import yaml
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet import budget, configuration
+from speechbrain_tasnet import configuration
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.models import sizes_of
 from speechbrain_tasnet.recipe_checks import PACKAGED
+from speechbrain_tasnet.training import budget
 
 STUDIES = PACKAGED / "study"
 

@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
-from speechbrain_tasnet.guards import GuardedBrain
 from speechbrain_tasnet.losses import pit_si_snr_loss, silent
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.padding import valid_samples
-from speechbrain_tasnet.shares import anywhere, gather, share_of
 from speechbrain_tasnet.system.termination import STATUS, Termination
-from speechbrain_tasnet.telemetry import Telemetry
+from speechbrain_tasnet.training.distributed import anywhere, gather, share_of
+from speechbrain_tasnet.training.epoch_stats import Telemetry
+from speechbrain_tasnet.training.nonfinite_guard import GuardedBrain
 
 logger = logging.getLogger(__name__)
 

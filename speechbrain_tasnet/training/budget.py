@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.ledger import Ledger
+from speechbrain_tasnet.training.ledger import Ledger
 
 UNITS = ("steps", "minutes", "macs")
 EXPECTED = f"a number above 0 and one of {', '.join(UNITS)}, such as '30 minutes'"

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from speechbrain_tasnet.data.skipping import Fetched, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.losses import pit_si_snr_loss
-from speechbrain_tasnet.telemetry import peak_memory
+from speechbrain_tasnet.training.epoch_stats import peak_memory
 
 QUICK = 2.0  # seconds
 FIRST_USE = 0.5  # seconds of audio; the padding of SpeechBrain's own network fails on much less

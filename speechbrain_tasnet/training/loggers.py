@@ -9,9 +9,9 @@ from speechbrain.utils.distributed import if_main_process, main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.ledger import Ledger
 from speechbrain_tasnet.report.learning_curve import draw_learning_curve
 from speechbrain_tasnet.system.files import write_text
+from speechbrain_tasnet.training.ledger import Ledger
 
 Stats = Mapping[str, float]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.shares import gather
 from speechbrain_tasnet.system.files import write_text
+from speechbrain_tasnet.training.distributed import gather
 
 logger = logging.getLogger(__name__)
 
