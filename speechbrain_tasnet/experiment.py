@@ -15,7 +15,8 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet import configuration, ops
+from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet import ops
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
 from speechbrain_tasnet.data.manifest import PROBLEMS
@@ -68,7 +69,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
         A file, a folder or a value is not as it should be.
     """
     with _no_new_folder(argv, even_if_all_is_well=False):
-        recipe, run_opts, hparams = configuration.load(argv)
+        recipe, run_opts, hparams = loading.load(argv)
         if evaluate_only:
             _check_evaluation(hparams, argv)
         _check_packages(hparams)
@@ -150,7 +151,7 @@ def check(argv: Sequence[str]) -> Forecast:
         A file, a folder or a value is not as it should be.
     """
     with _no_new_folder(argv):
-        _, run_opts, hparams = configuration.load(argv)
+        _, run_opts, hparams = loading.load(argv)
         _check_packages(hparams)
         _start_from_pretrained(hparams)
         with _scratch_manifests(hparams):
@@ -163,7 +164,7 @@ def check(argv: Sequence[str]) -> Forecast:
 @contextmanager
 def _no_new_folder(argv: Sequence[str], even_if_all_is_well: bool = True) -> Iterator[None]:
     """Take back the empty folders that a checkpointer makes when it is built."""
-    folder = Path(configuration.read(argv)["save_folder"])
+    folder = Path(loading.read(argv)["save_folder"])
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     unwanted = True
     try:

@@ -12,10 +12,10 @@ import psutil
 import pytest
 import torch
 from filelock import FileLock
-from speechbrain_tasnet.separation import pipe
 
 from speechbrain_tasnet.commands import stream
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.separation import pipe
 from speechbrain_tasnet.system import parallel
 from speechbrain_tasnet.system.files import new_folder, resumable_folder, write_text
 from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end

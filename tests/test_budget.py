@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from speechbrain_tasnet import configuration, experiment
+from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet import experiment
 from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
@@ -119,7 +120,7 @@ def test_networks_of_any_size_and_seed_are_fed_the_same(arguments, speech_folder
     more = {"speech_folder": speech_folder, "epoch_items": 8} if mixing else {"speeds": "[0.9,1.1]"}
 
     def fed(**own):
-        _, _, hparams = configuration.load(arguments("run", budget="9 steps", **more, **own))
+        _, _, hparams = loading.load(arguments("run", budget="9 steps", **more, **own))
         hparams["prepare"]()
         hparams["epoch_counter"].current = 1
         items, options = training_set(hparams)
@@ -144,7 +145,7 @@ def test_wall_clock_and_macs_end_it_too(arguments):
     minutes = ledger(experiment.run(arguments("minutes", budget="0.003 minutes")))
     assert minutes["curve"][-2]["seconds"] < 0.18 <= minutes["seconds"]
     macs = ledger(experiment.run(arguments("macs", budget="1e8 macs")))
-    each = 3 * macs_per_second(configuration.load(arguments("macs"))[-1]["modules"], 8000)
+    each = 3 * macs_per_second(loading.load(arguments("macs"))[-1]["modules"], 8000)
     assert macs["audio"] - 2 * 0.5 < 1e8 / each <= macs["audio"]  # to a batch
 
 

@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from speechbrain_tasnet import StreamingSeparator, configuration
+from speechbrain_tasnet import StreamingSeparator
+from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
-from speechbrain_tasnet.recipe_checks import BUILT, CHECKS
+from speechbrain_tasnet.configuration.checks import BUILT, CHECKS
 
-RECIPES = sorted(configuration.PACKAGED.glob("*.yaml"))
+RECIPES = sorted(loading.PACKAGED.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_packaged_recipes_load_and_stay_short(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(path.read_text().splitlines()) <= 80
-    found, _, hparams = configuration.load([path.stem, "--data_folder", str(tmp_path)])
+    found, _, hparams = loading.load([path.stem, "--data_folder", str(tmp_path)])
     assert found.path == path
     assert hparams["checkpointer"].recoverables["masknet"] is hparams["modules"]["masknet"]
 
@@ -28,7 +29,7 @@ def test_overrides_reach_the_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "wsj0mix --data_folder . --N 64 --L=20 --num_spks 3 --causal True --norm channelwise --precision bf16"
     more = ["--encoder_activation", "relu", "--allow_slow_precision"]
-    _, run_opts, hparams = configuration.load([*words.split(), *more])
+    _, run_opts, hparams = loading.load([*words.split(), *more])
     modules = hparams["modules"]
     assert modules["encoder"].config["L"] == modules["decoder"].config["L"] == 20
     assert modules["encoder"].config["activation"] == "relu"
@@ -44,14 +45,14 @@ def test_automatic_precision_is_the_fastest(ratio, fastest, tmp_path, monkeypatc
     monkeypatch.setattr(precision, "relative_time", lambda name, device: {"fp32": 1.0, "bf16": ratio}[name])
     words = ["wsj0mix", "--data_folder", ".", "--device", "cpu"]
     for given in (["--precision", "auto"], ["--precision=auto"]):
-        _, run_opts, _ = configuration.load([*words, *given])
+        _, run_opts, _ = loading.load([*words, *given])
         assert run_opts["precision"] == fastest
         assert run_opts["eval_precision"] == "fp32"
     recipe = tmp_path / "mine.yaml"
-    text = (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("precision: fp32", "precision: auto", 1)
+    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("precision: fp32", "precision: auto", 1)
     recipe.write_text(text.replace("!include:", f"!include:{configuration.PACKAGED}/"))
-    assert configuration.load([str(recipe), *words[1:]])[1]["precision"] == fastest
-    assert configuration.load([str(recipe), *words[1:], "--precision", "fp32"])[1]["precision"] == "fp32"
+    assert loading.load([str(recipe), *words[1:]])[1]["precision"] == fastest
+    assert loading.load([str(recipe), *words[1:], "--precision", "fp32"])[1]["precision"] == "fp32"
 
 
 @pytest.mark.parametrize("option", ["precision", "eval_precision"])
@@ -61,9 +62,9 @@ def test_a_slow_precision_is_refused_unless_insisted_on(option, tmp_path, monkey
     monkeypatch.setattr(precision, "relative_time", lambda name, device: {"fp32": 1.0, "bf16": 24.6}[name])
     words = ["wsj0mix", "--data_folder", ".", "--device", "cpu", f"--{option}", "bf16"]
     with pytest.raises(InputError, match=r"precision=bf16: a step takes 25 times as long as in fp32 on this CPU"):
-        configuration.load(words)
+        loading.load(words)
     assert not list(tmp_path.iterdir())
-    assert configuration.load([*words, "--allow_slow_precision"])[1][option] == "bf16"
+    assert loading.load([*words, "--allow_slow_precision"])[1][option] == "bf16"
     assert capsys.readouterr().err.count("a step takes 25 times as long") == 1
 
 
@@ -75,7 +76,7 @@ def test_relative_time_is_measured_and_leaves_no_trace():
 
 def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, _, hparams = configuration.load(["wsj0mix", "--data_folder", "."])
+    _, _, hparams = loading.load(["wsj0mix", "--data_folder", "."])
     assert sum(p.numel() for m in hparams["modules"].values() for p in m.parameters()) == 4_984_881
     assert hparams["opt_class"].keywords["lr"] == 0.001
     assert (hparams["segment"], hparams["number_of_epochs"], hparams["max_grad_norm"]) == (4.0, 100, 5)
@@ -129,7 +130,7 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
 def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
-        configuration.load(words.split())
+        loading.load(words.split())
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -152,12 +153,12 @@ def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
 )
 def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = configuration.PACKAGED / "model"
-    text = (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{model}/")
+    model = loading.PACKAGED / "model"
+    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{model}/")
     assert change[0] in text
     Path("mine.yaml").write_text(text.replace(*change))
     with pytest.raises(InputError, match=message) as caught:
-        configuration.load(["mine.yaml", "--data_folder", "."])
+        loading.load(["mine.yaml", "--data_folder", "."])
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
@@ -166,13 +167,13 @@ def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
 def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (
-        (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
+        (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
     )
     rest, count = re.subn(rf"^{name}:.*\n( .*\n)*", "", text, flags=re.MULTILINE)
     assert count == 1
     Path("mine.yaml").write_text(rest)
     with pytest.raises(InputError, match=name):
-        configuration.read(["mine.yaml", "--data_folder", "."][: 1 if name == "data_folder" else 3])
+        loading.read(["mine.yaml", "--data_folder", "."][: 1 if name == "data_folder" else 3])
 
 
 @pytest.mark.parametrize(
@@ -198,24 +199,24 @@ def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, t
 def test_values_that_only_fail_later(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
-        configuration.load(["wsj0mix", "--data_folder", ".", *words])
+        loading.load(["wsj0mix", "--data_folder", ".", *words])
     assert "\n" not in str(caught.value)
 
 
 def test_a_recipe_may_have_values_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (
-        (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
+        (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
     )
     text = text.replace("batch_size: 4", "batch_sizes: 4\nbatch_size: !ref <batch_sizes>\ncomment: mine")
     Path("mine.yaml").write_text(text)
-    assert configuration.read(["mine.yaml", "--data_folder", "."])["batch_size"] == 4
+    assert loading.read(["mine.yaml", "--data_folder", "."])["batch_size"] == 4
 
 
 def test_a_file_that_is_no_recipe(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
     with pytest.raises(InputError, match=r"list\.yaml"):
-        configuration.load([str(tmp_path / "list.yaml")])
+        loading.load([str(tmp_path / "list.yaml")])
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -223,12 +224,12 @@ def test_every_recipe_has_a_causal_model(path, tmp_path, monkeypatch):
     """By two words on the command line, and by the other model file in a recipe of one's own: the same network."""
     monkeypatch.chdir(tmp_path)
     words = ["--data_folder", ".", "--num_spks", "2"]
-    _, _, by_words = configuration.load([path.stem, *words, "--causal", "True", "--norm", "cumulative"])
+    _, _, by_words = loading.load([path.stem, *words, "--causal", "True", "--norm", "cumulative"])
     text = path.read_text().replace(
         "model/convtasnet.yaml", str(Path(__file__).parents[1] / "hparams/model/causal.yaml")
     )
     Path("mine.yaml").write_text(text.replace(" norm: !ref <norm>, causal: !ref <causal>,", ""))
-    _, _, by_file = configuration.load(["mine.yaml", *words])
+    _, _, by_file = loading.load(["mine.yaml", *words])
     config = by_file["modules"]["masknet"].config
     assert (config["norm"], config["causal"]) == ("cumulative", True)
     assert config == by_words["modules"]["masknet"].config

@@ -80,7 +80,7 @@ def test_recipe_trains_and_evaluates(case, corpus, tiny, tmp_path):
 
 
 def test_recipes_differ_in_their_corpus_only():
-    from speechbrain_tasnet.configuration import PACKAGED
+    from speechbrain_tasnet.configuration.loading import PACKAGED
 
     tails = {
         re.sub(r"voices of .*", "", path.read_text().split("\n# Dynamic mixing")[1])

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.models import sizes_of
+from speechbrain_tasnet.configuration.model_files import sizes_of
 from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second
 from speechbrain_tasnet.network.separate import separate
 

@@ -6,7 +6,8 @@ import shutil
 import pytest
 import torch
 
-from speechbrain_tasnet import Decoder, Encoder, MaskNet, configuration
+from speechbrain_tasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.bundle import load_bundle, save_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment import run
@@ -99,7 +100,7 @@ def test_a_mistake_is_said_before_anything_is_written(trained, corpus, tiny, tmp
 
 
 def test_the_sizes_come_along_and_the_command_line_goes_before(folder):
-    taken = configuration.read(["demo", "--data_folder", str(folder), "--pretrained", str(folder), "--X", "5"])
+    taken = loading.read(["demo", "--data_folder", str(folder), "--pretrained", str(folder), "--X", "5"])
     assert {name: taken[name] for name in "NLBHXR"} == {"N": 16, "L": 16, "B": 8, "H": 16, "X": 5, "R": 1}
     assert (taken["num_spks"], taken["encoder_activation"], taken["norm"]) == (2, None, "global")
 

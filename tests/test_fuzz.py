@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_tasnet import configuration
+from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.cli import COMMANDS, _parser, main
 from speechbrain_tasnet.errors import InputError
 
@@ -192,7 +192,7 @@ def test_many_words(command, place, no_input):
     some(200)(hypothesis.given(words_of(command))(lambda words: survives(place, words)))()
 
 
-KEYS = sorted(configuration.read(["wsj0mix", "--data_folder", "."]))
+KEYS = sorted(loading.read(["wsj0mix", "--data_folder", "."]))
 overrides = st.lists(
     st.tuples(st.sampled_from([*KEYS, "device", "precision", "nonsense", "seed.x"]), odd), min_size=1, max_size=3
 )
@@ -208,7 +208,7 @@ def read(argv):
     message = ""
     with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()), suppress(SystemExit):
         try:
-            configuration.read(argv)
+            loading.read(argv)
         except InputError as error:
             message = str(error)
     assert len(message.splitlines()) <= 1
@@ -222,8 +222,8 @@ def test_overrides(place):
 @st.composite
 def spoilt_recipes(draw):
     """A recipe with lines lost, doubled, or with something else behind the colon."""
-    model = configuration.PACKAGED / "model"
-    lines = (configuration.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{model}/").splitlines()
+    model = loading.PACKAGED / "model"
+    lines = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{model}/").splitlines()
     for _ in range(draw(st.integers(1, 3))):
         number = draw(st.integers(0, len(lines) - 1))
         key, colon, _ = lines[number].partition(":")

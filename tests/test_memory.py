@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from speechbrain_tasnet.training import epoch_stats
 
 from speechbrain_tasnet.system import memory
+from speechbrain_tasnet.training import epoch_stats
 
 SIZE = 2**26  # bytes
 

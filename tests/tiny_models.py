@@ -2,7 +2,7 @@
 
 import shlex
 
-from speechbrain_tasnet import configuration
+from speechbrain_tasnet.configuration import loading
 
 LETTERS = "--N 16 --L 16 --B 8 --H 12 --X 2 --R 2"
 DUAL_PATH = "--N 12 --L 16 --channels 8 --chunk 10 --repeats 2"
@@ -26,4 +26,4 @@ SIZES = {
 def build(name: str, words: str | None = None) -> dict:
     """Build the modules of a packaged model in a packaged recipe, in the folder one is in."""
     argv = ["demo", "--model", name, "--data_folder", ".", *shlex.split(SIZES[name] if words is None else words)]
-    return configuration.load(argv)[-1]["modules"]
+    return loading.load(argv)[-1]["modules"]

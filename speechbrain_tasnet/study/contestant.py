@@ -16,7 +16,8 @@ import soundfile
 import torch
 from torch import nn
 
-from speechbrain_tasnet import configuration, experiment
+from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet import experiment
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment_data import evaluation_set
@@ -52,13 +53,13 @@ def run_contestant(folder: Path, argv: Sequence[str]) -> None:
         As `configuration.load` takes it.
     """
     if not (folder / COSTS).exists():
-        _, run_opts, hparams = configuration.load(argv)
+        _, run_opts, hparams = loading.load(argv)
         device = run_opts["device"] or ("cuda:0" if torch.cuda.is_available() else "cpu")
         chosen = run_opts if "precision" in run_opts["overridden_args"] else hparams
         costs = measure(hparams, device, chosen.get("precision", "fp32"))
         write_text(folder / COSTS, json.dumps(costs, indent=1) + "\n")
     experiment.run(argv)
-    _, _, hparams = configuration.load(argv)
+    _, _, hparams = loading.load(argv)
     hparams["checkpointer"].recover_if_possible(min_key="si-snr")
     write_examples(hparams, folder / EXAMPLES)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import yaml
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet import configuration
+from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError, whole_number
-from speechbrain_tasnet.models import sizes_of
-from speechbrain_tasnet.recipe_checks import PACKAGED
+from speechbrain_tasnet.configuration.model_files import sizes_of
+from speechbrain_tasnet.configuration.checks import PACKAGED
 from speechbrain_tasnet.training import budget
 
 STUDIES = PACKAGED / "study"
@@ -194,7 +194,7 @@ def _check_contestants(study: Study) -> None:
                     f"model, {', '.join(OWN)} and the sizes of its network: {', '.join(sizes)}"
                 )
         try:
-            configuration.read(study.argv(name))
+            loading.read(study.argv(name))
         except InputError as error:
             raise InputError(f"contestant {name!r}: {error}") from None
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import yaml
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.recipe_checks import PACKAGED
+from speechbrain_tasnet.configuration.checks import PACKAGED
 
 MODELS = PACKAGED / "model"
 

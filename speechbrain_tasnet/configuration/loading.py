@@ -14,9 +14,9 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.models import with_model
+from speechbrain_tasnet.configuration.model_files import with_model
 from speechbrain_tasnet.network import precision
-from speechbrain_tasnet.recipe_checks import (
+from speechbrain_tasnet.configuration.checks import (
     PACKAGED,
     check_built,
     check_device,
