@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from speechbrain_tasnet import experiment
+from speechbrain_tasnet.experiment import workflow
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 from speechbrain_tasnet.training.brain import SeparationBrain
@@ -79,13 +79,13 @@ def main() -> None:
 
     torch.Tensor.backward = watch.timed(BACKWARD, torch.Tensor.backward)
     _BaseDataLoaderIter.__next__ = watch.timed(LOADING, _BaseDataLoaderIter.__next__)
-    experiment.SeparationBrain = TimedBrain
+    workflow.SeparationBrain = TimedBrain
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         synthesize_speech(folder / "speech", num_speakers=(16, 2, 2))
         make_mixtures(folder / "speech", folder / "corpus", hours=0.7, valid_hours=0.01, test_hours=0.01)
         arguments = ["--data_folder", str(folder / "corpus"), "--output_folder", str(folder / "run")]
-        experiment.run(["demo", *arguments, "--number_of_epochs", "1", "--noprogressbar"])
+        workflow.run(["demo", *arguments, "--number_of_epochs", "1", "--noprogressbar"])
     print(watch.done)
 
 

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation

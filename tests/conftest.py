@@ -14,7 +14,7 @@ import torch
 from mixed_speech import white, write
 from speechbrain.utils.importutils import LazyModule
 
-from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 

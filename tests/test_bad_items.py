@@ -10,11 +10,11 @@ import pytest
 import soundfile
 from speechbrain import Stage
 
-from speechbrain_tasnet import experiment
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.skipping import BadItemError, SkipBadItems
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment import workflow
 from speechbrain_tasnet.training.bad_items import BadItems
 
 
@@ -177,17 +177,17 @@ def test_a_run_survives_files_that_go_bad_between_its_epochs(copied, tmp_path, t
     corpus, _ = copied
     spoilt = {"train": signal(corpus), "valid": signal(corpus, 0, "cv"), "test": signal(corpus, 1, "tt")}
 
-    class Brain(experiment.SeparationBrain):
+    class Brain(workflow.SeparationBrain):
         def on_stage_start(self, stage, epoch=None):
             if (stage, epoch) == (Stage.TRAIN, 2):
                 for path, spoil in zip(spoilt.values(), (garble, silence, remove), strict=True):
                     spoil(path)
             super().on_stage_start(stage, epoch)
 
-    monkeypatch.setattr(experiment, "SeparationBrain", Brain)
+    monkeypatch.setattr(workflow, "SeparationBrain", Brain)
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     arguments[arguments.index("--num_workers") + 1] = str(workers)
-    folder = experiment.run([*arguments, "--number_of_epochs", "2"])
+    folder = workflow.run([*arguments, "--number_of_epochs", "2"])
     with open(folder / "bad_items.csv", newline="") as file:
         assert {row["split"]: row["id"] for row in csv.DictReader(file)} == {k: p.stem for k, p in spoilt.items()}
     first, second, test = (folder / "train_log.txt").read_text().splitlines()
@@ -198,7 +198,7 @@ def test_a_run_survives_files_that_go_bad_between_its_epochs(copied, tmp_path, t
     results = json.loads((folder / "test_results.json").read_text())
     assert results["bad_items"] == [spoilt["test"].stem]
     assert results["utterances"] == len(list(spoilt["test"].parent.iterdir()))
-    experiment.run([*arguments, "--number_of_epochs", "3"])  # started again, it goes on
+    workflow.run([*arguments, "--number_of_epochs", "3"])  # started again, it goes on
     assert "train bad items: 1" in (folder / "train_log.txt").read_text().splitlines()[-2]
     assert json.loads((folder / "test_results.json").read_text())["bad_items"] == [spoilt["test"].stem]
     log = (folder / "log.txt").read_text()
@@ -213,4 +213,4 @@ def test_one_bad_item_too_many_ends_the_run(copied, tmp_path, tiny):
     shutil.copytree(manifests, tmp_path / "run/save", ignore=shutil.ignore_patterns("CKPT*"))
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     with pytest.raises(InputError, match="1 bad items, more than max_bad_items=0"):
-        experiment.run([*arguments, "--skip_prep", "True", "--max_bad_items", "0"])
+        workflow.run([*arguments, "--skip_prep", "True", "--max_bad_items", "0"])

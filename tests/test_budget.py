@@ -9,13 +9,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from speechbrain_tasnet.configuration import loading
-from speechbrain_tasnet import experiment
 from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment_data import training_set
+from speechbrain_tasnet.experiment import workflow
+from speechbrain_tasnet.experiment.datasets import training_set
+from speechbrain_tasnet.experiment.schedules import make_plan
 from speechbrain_tasnet.network.costs import macs_per_second
-from speechbrain_tasnet.plans import make_plan
 from speechbrain_tasnet.system.energy import EnergyMeter
 from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.training.budget import Budget, learning_rate, parse
@@ -132,7 +132,7 @@ def test_networks_of_any_size_and_seed_are_fed_the_same(arguments, speech_folder
 
 
 def test_validations_divide_it_equally_and_the_learning_rate_ends_at_zero(arguments):
-    folder = experiment.run(arguments("run", budget="12 steps"))
+    folder = workflow.run(arguments("run", budget="12 steps"))
     account = ledger(folder)
     assert [point["steps"] for point in account["curve"]] == [4, 8, 12]
     assert account["audio"] == pytest.approx(12 * 2 * 0.5, rel=0.1)  # steps, items, seconds
@@ -142,9 +142,9 @@ def test_validations_divide_it_equally_and_the_learning_rate_ends_at_zero(argume
 
 
 def test_wall_clock_and_macs_end_it_too(arguments):
-    minutes = ledger(experiment.run(arguments("minutes", budget="0.003 minutes")))
+    minutes = ledger(workflow.run(arguments("minutes", budget="0.003 minutes")))
     assert minutes["curve"][-2]["seconds"] < 0.18 <= minutes["seconds"]
-    macs = ledger(experiment.run(arguments("macs", budget="1e8 macs")))
+    macs = ledger(workflow.run(arguments("macs", budget="1e8 macs")))
     each = 3 * macs_per_second(loading.load(arguments("macs"))[-1]["modules"], 8000)
     assert macs["audio"] - 2 * 0.5 < 1e8 / each <= macs["audio"]  # to a batch
 
@@ -152,7 +152,7 @@ def test_wall_clock_and_macs_end_it_too(arguments):
 def test_what_was_interrupted_ends_as_what_was_not(arguments, monkeypatch):
     """The same mixtures, the same steps, the same weights."""
     options = {"budget": "12 steps", "ckpt_interval_steps": 3, "ckpt_interval_minutes": 0}
-    whole = experiment.run(arguments("whole", **options))
+    whole = workflow.run(arguments("whole", **options))
     save = SeparationBrain._save_intra_epoch_ckpt
 
     def save_and_stop(brain):
@@ -162,9 +162,9 @@ def test_what_was_interrupted_ends_as_what_was_not(arguments, monkeypatch):
     for _ in range(2):
         monkeypatch.setattr(SeparationBrain, "_save_intra_epoch_ckpt", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            experiment.run(arguments("parts", **options))
+            workflow.run(arguments("parts", **options))
         monkeypatch.setattr(SeparationBrain, "_save_intra_epoch_ckpt", save)
-    parts = experiment.run(arguments("parts", **options))
+    parts = workflow.run(arguments("parts", **options))
     one, other = ledger(whole), ledger(parts)
     assert {name: one[name] for name in ("steps", "audio", "checksums")} == {
         name: other[name] for name in ("steps", "audio", "checksums")
@@ -178,7 +178,7 @@ def test_what_was_interrupted_ends_as_what_was_not(arguments, monkeypatch):
 def test_several_processes_are_refused(arguments, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="leave torchrun out"):
-        experiment.check(arguments("run", budget="12 steps"))
+        workflow.check(arguments("run", budget="12 steps"))
 
 
 def test_energy_is_read_where_linux_tells_it_and_counts_on_when_the_counter_turns(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from speechbrain_tasnet.errors import DiskError
-from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.training.checkpoints import UNFINISHED, WholeCheckpointer
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -70,7 +70,7 @@ def test_other_errors_are_not_the_disks(tmp_path, layer, monkeypatch):
 SIGNALLED = """
 import os, signal, sys
 from speechbrain_tasnet.training.brain import SeparationBrain
-from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.training.loggers import TrainLogs
 when, steps = sys.argv[1], int(sys.argv[2])
 compute = SeparationBrain.compute_objectives

@@ -8,10 +8,10 @@ import torch
 
 from speechbrain_tasnet import StreamingSeparator
 from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet.configuration.checks import BUILT, CHECKS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
-from speechbrain_tasnet.configuration.checks import BUILT, CHECKS
 
 RECIPES = sorted(loading.PACKAGED.glob("*.yaml"))
 
@@ -50,7 +50,7 @@ def test_automatic_precision_is_the_fastest(ratio, fastest, tmp_path, monkeypatc
         assert run_opts["eval_precision"] == "fp32"
     recipe = tmp_path / "mine.yaml"
     text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("precision: fp32", "precision: auto", 1)
-    recipe.write_text(text.replace("!include:", f"!include:{configuration.PACKAGED}/"))
+    recipe.write_text(text.replace("!include:", f"!include:{loading.PACKAGED}/"))
     assert loading.load([str(recipe), *words[1:]])[1]["precision"] == fastest
     assert loading.load([str(recipe), *words[1:], "--precision", "fp32"])[1]["precision"] == "fp32"
 
@@ -166,9 +166,7 @@ def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", sorted(CHECKS | BUILT))
 def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (
-        (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
-    )
+    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{loading.PACKAGED}/model/")
     rest, count = re.subn(rf"^{name}:.*\n( .*\n)*", "", text, flags=re.MULTILINE)
     assert count == 1
     Path("mine.yaml").write_text(rest)
@@ -205,9 +203,7 @@ def test_values_that_only_fail_later(words, message, tmp_path, monkeypatch):
 
 def test_a_recipe_may_have_values_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (
-        (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{configuration.PACKAGED}/model/")
-    )
+    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{loading.PACKAGED}/model/")
     text = text.replace("batch_size: 4", "batch_sizes: 4\nbatch_size: !ref <batch_sizes>\ncomment: mine")
     Path("mine.yaml").write_text(text)
     assert loading.read(["mine.yaml", "--data_folder", "."])["batch_size"] == 4

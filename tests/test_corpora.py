@@ -21,8 +21,8 @@ from speechbrain_tasnet.data.wham import prepare_wham
 from speechbrain_tasnet.data.whamr import prepare_whamr
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment import run
-from speechbrain_tasnet.experiment_data import _held_out
+from speechbrain_tasnet.experiment.datasets import _held_out
+from speechbrain_tasnet.experiment.workflow import run
 
 
 @pytest.fixture(scope="session")

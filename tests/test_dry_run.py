@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_tasnet import cli, experiment
+from speechbrain_tasnet import cli
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment import workflow
 
 
 def snapshot(folder):
@@ -30,9 +31,9 @@ def test_weights_are_the_same_with_and_without_it(corpus, speech_folder, tmp_pat
     arguments += (
         ["--speech_folder", str(speech_folder), "--epoch_items", "8"] if mixing else ["--speeds", "[0.9,1.1]"]
     )
-    with_it = weights(experiment.run([*arguments, "--output_folder", str(tmp_path / "with")]))
-    monkeypatch.setattr(experiment, "rehearse", lambda *args, **kwargs: "no dry run")
-    without = weights(experiment.run([*arguments, "--output_folder", str(tmp_path / "without")]))
+    with_it = weights(workflow.run([*arguments, "--output_folder", str(tmp_path / "with")]))
+    monkeypatch.setattr(workflow, "rehearse", lambda *args, **kwargs: "no dry run")
+    without = weights(workflow.run([*arguments, "--output_folder", str(tmp_path / "without")]))
     for module, values in with_it.items():
         for name, value in values.items():
             assert torch.equal(value, without[module][name]), name
@@ -41,8 +42,8 @@ def test_weights_are_the_same_with_and_without_it(corpus, speech_folder, tmp_pat
 def test_it_leaves_no_trace(corpus, tmp_path, tiny, trained):
     arguments = ["wsj0mix", "--data_folder", str(corpus), *tiny]
     before = snapshot(tmp_path), snapshot(trained)
-    forecast = experiment.check([*arguments, "--output_folder", str(tmp_path / "a/new/one")])
-    again = experiment.check([str(trained), "--noprogressbar", "--device", "cpu"])
+    forecast = workflow.check([*arguments, "--output_folder", str(tmp_path / "a/new/one")])
+    again = workflow.check([str(trained), "--noprogressbar", "--device", "cpu"])
     assert before == (snapshot(tmp_path), snapshot(trained))
     assert forecast[:2] == again[:2] == (2, 0.5)
     assert forecast.steps == math.ceil(len(list((corpus / "wav8k/min/tr/mix").iterdir())) / 2)
@@ -51,7 +52,7 @@ def test_it_leaves_no_trace(corpus, tmp_path, tiny, trained):
 def test_random_states_and_modules_are_as_before(corpus, tmp_path, tiny):
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     seen = []
-    real = experiment.rehearse
+    real = workflow.rehearse
 
     def watched(brain, *args, **kwargs):
         def state():
@@ -65,8 +66,8 @@ def test_random_states_and_modules_are_as_before(corpus, tmp_path, tiny):
         return forecast
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "rehearse", watched)
-        experiment.check(arguments)
+        patch.setattr(workflow, "rehearse", watched)
+        workflow.check(arguments)
     (drawn, values, gradients), after = seen
     assert drawn == after[0]
     assert all(torch.equal(value, after[1][name]) for name, value in values.items())
@@ -84,11 +85,11 @@ def test_the_command_line_has_it(corpus, tmp_path, tiny, capsys):
 
 
 def test_a_network_that_begins_with_nan_is_refused(corpus, tmp_path, tiny, monkeypatch):
-    class Brain(experiment.SeparationBrain):
+    class Brain(workflow.SeparationBrain):
         def compute_forward(self, batch, stage):
             return super().compute_forward(batch, stage) * math.nan
 
-    monkeypatch.setattr(experiment, "SeparationBrain", Brain)
+    monkeypatch.setattr(workflow, "SeparationBrain", Brain)
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     with pytest.raises(InputError, match="precision=fp32: loss or gradient of the first batch is not finite"):
-        experiment.check(arguments)
+        workflow.check(arguments)

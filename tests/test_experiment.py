@@ -15,7 +15,7 @@ import torch
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.bundle import load_bundle
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment import learning_curve, run
+from speechbrain_tasnet.experiment.workflow import learning_curve, run
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -122,7 +122,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_in_mid_epoch(corpus, tmp_path,
     dies_after_its_first_checkpoint = f"""
 import os, signal
 from speechbrain_tasnet.training.brain import SeparationBrain
-from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment.workflow import run
 save = SeparationBrain._save_intra_epoch_ckpt
 def save_and_die(self):
     save(self)

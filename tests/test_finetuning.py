@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.bundle import load_bundle, save_bundle
+from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.training.finetuning import start_from
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.cli import COMMANDS, _parser, main
+from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
 
 hypothesis = pytest.importorskip("hypothesis")

@@ -8,8 +8,8 @@ import yaml
 from tiny_models import SIZES
 
 from speechbrain_tasnet.configuration import loading
-from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.configuration.model_files import find_model, sizes_of, with_model
+from speechbrain_tasnet.errors import InputError
 
 RECIPES = {path.stem: path.read_text() for path in loading.PACKAGED.glob("*.yaml")}
 RECIPE = """

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_models import SIZES, build
 
-from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment import run
-from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.configuration.model_files import MODELS
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment.workflow import run
+from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.peers import asteroid, torchaudio
 from speechbrain_tasnet.peers.speechbrain import ItemByItem

@@ -135,7 +135,7 @@ from importlib import import_module
 if __name__ == "__main__":
     for name in {modules!r}:
         import_module(name)
-    from speechbrain_tasnet.experiment import run
+    from speechbrain_tasnet.experiment.workflow import run
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
     assert not like_windows.MODULES & set(sys.modules)
     print(*TasNetSeparation.from_bundle("convtasnet-8k-2spk").separate_file(sys.argv[1]).shape)

@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from speechbrain_tasnet import experiment
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment import workflow
 from speechbrain_tasnet.report.learning_curve import draw_learning_curve, learning_curve
 from speechbrain_tasnet.system.provenance import git_state
 from speechbrain_tasnet.training.loggers import TensorBoard
@@ -67,7 +67,7 @@ def test_tensorboard_goes_on_counting_after_a_resume(corpus, tmp_path, tiny):
 
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path), *tiny]
     for epochs in ("1", "2"):
-        experiment.run([*arguments, "--tensorboard", "True", "--number_of_epochs", epochs])
+        workflow.run([*arguments, "--tensorboard", "True", "--number_of_epochs", epochs])
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     valid = events.Scalars("si-snr/valid")

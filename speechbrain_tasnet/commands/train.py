@@ -36,12 +36,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, evaluate_only: bool = False) -> None:
     """Do the work."""
-    from speechbrain_tasnet import experiment
+    from speechbrain_tasnet.experiment import workflow
 
     model = [] if options.model is None else ["--model", options.model]
     argv = [options.recipe, *model, *options.overrides]
     if not evaluate_only and options.check:
-        print(experiment.check(argv))
+        print(workflow.check(argv))
         return
-    folder = experiment.run(argv, evaluate_only)
+    folder = workflow.run(argv, evaluate_only)
     print(f"{folder / 'report.html'}: open it in a browser")

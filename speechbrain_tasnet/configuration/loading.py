@@ -13,9 +13,6 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.configuration.model_files import with_model
-from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.configuration.checks import (
     PACKAGED,
     check_built,
@@ -24,6 +21,9 @@ from speechbrain_tasnet.configuration.checks import (
     check_values,
     top_level,
 )
+from speechbrain_tasnet.configuration.model_files import with_model
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.training.finetuning import sizes_of_start
 
 ALLOW_SLOW = "--allow_slow_precision"

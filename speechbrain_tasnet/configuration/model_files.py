@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import yaml
 
-from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.configuration.checks import PACKAGED
+from speechbrain_tasnet.errors import InputError
 
 MODELS = PACKAGED / "model"
 

@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from speechbrain_tasnet.configuration import loading
-from speechbrain_tasnet import experiment
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
-from speechbrain_tasnet.experiment_data import evaluation_set
+from speechbrain_tasnet.experiment import workflow
+from speechbrain_tasnet.experiment.datasets import evaluation_set
 from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second
 from speechbrain_tasnet.network.separate import separate
@@ -58,7 +58,7 @@ def run_contestant(folder: Path, argv: Sequence[str]) -> None:
         chosen = run_opts if "precision" in run_opts["overridden_args"] else hparams
         costs = measure(hparams, device, chosen.get("precision", "fp32"))
         write_text(folder / COSTS, json.dumps(costs, indent=1) + "\n")
-    experiment.run(argv)
+    workflow.run(argv)
     _, _, hparams = loading.load(argv)
     hparams["checkpointer"].recover_if_possible(min_key="si-snr")
     write_examples(hparams, folder / EXAMPLES)

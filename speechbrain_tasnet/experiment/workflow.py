@@ -15,17 +15,17 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
 from speechbrain_tasnet.bundle.about import about_run
+from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
-from speechbrain_tasnet.experiment_data import durations, evaluation_set, log_input_si_snr, training_set
+from speechbrain_tasnet.experiment.datasets import durations, evaluation_set, log_input_si_snr, training_set
+from speechbrain_tasnet.experiment.schedules import Plan, make_plan
 from speechbrain_tasnet.network.receptive_field import receptive_field
-from speechbrain_tasnet.plans import Plan, make_plan
 from speechbrain_tasnet.report.evaluation_page import write_report
 from speechbrain_tasnet.report.learning_curve import learning_curve
 from speechbrain_tasnet.separation.output_level import at_level_of

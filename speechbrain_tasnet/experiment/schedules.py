@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment_data import data_seed
+from speechbrain_tasnet.experiment.datasets import data_seed
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.training.budget import Annealing, Budget, learning_rate, parse
 from speechbrain_tasnet.training.ledger import Ledger
