@@ -185,7 +185,7 @@ class Evaluator:
             ``metrics`` maps each score to its ``mean``, ``ci95`` (low and high end of the 95 % confidence
             interval of the mean, from Student's t distribution over the utterances, None below two of
             them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand ``sample_rate``,
-            the number of ``utterances``, the SI-SNR improvement under `conditions.by_condition`, the ids
+            the number of ``utterances``, the SI-SNR improvement under `by_condition.by_condition`, the ids
             ``without_score``, those ``not_improved`` (SI-SNR
             improvement at or below 0 dB, worst first), those left out as ``bad_items`` and the counts
             ``silent_targets`` and ``lone_targets``.

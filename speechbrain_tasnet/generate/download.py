@@ -34,7 +34,7 @@ def download(name: str, out: Path | str, mirror: str | None = None, keep: bool =
     Parameters
     ----------
     name : str
-        One of `sources.SOURCES`.
+        One of `download_table.SOURCES`.
     out : path-like
         Folder to unpack in. What the archive unpacks to appears there when it is complete.
     mirror : str, optional

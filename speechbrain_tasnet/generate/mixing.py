@@ -51,7 +51,7 @@ def make_mixtures(
     Parameters
     ----------
     speech : path-like
-        Speech folder, see `speech_folder.split_speakers`. Utterances under one second are left out.
+        Speech folder, see `folders.speech.split_speakers`. Utterances under one second are left out.
     out : path-like
         Folder to make; it appears when everything in it is complete. A run that was killed is continued.
     num_speakers : int
@@ -63,7 +63,7 @@ def make_mixtures(
     seed : int
         Seed of every draw.
     noise : path-like, optional
-        Noise folder, see `noise_folder.split_noise`. The signals are then those of WHAM!.
+        Noise folder, see `folders.noise.split_noise`. The signals are then those of WHAM!.
     reverb : bool
         Place the speakers in rooms. The signals are then those of WHAMR!, without noise where there is none.
     workers : int, optional

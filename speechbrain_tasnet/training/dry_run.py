@@ -22,7 +22,7 @@ FIRST_USE = 0.5  # seconds of audio; the padding of SpeechBrain's own network fa
 
 
 class Plan(Protocol):
-    """What a forecast wants to know of a plan of training, see `plans`."""
+    """What a forecast wants to know of a plan of training, see `schedules`."""
 
     epochs: int
 

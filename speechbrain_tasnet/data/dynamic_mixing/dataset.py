@@ -41,7 +41,7 @@ class DynamicMixing(EpochDataset):
     Parameters
     ----------
     speech : path-like
-        Speech folder, see `speech_folder.find_speakers`. Where it has a `speakers.csv`, its training speakers
+        Speech folder, see `folders.speech.find_speakers`. Where it has a `speakers.csv`, its training speakers
         alone are used. Utterances under one second are left out.
     num_spks : int
         Speakers in a mixture, C.

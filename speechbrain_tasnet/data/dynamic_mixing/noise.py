@@ -11,7 +11,7 @@ from speechbrain_tasnet.data.folders.noise import training_noise
 
 
 class Noise:
-    """The recordings of noise in a folder, see `noise_folder.training_noise`.
+    """The recordings of noise in a folder, see `folders.noise.training_noise`.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Noise:
         self._recordings = Recordings(training_noise(folder), rate, _mean_power)
 
     def draw(self, size: int, speech_power: float, rng: np.random.Generator) -> np.ndarray:
-        """Draw a stretch of noise, and how far it lies below the speech: uniform in `levels.NOISE_SNR_DB`.
+        """Draw a stretch of noise, and how far it lies below the speech: uniform in `speech_level.NOISE_SNR_DB`.
 
         Parameters
         ----------
