@@ -16,9 +16,8 @@ MODULES = {
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 # The rooms, those that stand on others after these, as ARCHITECTURE.md has them.
-LAYERS = [
-    line.split() for line in re.search(r"## Layers.*?```\n(.*?)```", ARCHITECTURE, re.DOTALL)[1].splitlines()
-]
+LIST = re.search(r"## Layers.*?```\n(.*?)```", ARCHITECTURE, re.DOTALL)[1]
+LAYERS = [line.split() for line in LIST.splitlines()]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
 # Under the paths that recipes, bundles and earlier runs name; nobody inside imports them.

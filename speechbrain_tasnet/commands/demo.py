@@ -62,9 +62,8 @@ def run_demo(out: Path, seed: int, minutes: float) -> None:
     if not corpus.exists():
         make_mixtures(speech, corpus, hours=3.0, valid_hours=0.03, test_hours=0.15, seed=seed)
     options = {"data_folder": corpus, "output_folder": out / "run", "budget": budget}
-    folder = run_experiment(
-        ["demo", *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
-    )
+    words = (word for key, value in options.items() for word in (f"--{key}", str(value)))
+    folder = run_experiment(["demo", *words])
 
     mixture = min((corpus / "wav8k/min/tt/mix").glob("*.wav"))
     separator = TasNetSeparation.from_bundle(folder)

@@ -45,9 +45,10 @@ def load(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
     argv : sequence of str
         A YAML file, the name of a packaged one (``demo``) or the folder of an earlier run; then the
         toolkit's run options (``--device cpu``), overrides of any YAML key (``--batch_size 4``) and, as
-        ``--model NAME``, another network than the recipe's (see `model_files.with_model`). ``--precision auto`` takes
-        bfloat16 where it is faster here; where it is much slower, ``--allow_slow_precision`` insists on it. With
-        ``--pretrained`` the sizes of the network are that separator's, where the command line does not give them.
+        ``--model NAME``, another network than the recipe's (see `model_files.with_model`). ``--precision auto``
+        takes bfloat16 where it is faster here; where it is much slower, ``--allow_slow_precision`` insists on it.
+        With ``--pretrained`` the sizes of the network are that separator's, where the command line does not give
+        them.
 
     Returns
     -------
