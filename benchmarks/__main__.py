@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, or only write the report anew."""
+"""``python -m benchmarks``: measure, or only write the report again."""
 
 import argparse
 import warnings

@@ -147,7 +147,7 @@ def deviation(output: np.ndarray, truth: np.ndarray) -> float:
 def _release(process: Remote) -> None:
     """Let a process that rests give back its memory; engines hold on to theirs, and lose it with the process."""
     held, _ = process.ask("give_back")
-    if held and held > memory.MUCH:
+    if held and held > memory.RELEASE_ABOVE:
         process.stop()
 
 

@@ -31,7 +31,7 @@ class Ours(nn.Module):
 
 
 class SpeechBrain(nn.Module):
-    """The toolkit's own, put together as in its recipes; it has neither skip path nor biases."""
+    """SpeechBrain's own, put together as in its recipes; it has neither skip path nor biases."""
 
     def __init__(self, sizes: Sizes):
         from speechbrain.lobes.models.conv_tasnet import MaskNet

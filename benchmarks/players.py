@@ -60,9 +60,9 @@ class Player:
         self._cold = True
         return model.parameters
 
-    def rise(self) -> int:
+    def peak_memory_increase(self) -> int:
         """Run once; returns the bytes by which that raises the peak of memory."""
-        return memory.rise(self._run, self._device)
+        return memory.peak_memory_increase(self._run, self._device)
 
     def turn(self, warm_up: bool) -> tuple[float, np.ndarray]:
         """Run once.
@@ -82,7 +82,7 @@ class Player:
         estimates, seconds = _timed(self._run, self._device)
         estimates = estimates[:1].cpu().numpy().copy()
         _come_to_rest()
-        self._cold = memory.held(self._device) > memory.MUCH
+        self._cold = memory.held(self._device) > memory.RELEASE_ABOVE
         if self._cold:
             memory.give_back(self._device)
         return seconds, estimates

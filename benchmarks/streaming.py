@@ -69,7 +69,7 @@ def ours_anew(model: tuple) -> Step:
 
 
 def speechbrain_anew(letters: dict, samples: int) -> Step:
-    """Let the toolkit's causal network separate as much anew for each chunk; it has no cumulative norm."""
+    """Let SpeechBrain's causal network separate as much anew for each chunk; it has no cumulative norm."""
     from speechbrain.lobes.models.conv_tasnet import MaskNet as TheirMaskNet
     from speechbrain.lobes.models.dual_path import Decoder as TheirDecoder
     from speechbrain.lobes.models.dual_path import Encoder as TheirEncoder

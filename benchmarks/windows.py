@@ -20,7 +20,7 @@ from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.windows import separate_windows
-from speechbrain_tasnet.system.memory import rise
+from speechbrain_tasnet.system.memory import peak_memory_increase
 
 REST = 1.0  # second between two utterances, at most
 
@@ -55,7 +55,7 @@ def measure(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, windo
     start = time.perf_counter()
     estimates = separate_in(separator, mixture, window)
     seconds = time.perf_counter() - start
-    memory = rise(lambda: separate_in(separator, mixture, window), "cpu")
+    memory = peak_memory_increase(lambda: separate_in(separator, mixture, window), "cpu")
     return [improvement(mixture, sources, estimates), memory, seconds]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Evaluate the best checkpoint of a training run and write its report anew.
+"""Evaluate the best checkpoint of a training run and write its report again.
 
 > python recipes/evaluate.py results/wsj0mix/1234
 > python recipes/evaluate.py hparams/wsj0mix.yaml --data_folder /corpora/wsj0-mix/2speakers

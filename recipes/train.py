@@ -4,7 +4,7 @@
 > python recipes/train.py hparams/wsj0mix.yaml --data_folder /corpora/wsj0-mix/2speakers
 > torchrun --nproc_per_node=2 recipes/train.py hparams/wsj0mix.yaml --data_folder ...
 
-Any key of the YAML file can be given on the command line, as can the toolkit's run options. With --check nothing
+Any key of the YAML file can be given on the command line, as can SpeechBrain's run options. With --check nothing
 is trained or written: recipe and corpus are checked, one batch is run.
 """
 

@@ -1,4 +1,4 @@
-"""One kind of error for whatever the user can mend, and one way to show it."""
+"""One kind of error for whatever the user can fix, and one way to show it."""
 
 import errno
 import sys
@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from speechbrain_tasnet.installation import explain
 
-# What the system refuses and only the user can mend: names, permissions, room.
+# What the system refuses and only the user can fix: names, permissions, room.
 REFUSED = {
     errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
 }  # fmt: skip

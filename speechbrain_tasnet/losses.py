@@ -151,7 +151,7 @@ def reorder(estimates: Tensor, permutation: Tensor) -> Tensor:
 
 
 def silent(targets: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Tell which targets hold no signal: at most one step of 16-bit audio (-90 dBFS) once zero-mean.
+    """Return which targets are silent: at most one step of 16-bit audio (-90 dBFS) once zero-mean.
 
     Parameters
     ----------
@@ -207,5 +207,5 @@ def _pairwise_si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None)
     inner = targets @ estimates.transpose(1, 2)
     projected = inner.square() / (targets.square().sum(2).unsqueeze(2) + EPS)
     residue = (estimates.square().sum(2).unsqueeze(1) - projected).clamp(min=0)
-    # A NaN estimate must reach the loss, where the toolkit counts it, and not stop the assignment.
+    # A NaN estimate must reach the loss, where SpeechBrain counts it, and not stop the assignment.
     return torch.nan_to_num(10 * torch.log10(projected / (residue + EPS) + EPS))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def valid_samples(lengths: Tensor, size: int) -> Tensor:
-    """Turn relative lengths into numbers of samples, rounded as the toolkit rounds them.
+    """Turn relative lengths into numbers of samples, rounded as SpeechBrain rounds them.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def valid_samples(lengths: Tensor, size: int) -> Tensor:
 
 
 def padding_mask(counts: Tensor, size: int) -> Tensor:
-    """Tell where each item of a padded batch has ended.
+    """Return where each item of a padded batch has ended.
 
     Parameters
     ----------

@@ -18,10 +18,10 @@ from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
 
-# The toolkit logs to the standard output of the test that first ran it, which is closed when the next one runs.
+# SpeechBrain logs to the standard output of the test that first ran it, which is closed when the next one runs.
 logging.raiseExceptions = False
 
-# Hypothesis asks every module for its file, and the toolkit's lazy ones would then import what is not installed.
+# Hypothesis asks every module for its file, and SpeechBrain's lazy ones would then import what is not installed.
 for module in list(sys.modules.values()):
     if isinstance(module, LazyModule):
         module.__file__ = None

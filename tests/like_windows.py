@@ -1,7 +1,7 @@
 """Takes from a process what Windows does not have, as far as a POSIX system goes on without it.
 
 `take_away` is to be called before anything else is imported. A program that does so at its top hands it on to the
-processes that it begins: as on Windows, they import the program anew.
+processes that it begins: as on Windows, they import the program again.
 """
 
 import ctypes

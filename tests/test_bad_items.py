@@ -127,7 +127,7 @@ def test_where_nothing_can_be_read_any_more(copied):
     corpus, manifests = copied
     items = SkipBadItems(make_dataset(manifests / "tr.csv", corpus, 2, 8000), replace=True)
     shutil.rmtree(corpus)
-    with pytest.raises(InputError, match=r"bad items one behind the other; .*no such file any more"):
+    with pytest.raises(InputError, match=r"bad items in a row; .*no such file any more"):
         items[0]
 
 

@@ -14,7 +14,7 @@ import torch
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.separation.output_files import WAV, AudioFormat
-from speechbrain_tasnet.separation.recording import Choices
+from speechbrain_tasnet.separation.recording import SeparationOptions
 
 
 class Halves:
@@ -35,7 +35,7 @@ def write(path, samples=800):
 
 
 def separate(mixtures, out, overwrite=False, kind=WAV, model=None):
-    separate_files(model or Halves(), mixtures, out, overwrite, Choices(), kind)
+    separate_files(model or Halves(), mixtures, out, overwrite, SeparationOptions(), kind)
 
 
 def refused(mixtures, out, *words, error=InputError, **options):

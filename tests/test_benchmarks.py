@@ -208,7 +208,7 @@ def test_an_untimed_run_comes_first_where_memory_was_given_back(monkeypatch):
         assert estimates.shape == (1, 800, TINY.C)
         return Unlucky.runs - before
 
-    monkeypatch.setattr(memory, "MUCH", 2**60)
+    monkeypatch.setattr(memory, "RELEASE_ABOVE", 2**60)
     player = Player(Contestant("", Unlucky, "float32"), "cpu")
     assert player.prepare(TINY, INFERENCE, 2, 0.1) == TINY.C
     assert [runs(warm_up=True) for _ in range(3)] == [2, 1, 1]
@@ -216,7 +216,7 @@ def test_an_untimed_run_comes_first_where_memory_was_given_back(monkeypatch):
     assert runs(warm_up=True) == 2
     player.give_back()
     assert runs(warm_up=False) == 1
-    monkeypatch.setattr(memory, "MUCH", 1)
+    monkeypatch.setattr(memory, "RELEASE_ABOVE", 1)
     assert [runs(warm_up=True) for _ in range(3)] == [1, 2, 2]
 
 
@@ -269,7 +269,7 @@ def test_a_peak_is_a_number_or_a_reason(arena):
 
 
 def test_who_was_killed_begins_anew_and_who_holds_much_is_stopped(arena, monkeypatch):
-    monkeypatch.setattr(memory, "MUCH", 1)
+    monkeypatch.setattr(memory, "RELEASE_ABOVE", 1)
     _, revived = arena.measure(Cell("tiny", INFERENCE, 1, 0.1), 0, Results({}, [], []))
     assert len(revived.times) == plan.LEAST
     assert not any(player.alive for player in arena.players.values())
@@ -279,16 +279,16 @@ def test_memory_is_what_the_run_adds():
     def run():
         torch.zeros(2**24)
 
-    assert memory.rise(run, "cpu") == pytest.approx(2**26, rel=0.05)
+    assert memory.peak_memory_increase(run, "cpu") == pytest.approx(2**26, rel=0.05)
     model = Model(Contestant(OURS, Ours, "float32"), TINY, "cpu")
     signals = draw(8, 4, TINY.C, "cpu")
     frames_of_the_block = 8 * 4001 * TINY.H * 4  # bytes
-    assert memory.rise(lambda: model.training(*signals), "cpu") > 2 * frames_of_the_block
+    assert memory.peak_memory_increase(lambda: model.training(*signals), "cpu") > 2 * frames_of_the_block
 
 
 @pytest.fixture
 def data():
-    """The module, which loads the toolkit: no need of it where a process imports this file for a class."""
+    """The module, which loads SpeechBrain: no need of it where a process imports this file for a class."""
     return importlib.import_module("benchmarks.data")
 
 

@@ -1,4 +1,4 @@
-"""What the Brain tells the toolkit, the evaluator and the schedulers, and when."""
+"""What the Brain tells SpeechBrain, the evaluator and the schedulers, and when."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A bundle: what was saved is what is loaded, by us and by the toolkit, from anywhere; its card."""
+"""A bundle: what was saved is what is loaded, by us and by SpeechBrain, from anywhere; its card."""
 
 import builtins
 import os
@@ -112,7 +112,7 @@ def test_it_loads_without_yaml_pickle_or_network(folder, monkeypatch):
     assert separator.separate_batch(torch.randn(1, 400)).shape == (1, 400, 3)
 
 
-# ------------------------------------------------------------------------------------------------ the toolkit
+# ------------------------------------------------------------------------------------------------ SpeechBrain
 
 
 @pytest.mark.parametrize("savedir", [None, "saved"])
@@ -126,7 +126,7 @@ def test_the_toolkits_own_class_loads_it_from_anywhere(folder, tmp_path, savedir
     ours = TasNetSeparation.from_bundle(source).separate_batch(mixture)
     torch.testing.assert_close(theirs, ours, rtol=1e-6, atol=1e-6)
     assert listing(folder) == before
-    # The toolkit links the YAML file that it has fetched; we add nothing.
+    # SpeechBrain links the YAML file that it has fetched; we add nothing.
     assert listing(elsewhere) == (["saved", "saved/hyperparams.yaml"] if savedir else [])
     again = TasNetSeparation.from_hparams(source=source).separate_batch(mixture)
     assert torch.equal(again, ours)

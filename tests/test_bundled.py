@@ -1,4 +1,4 @@
-"""The separators that come along: whole, honest, small, and there without a network."""
+"""The bundled separators: whole, honest, small, and there without a network."""
 
 import re
 from pathlib import Path

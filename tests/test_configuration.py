@@ -189,7 +189,7 @@ def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, t
         (["--R", "33"], "X=8 times R=33: expected at most 256 blocks"),
         (["--speeds", "[.inf]"], "speeds=.*: expected a list such as"),
         (["--batch_size", "2.0"], "batch_size=2.0: expected a whole number"),
-        (["--causal", "yes"], "causal='yes': expected True or False"),  # to the toolkit this is no truth value
+        (["--causal", "yes"], "causal='yes': expected True or False"),  # to SpeechBrain this is no truth value
         (["--device", "gpu"], "device='gpu': there is no such device here"),
         (["--eval_precision", "fp16", "--device", "cpu"], "use bf16"),
     ],

@@ -204,7 +204,7 @@ def overridden(pairs):
 
 
 def read(argv):
-    """Demand that a recipe is read, or refused in one line; the toolkit's own parser may end the program."""
+    """Demand that a recipe is read, or refused in one line; SpeechBrain's own parser may end the program."""
     message = ""
     with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()), suppress(SystemExit):
         try:

@@ -1,4 +1,4 @@
-"""Relative lengths, as the toolkit makes them, give back the counts they were made of."""
+"""Relative lengths, as SpeechBrain makes them, give back the counts they were made of."""
 
 import torch
 

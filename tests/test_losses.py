@@ -1,4 +1,4 @@
-"""SI-SNR and PIT: known answers, the toolkit's own loss, padding, silence, many sources."""
+"""SI-SNR and PIT: known answers, SpeechBrain's own loss, padding, silence, many sources."""
 
 import itertools
 import math

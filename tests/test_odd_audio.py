@@ -9,7 +9,7 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.separation.recording import Choices, write_sources
+from speechbrain_tasnet.separation.recording import SeparationOptions, write_sources
 
 # Without a header, or for programs that play one instrument. DWVW_12 is announced and not written.
 OTHERWISE = {"RAW", "SD2", "XI"}
@@ -37,7 +37,7 @@ def speechlike(frames: int, rate: int, channels: int = 1) -> np.ndarray:
 def separate(separator, path, out, channels="mean"):
     """Separate, and check what came out: length, rate, within full scale, no holes."""
     info = soundfile.info(path)
-    for source in write_sources(separator, path, out, overwrite=True, choices=Choices(channels)):
+    for source in write_sources(separator, path, out, overwrite=True, choices=SeparationOptions(channels)):
         samples, rate = soundfile.read(source, always_2d=True)
         assert (len(samples), rate) == (info.frames, info.samplerate)
         assert samples.shape[1] == (info.channels if channels == "each" else 1)

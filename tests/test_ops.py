@@ -231,7 +231,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
 )
 def test_products(monkeypatch, amd, rows, inner, outer):
     monkeypatch.setattr(matmul, "is_amd", lambda: amd)
-    monkeypatch.setattr(matmul, "DEAR_CALL", 1)
+    monkeypatch.setattr(matmul, "MIN_MACS_FOR_ONEDNN", 1)
     x, weight, bias, grad = (
         torch.randn(*size) for size in ((rows, inner), (outer, inner), (outer,), (rows, outer))
     )
@@ -311,7 +311,7 @@ def test_a_changed_onednn_is_noticed_and_not_used(monkeypatch, capsys):
     """Its product is no public function of torch: another torch may have another one, or none."""
     monkeypatch.setattr(fallbacks, "_noted", {})
     monkeypatch.setattr(matmul, "is_amd", lambda: True)
-    monkeypatch.setattr(matmul, "DEAR_CALL", 0)
+    monkeypatch.setattr(matmul, "MIN_MACS_FOR_ONEDNN", 0)
     x, weight = torch.randn(5, 3), torch.randn(4, 3)
     for broken in (lambda x, weight: x @ weight.T + 1, lambda x: x):
         monkeypatch.setattr(matmul, "_onednn_product", broken)

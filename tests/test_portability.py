@@ -116,7 +116,7 @@ def test_the_check_itself_finds_what_it_should(check, refused, allowed):
 
 
 def alone(tmp_path, program, *words, **variables):
-    """Run a program, which new processes import anew, in a process of its own; returns what it said."""
+    """Run a program, which new processes import again, in a process of its own; returns what it said."""
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     path = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore"} | variables

@@ -11,7 +11,7 @@ import torch
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.output_files import AudioFormat
-from speechbrain_tasnet.separation.recording import Choices, separate_recording, write_sources
+from speechbrain_tasnet.separation.recording import SeparationOptions, separate_recording, write_sources
 
 FLOAT = AudioFormat("wav", "FLOAT")
 
@@ -63,15 +63,17 @@ def test_a_short_file_is_separated_whole(separator, tmp_path):
 @pytest.mark.parametrize("rate", [8000, 11025, 48000])
 def test_windows_and_blocks_leave_no_seam(copies, tmp_path, rate):
     path = write(tmp_path / "mix.wav", noise(7.03, rate), rate)
-    whole = separate_recording(copies, path, Choices(window=None))
-    torch.testing.assert_close(separate_recording(copies, path, Choices(window=1)), whole, atol=1e-6, rtol=0)
+    whole = separate_recording(copies, path, SeparationOptions(window=None))
+    torch.testing.assert_close(
+        separate_recording(copies, path, SeparationOptions(window=1)), whole, atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize("kind", [FLOAT, AudioFormat("wav", "PCM_24"), AudioFormat("flac", "PCM_16")])
 @pytest.mark.parametrize("scale", ["none", "peak", "mixture", "consistent"])
 def test_files_hold_what_python_gets(separator, tmp_path, scale, kind):
     path = write(tmp_path / "mix.wav", noise(2.5, 11025, 2), 11025)
-    choices = Choices("each", scale, window=1)
+    choices = SeparationOptions("each", scale, window=1)
     paths = write_sources(separator, path, tmp_path / "out", choices=choices, kind=kind)
     assert [path.name for path in paths] == [f"mix_s1.{kind.format}", f"mix_s2.{kind.format}"]
     assert soundfile.info(paths[0]).subtype == kind.subtype
@@ -88,7 +90,7 @@ def test_channels(copies, tmp_path, channels, expected):
     path = write(tmp_path / "stereo.wav", samples)
     sources = copies.separate_file(path, channels=channels)
     np.testing.assert_allclose(sources[:, 40, 0:1], expected, rtol=1e-6)
-    assert write_sources(copies, path, tmp_path / "out", choices=Choices(channels), kind=FLOAT)
+    assert write_sources(copies, path, tmp_path / "out", choices=SeparationOptions(channels), kind=FLOAT)
     assert soundfile.info(tmp_path / "out/stereo_s1.wav").channels == len(expected)
 
 
@@ -122,7 +124,7 @@ def test_scale_peak(copies, tmp_path):
 def test_nothing_clips_and_levels_still_compare(copies, tmp_path, scale, subtype):
     path = write(tmp_path / "loud.wav", noise(2.0, loudness=3.0))
     paths = write_sources(
-        copies, path, tmp_path / "out", choices=Choices(scale=scale), kind=AudioFormat("wav", subtype)
+        copies, path, tmp_path / "out", choices=SeparationOptions(scale=scale), kind=AudioFormat("wav", subtype)
     )
     first, second = read(paths)
     assert 0.89 < np.abs(first).max() <= 1
@@ -155,10 +157,10 @@ def test_samples_are_rounded_not_cut(copies, tmp_path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Choices(channels="both"), ["channels='both'", "mean"]),
-        (lambda: Choices(scale="loud"), ["scale='loud'", "peak"]),
-        (lambda: Choices(window=0.5), ["window=0.5", "seconds"]),
-        (lambda: Choices(window=float("nan")), ["window=nan", "seconds"]),
+        (lambda: SeparationOptions(channels="both"), ["channels='both'", "mean"]),
+        (lambda: SeparationOptions(scale="loud"), ["scale='loud'", "peak"]),
+        (lambda: SeparationOptions(window=0.5), ["window=0.5", "seconds"]),
+        (lambda: SeparationOptions(window=float("nan")), ["window=nan", "seconds"]),
         (lambda: AudioFormat("mp3"), ["mp3", "wav or flac"]),
         (lambda: AudioFormat("wav", "ULAW"), ["ULAW", "PCM_16"]),
         (lambda: AudioFormat("flac", "FLOAT"), ["flac FLOAT", "no such"]),
@@ -173,7 +175,7 @@ def test_unknown_choices_are_refused(make, words):
 def test_more_channels_than_flac_has(copies, tmp_path):
     path = write(tmp_path / "many.wav", noise(0.1, channels=9))
     with pytest.raises(InputError, match="9 channels"):
-        write_sources(copies, path, tmp_path / "out", choices=Choices("each"), kind=AudioFormat("flac"))
+        write_sources(copies, path, tmp_path / "out", choices=SeparationOptions("each"), kind=AudioFormat("flac"))
     assert not (tmp_path / "out").exists()
 
 
@@ -188,7 +190,7 @@ def test_bad_samples_late_in_a_recording_leave_nothing(separator, tmp_path):
     samples[-1] = np.nan
     path = write(tmp_path / "late.wav", samples)
     with pytest.raises(InputError, match="NaN"):
-        write_sources(separator, path, tmp_path / "out", choices=Choices(window=1))
+        write_sources(separator, path, tmp_path / "out", choices=SeparationOptions(window=1))
     assert [path.name for path in tmp_path.iterdir()] == ["late.wav"]
 
 

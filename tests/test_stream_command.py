@@ -48,7 +48,7 @@ def offline(folder, mixture):
 
 
 class Tasnet:
-    """`tasnet stream` in a process of its own, between pipes; forked, for another one would import torch anew."""
+    """`tasnet stream` in a process of its own, between pipes; forked, for another one would import torch again."""
 
     def __init__(self, folder=None, *words):
         source, self.feed = os.pipe()

@@ -28,7 +28,7 @@ class AudioFile(soundfile.SoundFile):
     """An audio file that is read from its begin to its end."""
 
     def seekable(self) -> bool:
-        """Say no: soundfile would seek to where it stands after every read, and in an mp3 that makes a click."""
+        """Return False: soundfile would seek after every read to where it is, and in an mp3 that makes a click."""
         return False
 
 
@@ -80,7 +80,7 @@ def _check_header(file: AudioFile) -> None:
 
 
 def audio_length(path: Path | str, rate: int) -> int:
-    """Tell from the header how many samples `read_audio` will give.
+    """Return how many samples `read_audio` will give.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def audio_length(path: Path | str, rate: int) -> int:
 
 
 def audio_rate(path: Path | str) -> int:
-    """Tell from the header how many samples a second an audio file has.
+    """Return how many samples a second an audio file has.
 
     Parameters
     ----------
@@ -198,5 +198,5 @@ def _choose(samples: np.ndarray, channels: str) -> np.ndarray:
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:
-    """Give libsndfile's reason alone, as part of a sentence."""
+    """Return libsndfile's reason alone, as part of a sentence."""
     return error.error_string.strip().rstrip(".")

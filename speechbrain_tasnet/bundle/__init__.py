@@ -35,7 +35,7 @@ class Bundle(NamedTuple):
 
 
 def can_hold(modules: Mapping[str, nn.Module]) -> bool:
-    """Tell whether these are modules that a bundle can describe: this package's own."""
+    """Return whether these are modules that a bundle can describe: this package's own."""
     return all(isinstance(modules[name], kind) for name, kind in MODULES.items())
 
 
@@ -136,7 +136,7 @@ def find_bundle(folder: Path | str) -> Path:
 
 
 def _named_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Name every weight by its module and its name there."""
+    """Return every weight by its module and its name there."""
     return {f"{name}.{key}": tensor for name in MODULES for key, tensor in modules[name].state_dict().items()}
 
 

@@ -96,7 +96,7 @@ def _check_score(metric: str, score: Any) -> None:
 def about_run(
     hparams: Mapping[str, Any], summary: Mapping[str, Any], audio_seconds: float = 0.0
 ) -> dict[str, Any]:
-    """Say what a finished training run knows about its separator.
+    """Return what a finished training run knows about its separator.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _score(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _folder_name(path: Path | str) -> str:
-    """Name a folder without telling where on the machine it lies."""
+    """Return the name of a folder without telling where on the machine it lies."""
     return _text(Path(path).resolve().name)
 
 

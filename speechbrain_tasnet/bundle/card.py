@@ -66,7 +66,7 @@ def _network(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(scores: dict[str, Any]) -> list[tuple[str, str, Any]]:
-    """Give name, unit and value of each score."""
+    """Return name, unit and value of each score."""
     rows = sorted(scores.items(), key=_order)
     return [(*METRICS.get(metric, (_cell(metric), "")), score) for metric, score in rows]
 

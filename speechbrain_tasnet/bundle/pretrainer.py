@@ -1,4 +1,4 @@
-"""The toolkit's `Pretrainer` for bundles: one file of weights in place of a pickle for each module."""
+"""SpeechBrain's `Pretrainer` for bundles: one file of weights in place of a pickle for each module."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ class BundlePretrainer(Pretrainer):
         self,
         default_source: str | None = None,
         local_strategy: LocalStrategy = LocalStrategy.SYMLINK,
-        fetch_config: FetchConfig = FetchConfig(),  # noqa: B008 - the toolkit's signature
+        fetch_config: FetchConfig = FetchConfig(),  # noqa: B008 - SpeechBrain's signature
     ) -> dict[str, Path]:
-        """Get configuration and weights from a folder, or from the hub as the toolkit gets them."""
+        """Get configuration and weights from a folder, or from the hub as SpeechBrain gets them."""
         if default_source is None:
             raise InputError("no source given: expected the folder of a bundle, or its name on the hub")
         here = guess_source(default_source)[0] is FetchFrom.LOCAL

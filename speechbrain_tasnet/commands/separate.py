@@ -23,7 +23,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(DEFAULT),
         metavar="DIR",
-        help=f"folder of a training run or of a separator, or one that comes along: {names} (%(default)s)",
+        help=f"folder of a training run or of a separator, or a bundled one: {names} (%(default)s)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="where the sources go (the current folder)"
@@ -64,9 +64,9 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.separation.many_files import separate_files
     from speechbrain_tasnet.separation.output_files import AudioFormat
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
-    from speechbrain_tasnet.separation.recording import Choices
+    from speechbrain_tasnet.separation.recording import SeparationOptions
 
-    choices = Choices(options.channels, options.scale, options.window)
+    choices = SeparationOptions(options.channels, options.scale, options.window)
     kind = AudioFormat(options.format, options.subtype)
     separator = TasNetSeparation.from_bundle(options.model)
     separate_files(separator, options.mixtures, options.out, options.overwrite, choices, kind)

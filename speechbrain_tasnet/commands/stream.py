@@ -30,7 +30,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(LIVE),
         metavar="DIR",
-        help="folder of a training run or of a causal separator, or one that comes along (%(default)s)",
+        help="folder of a training run or of a causal separator, or a bundled one (%(default)s)",
     )
     parser.add_argument(
         "--format",
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _standard_output() -> Iterator[int]:
-    """Give a descriptor of standard output for us alone: what libraries print goes to standard error."""
+    """Return a descriptor of standard output for us alone: what libraries print goes to standard error."""
     output = os.dup(1)
     _pass_bytes(output)
     os.dup2(2, 1)

@@ -147,7 +147,7 @@ def check_names(text: str, argv: Sequence[str]) -> None:
         name = word[2:].split("=")[0]
         if word.startswith("--") and name not in options | keys:
             near = _near(name, options | keys, "--")
-            raise InputError(f"--{name}: neither a key of the recipe nor an option of the toolkit{near}")
+            raise InputError(f"--{name}: neither a key of the recipe nor an option of SpeechBrain{near}")
     known = options.union(*(top_level(path.read_text(encoding="utf-8")) for path in PACKAGED.rglob("*.yaml")))
     for name in sorted(keys - known):
         used = re.search(rf"<{name}[>\[]", text)
@@ -156,7 +156,7 @@ def check_names(text: str, argv: Sequence[str]) -> None:
 
 
 def top_level(text: str) -> set[str]:
-    """Name the keys that stand at the top of a recipe's text, where a command line can override them."""
+    """List the keys that stand at the top of a recipe's text, where a command line can override them."""
     return set(re.findall(r"^(\w+):", text, re.MULTILINE))
 
 
@@ -190,7 +190,7 @@ def check_values(recipe: object) -> None:
 
 
 def check_built(hparams: dict) -> None:
-    """See that what was built is what it should be.
+    """Check that what was built is what it should be.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ def check_device(device: str | None, half: bool) -> str:
     if not _is_there(device):
         raise InputError(f"device={device!r}: there is no such device here; leave it out or use cpu")
     if half and torch.device(device).type == "cpu":
-        raise InputError("precision=fp16: the toolkit has float16 on GPUs only; use bf16")
+        raise InputError("precision=fp16: SpeechBrain has float16 on GPUs only; use bf16")
     return device
 
 

@@ -38,7 +38,7 @@ class Recipe(NamedTuple):
 
 
 def load(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
-    """Load a recipe as the toolkit's scripts do.
+    """Load a recipe as SpeechBrain's scripts do.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
     for word in argv:
         # In --key=value the first one is not part of the value.
         if word.count("=") > word.startswith("--"):
-            raise InputError(f"{word}: the toolkit splits values at '='; write this one into the YAML file")
+            raise InputError(f"{word}: SpeechBrain splits values at '='; write this one into the YAML file")
     argv, model = _take_out(list(argv), "--model")
     allow_slow, argv = ALLOW_SLOW in argv, [word for word in argv if word != ALLOW_SLOW]
     argv, automatic = _take_out_automatic(argv)
@@ -124,7 +124,7 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
 
 
 def _take_out_automatic(argv: list[str]) -> tuple[list[str], set[str]]:
-    """Part the options of precision that are ``auto``, a word that the toolkit does not know, from the others."""
+    """Part the options of precision that are ``auto``, a word that SpeechBrain does not know, from the others."""
     automatic = set()
     for option in PRECISIONS:
         rest, value = _take_out(argv, f"--{option}")
@@ -166,7 +166,7 @@ def _take_out(argv: list[str], option: str) -> tuple[list[str], str | None]:
 
 
 def _run_options(argv: Sequence[str]) -> tuple[str, RunOptions, str]:
-    """Let the toolkit take the command line apart: recipe, its own options, overrides as YAML text."""
+    """Let SpeechBrain take the command line apart: recipe, its own options, overrides as YAML text."""
     said = StringIO()
     try:
         with redirect_stderr(said):
@@ -180,7 +180,7 @@ def _run_options(argv: Sequence[str]) -> tuple[str, RunOptions, str]:
 
 @contextmanager
 def _one_line(path: Path) -> Iterator[None]:
-    """Name the file in what is wrong with it, in one line."""
+    """Put the name of the file into what is wrong with it, in one line."""
     try:
         yield
     except InputError as error:
@@ -205,7 +205,7 @@ def find(name: str) -> Path:
 
 
 class _PlainLoader(ruamel.yaml.SafeLoader):
-    """Reads the plain values of a recipe as the toolkit does, and passes over what would be built."""
+    """Reads the plain values of a recipe as SpeechBrain does, and passes over what would be built."""
 
 
 _PlainLoader.add_multi_constructor("!", lambda loader, tag, node: None)

@@ -41,7 +41,7 @@ def find_model(name: str) -> Path:
 
 
 def sizes_of(model: str) -> dict[str, object]:
-    """Name the sizes that a model file declares.
+    """List the sizes that a model file declares.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def _sizes(path: Path) -> dict[str, _Entry]:
 
 
 def _former_sizes(recipe: Mapping[str, _Entry]) -> set[str]:
-    """Name the keys of a recipe that only its network needs."""
+    """List the keys of a recipe that only its network needs."""
     network = recipe["model"].node
     passed = {key.value for key, _ in network.value} if isinstance(network, yaml.MappingNode) else set()
     others = "".join(line for name, entry in recipe.items() if name != "model" for line in entry.body)

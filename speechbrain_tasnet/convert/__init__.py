@@ -91,7 +91,7 @@ def import_model(toolkit: str, checkpoint: Checkpoint, **answers: object) -> Imp
 def export_weights(
     toolkit: str, encoder: Encoder, masknet: MaskNet, decoder: Decoder, sample_rate: int | None = None
 ) -> object:
-    """Give a model the form of another toolkit, where that can express it.
+    """Convert a model to the form of another toolkit, where that can express it.
 
     Parameters
     ----------

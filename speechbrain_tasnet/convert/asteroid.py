@@ -43,7 +43,7 @@ HINTS = {
 
 
 def layout(state: Mapping[str, object]) -> Layout:
-    """Give the names; a causal convolution lies one level deeper, beside what cuts its end off."""
+    """Return the names; a causal convolution lies one level deeper, beside what cuts its end off."""
     return Layout(
         encoder="encoder.filterbank._filters",
         decoder="decoder.filterbank._filters",

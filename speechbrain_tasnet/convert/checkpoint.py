@@ -18,7 +18,7 @@ PARTS = ("encoder", "masknet", "decoder")
 
 
 def open_checkpoint(source: object) -> object:
-    """Give a module or a dictionary as it is, and what a file or a folder holds.
+    """Return a module or a dictionary as it is, and what a file or a folder holds.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _plain_values() -> Iterator[None]:
 
 
 def _refused(path: Path, error: Exception) -> list[str]:
-    """Name what kept a pickle from being loaded."""
+    """Return what kept a pickle from being loaded."""
     if not isinstance(error, UnpicklingError):
         return []
     try:

@@ -25,7 +25,7 @@ HINTS = {
 
 
 def layout(state: Mapping[str, object]) -> Layout:
-    """Give the names; newer versions may have a PReLU before the convolution for the masks."""
+    """Return the names; newer versions may have a PReLU before the convolution for the masks."""
     net = {"prelu": f"{PREFIX}.3", "mask": f"{PREFIX}.4"} if f"{PREFIX}.4.weight" in state else {}
     return separator(state, PREFIX, "encoder.conv1d.weight", "decoder.convtrans1d.weight", **net)
 

@@ -25,7 +25,7 @@ HINTS = {
 
 
 def separator(state: Mapping[str, object], prefix: str, encoder: str, decoder: str, **net: str) -> Layout:
-    """Give the names of a network whose separator is called ``prefix``; a causal block has one layer more."""
+    """Return the names of a network whose separator is called ``prefix``; a causal block has one layer more."""
     chomp = int(is_causal(state, prefix))
     return Layout(
         encoder=encoder,
@@ -48,12 +48,12 @@ def separator(state: Mapping[str, object], prefix: str, encoder: str, decoder: s
 
 
 def is_causal(state: Mapping[str, object], prefix: str) -> bool:
-    """Tell whether a layer that cuts the end off lies between a block's convolution and its PReLU."""
+    """Return whether a layer that cuts the end off lies between a block's convolution and its PReLU."""
     return f"{prefix}.2.0.0.net.3.net.4.weight" in state
 
 
 def layout(state: Mapping[str, object]) -> Layout:
-    """Give the names."""
+    """Return the names."""
     return separator(state, "separator.network", "encoder.conv1d_U.weight", "decoder.basis_signals.weight")
 
 

@@ -99,7 +99,7 @@ class Layout:
         return [dict(zip(letters, place, strict=True)) for place in places]
 
     def to_ours(self, state: Mapping[str, object]) -> Renamed:
-        """Give the tensors of a network our names."""
+        """Rename the tensors of a network to our names."""
         places = self.places(state)
         names = self.names(places or [{"i": 0, "r": 0, "x": 0}])
         ours = {theirs: mine for mine, theirs in names.items()}
@@ -113,7 +113,7 @@ class Layout:
         )
 
     def to_theirs(self, tensors: State, blocks: int) -> State:
-        """Give our tensors their names; 1x1 convolutions get their third axis.
+        """Rename our tensors to theirs; 1x1 convolutions get their third axis.
 
         The layout must number its blocks by ``{i}``.
         """

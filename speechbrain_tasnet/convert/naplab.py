@@ -15,7 +15,7 @@ HINTS = {"X": "blocks in a repeat; 8 is the default"}
 
 
 def layout(state: Mapping[str, object]) -> Layout:
-    """Give the names; a cumulative norm, which causal models have, calls its weight gain."""
+    """Return the names; a cumulative norm, which causal models have, calls its weight gain."""
     return Layout(
         encoder="encoder.weight",
         decoder="decoder.weight",
@@ -36,7 +36,7 @@ def layout(state: Mapping[str, object]) -> Layout:
 
 
 def read(content: object) -> tuple[dict[str, object], Settings]:
-    """Tell the norm by its names; X is open in a state dict."""
+    """Return the norm by its names; X is open in a state dict."""
     state = state_of(content)
     causal = "TCN.LN.gain" in state
     stated = {"causal": causal, "norm": "cumulative" if causal else "global"}

@@ -60,7 +60,7 @@ def read(content: object) -> tuple[dict[str, object], Settings]:
 
 
 def _stated(masknet: nn.Module) -> Settings:
-    """Tell the options of a mask network by its layers."""
+    """Return the options of a mask network by its layers."""
     layers = dict(masknet.named_modules())
     block = LAYOUT.prefix.format(r=0, x=0).removeprefix("masknet.")
     return {

@@ -87,7 +87,7 @@ def carry_over(toolkit: str, option: str, value: object, table: Mapping[object, 
 
 
 def blocks_in_repeat(model: nn.Module) -> Settings:
-    """Tell X, as a setting, from the dilations of a network's depthwise convolutions.
+    """Return X, as a setting, from the dilations of a network's depthwise convolutions.
 
     Raises
     ------

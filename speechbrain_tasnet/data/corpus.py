@@ -41,7 +41,7 @@ class Corpus:
     sums: dict[str, tuple[str, ...]]
 
     def signals(self, folder: str) -> list[str]:
-        """Name the signals that a split's folder holds, those of the task first.
+        """List the signals that a split's folder holds, those of the task first.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Corpus:
 
 
 def layout(sample_rate: int, mode: str) -> str:
-    """Name the folder that wsj0-mix and its kin keep a rate and a mode in.
+    """Return the folder that wsj0-mix and its kin keep a rate and a mode in.
 
     Parameters
     ----------

@@ -47,24 +47,26 @@ class StreamLoader(DataLoader):
         What is loaded.
     position : callable
         Tells where the stream was left, whenever an iteration begins.
-    lasts : callable
+    should_continue : callable
         Tells before each batch whether there is to be another one.
     **options
         Of a `DataLoader`, such as ``batch_size``, ``num_workers`` and ``collate_fn``.
     """
 
-    def __init__(self, stream: Stream, position: Callable[[], int], lasts: Callable[[], bool], **options):
+    def __init__(
+        self, stream: Stream, position: Callable[[], int], should_continue: Callable[[], bool], **options
+    ):
         super().__init__(stream, sampler=_Positions(position), **options)
-        self._lasts = lasts
+        self._should_continue = should_continue
 
     def __iter__(self) -> Iterator:
         """Load batches as long as there is to be another one."""
-        if not self._lasts():
+        if not self._should_continue():
             return
         for batch in super().__iter__():
             yield batch
             # What the loading processes hold ready by then is loaded again when the stream goes on.
-            if not self._lasts():
+            if not self._should_continue():
                 return
 
 

@@ -19,7 +19,7 @@ class EpochDataset(Dataset):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch the items from now on are of.
+        """Set the epoch of the items from now on.
 
         Parameters
         ----------

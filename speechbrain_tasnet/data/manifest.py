@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 PREPARED = "prepared.json"
 PROBLEMS = "problems.txt"
-CHECKPOINTS = "CKPT+*"  # the toolkit's folders, where a training has begun
+CHECKPOINTS = "CKPT+*"  # SpeechBrain's folders, where a training has begun
 
 
 def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
@@ -56,7 +56,7 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
         if before | {"files": state["files"]} == state and any(save_folder.glob(CHECKPOINTS)):
             logger.warning(
                 "The corpus has changed since this training began, which goes on with what there was: "
-                "files that are gone or bad are skipped; delete %s to prepare it anew",
+                "files that are gone or bad are skipped; delete %s to prepare it again",
                 note,
             )
             return
@@ -114,7 +114,7 @@ def _write(path: Path, corpus: Corpus, rows: list[Row], lengths: list[int]) -> N
 
 
 def _columns(corpus: Corpus, signals: list[str]) -> dict[str, str]:
-    """Name the columns, each with the signal it holds: those of the task first."""
+    """List the columns, each with the signal it holds: those of the task first."""
     mixture, sources = corpus.pairing
     columns = {"mix": mixture} | {f"s{i}": source for i, source in enumerate(sources, start=1)}
     for signal in signals:

@@ -30,7 +30,7 @@ CLIPPED = 0.001
 
 
 class CorpusItems(EpochDataset, DynamicItemDataset):
-    """The toolkit's dataset, whose dynamic items may take the ``place`` of an item: epoch and index."""
+    """SpeechBrain's dataset, whose dynamic items may take the ``place`` of an item: epoch and index."""
 
     def __init__(self, *args, **kwargs):
         EpochDataset.__init__(self)
@@ -109,7 +109,7 @@ class _Signals:
     """Makes mixture and sources of an item from its files.
 
     No function within another one, which could not be sent to loading processes that begin empty, as they do on
-    Windows, macOS and Python 3.14. No generator: the toolkit would go on with a broken one at the next item.
+    Windows, macOS and Python 3.14. No generator: SpeechBrain would go on with a broken one at the next item.
     """
 
     rate: int

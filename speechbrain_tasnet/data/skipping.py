@@ -11,7 +11,7 @@ from torch import Tensor
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
 
-# So many bad items one behind the other are no accident: a disk is gone, or a whole folder.
+# So many bad items in a row are no accident: a disk is gone, or a whole folder.
 TRIES = 10
 
 
@@ -102,7 +102,7 @@ class SkipBadItems(EpochDataset):
                     return Fetched(None, tuple(bad))
             else:
                 return Fetched(item, tuple(bad))
-        raise InputError(f"{len(bad)} bad items one behind the other; see to the corpus: {': '.join(bad[-1])}")
+        raise InputError(f"{len(bad)} bad items in a row; see to the corpus: {': '.join(bad[-1])}")
 
 
 def collate(fetched: list[Fetched]) -> PaddedBatch | SimpleNamespace:

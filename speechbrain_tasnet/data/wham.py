@@ -57,7 +57,7 @@ def prepare_wham(
 
 
 def noisy_sums(num_spks: int, room: str = "") -> dict[str, tuple[str, ...]]:
-    """Tell which signals of WHAM! and its kin are the sum of which.
+    """Return which signals of WHAM! and its kin are the sum of which.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from scipy.special import stdtrit
 
 
 def describe(values: Sequence[float]) -> dict:
-    """Give mean and its confidence interval, median, standard deviation, extremes and count.
+    """Return mean and its confidence interval, median, standard deviation, extremes and count.
 
     Parameters
     ----------

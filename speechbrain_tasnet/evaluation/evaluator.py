@@ -29,7 +29,7 @@ FILTER_LENGTH = 512
 # infinity; at 60 dB it moves the score by less than 0.001 dB.
 DIAGONAL_LOADING = 1e-10
 
-# What SI-SNR gives an estimate that has nothing of its target, by the toolkit's epsilon.
+# What SI-SNR gives an estimate that has nothing of its target, by SpeechBrain's epsilon.
 LOWEST_DB = -80.0
 
 PESQ_MODES = {8000: "nb", 16000: "wb"}
@@ -91,7 +91,7 @@ class Evaluator:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the scores, in the toolkit's order."""
+        """Names of the scores, in SpeechBrain's order."""
         sdr = ["sdr", "sdr_i"] if "sdr" in self._metrics else []
         return [*sdr, "si-snr", "si-snr_i", *(name for name in self._metrics if name != "sdr")]
 
@@ -129,7 +129,7 @@ class Evaluator:
             if not signal.isfinite().all():
                 raise InputError(
                     f"utterance {utterance_id!r} has {name} with NaN or infinity: expected finite samples; "
-                    "mend the audio, or if only estimates are so, evaluate an earlier checkpoint"
+                    "fix the audio, or if only estimates are so, evaluate an earlier checkpoint"
                 )
         mixtures = mixture.unsqueeze(1).expand_as(targets)
         is_silent = silent(targets[None])[0]
@@ -145,7 +145,7 @@ class Evaluator:
         self._rows[utterance_id] = row
 
     def leave_out(self, utterance_id: str) -> None:
-        """Note an utterance of the test set that could not be read."""
+        """Record an utterance of the test set that could not be read."""
         self._bad_items.append(utterance_id)
 
     def merge(self, other: "Evaluator") -> None:

@@ -51,7 +51,7 @@ def training_set(hparams: dict) -> tuple[SkipBadItems, dict]:
 
 
 def data_seed(hparams: dict) -> int:
-    """Tell the seed of all that is drawn for training items; recipes may have one for it alone."""
+    """Return the seed of all that is drawn for training items; recipes may have one for it alone."""
     return hparams.get("data_seed", hparams.get("seed", 0))
 
 
@@ -62,7 +62,7 @@ def durations(manifest: Path | str) -> list[float]:
 
 
 def log_input_si_snr(test: SkipBadItems) -> None:
-    """Say how good the mixtures of the test set are as estimates: a wrong pairing shows here at once."""
+    """Log how good the mixtures of the test set are as estimates: a wrong pairing shows here at once."""
     values = []
     for item, bad in test:
         if bad:  # reported when its turn comes
@@ -82,7 +82,7 @@ def _corpus_items(hparams: dict, manifest: str, **draws):
 
 
 def _held_out(corpus: Path) -> list[str]:
-    """Name the speakers of validation and test, where `tasnet mix` has made the corpus and noted them."""
+    """List the speakers of validation and test, where `tasnet mix` has made the corpus and noted them."""
     note = corpus / "mix.json"
     if not note.exists():
         return []

@@ -43,7 +43,7 @@ class EpochPlan:
                 hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
 
     def feed(self, items: SkipBadItems, options: dict) -> SkipBadItems | DataLoader:
-        """Give what `Brain.fit` trains on, beside the options of its loader."""
+        """Return what `Brain.fit` trains on, beside the options of its loader."""
         del options
         return items
 
@@ -104,13 +104,13 @@ class BudgetPlan:
         return self._budget.used(self._ledger)
 
     def feed(self, items: SkipBadItems, options: dict) -> DataLoader:
-        """Give a loader that ends with each part of the budget and goes on with the stream at the next."""
+        """Return a loader that ends with each part of the budget and goes on with the stream at the next."""
         options = {name: value for name, value in options.items() if name not in ("shuffle", "sampler")}
         batch_size = options["batch_size"]
         return StreamLoader(
             Stream(items, self._seed),
             position=lambda: self._ledger.batches * batch_size,
-            lasts=lambda: self._used() < self._counter.current / self.epochs,
+            should_continue=lambda: self._used() < self._counter.current / self.epochs,
             **options | {"collate_fn": collate},
         )
 

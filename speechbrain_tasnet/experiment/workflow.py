@@ -45,7 +45,7 @@ LEVEL_MIXTURES = 20  # are enough to tell how loud sources should be
 
 
 def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
-    """Run an experiment, in the order of the toolkit's own scripts.
+    """Run an experiment, in the order of SpeechBrain's own scripts.
 
     Started again, it resumes from its last checkpoint.
 
@@ -110,7 +110,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
 
 
 def _check_evaluation(hparams: dict, argv: Sequence[str]) -> None:
-    """See that there is one separator to evaluate, the run's own or another, and no doubt which."""
+    """Check that there is one separator to evaluate, the run's own or another, and no doubt which."""
     trained = hparams["checkpointer"].find_checkpoint(min_key="si-snr") is not None
     named = any(word.partition("=")[0] == "--pretrained" for word in argv)
     if trained and named:
@@ -126,7 +126,7 @@ def _check_evaluation(hparams: dict, argv: Sequence[str]) -> None:
 
 
 def _start_from_pretrained(hparams: dict, adapt: bool = True) -> str | None:
-    """Give the modules the weights of the recipe's separator, if this is a fresh start; returns what to log."""
+    """Load the weights of the recipe's separator, if this is a fresh start; return what to log."""
     if hparams.get("pretrained") is None or hparams["checkpointer"].find_checkpoint() is not None:
         return None
     return start_from(hparams["pretrained"], hparams["modules"], hparams["sample_rate"], adapt)
@@ -197,7 +197,7 @@ def _scratch_manifests(hparams: dict) -> Iterator[None]:
 
 
 def _check_packages(hparams: dict) -> None:
-    """Say now, not after the training, what cannot be had."""
+    """Refuse now, not after the training, what cannot be had."""
     Evaluator(hparams["sample_rate"], hparams["metrics"])
     if hparams.get("tensorboard"):
         TensorBoard(hparams["output_folder"])
@@ -270,13 +270,13 @@ def _write_results(brain: SeparationBrain, hparams: dict, test: DynamicItemDatas
 
 
 def _some_mixtures(hparams: dict) -> list[torch.Tensor]:
-    """Give what can be used of the first mixtures of validation."""
+    """Return what can be used of the first mixtures of validation."""
     items = (item for item, _ in islice(evaluation_set(hparams, "valid_data"), LEVEL_MIXTURES))
     return [item["mixture"] for item in items if item is not None]
 
 
 def _facts(brain: SeparationBrain, hparams: dict, command: str) -> dict[str, object]:
-    """Say in a few lines what was trained on what; of another toolkit's network, what its model file says."""
+    """Describe in a few lines what was trained on what; of another toolkit's network, what its model file says."""
     modules = hparams["modules"]
     facts = {"Command": command, "Test corpus": hparams["data_folder"]}
     if can_hold(modules):

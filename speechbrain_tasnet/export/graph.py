@@ -93,7 +93,7 @@ def write_graph(
 
 
 def _quantize(path: Path) -> None:
-    """Give the mask network's matrices 8 bits a weight, in place: a scale for each row, symmetric around zero."""
+    """Quantise the mask network's matrices to 8 bits, in place: a scale for each row, symmetric around zero."""
     import onnx
     from onnxruntime.quantization import quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process

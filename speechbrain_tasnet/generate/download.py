@@ -138,7 +138,7 @@ def _ask(address: str, have: int, known: dict) -> HTTPResponse:
 
 
 def _identity(response: HTTPResponse) -> dict:
-    """Tell what says whether it is the same file: tag, date and size of the whole; None where not told."""
+    """Return what says whether it is the same file: tag, date and size of the whole; None where not told."""
     headers = response.headers
     if response.status == PARTIAL_CONTENT:
         size = headers.get("Content-Range", "").rpartition("/")[2]
@@ -152,7 +152,7 @@ def _identity(response: HTTPResponse) -> dict:
 
 
 def _start(response: HTTPResponse) -> int | None:
-    """Tell which byte of the file a partial answer begins with."""
+    """Return which byte of the file a partial answer begins with."""
     found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return int(found[1]) if found else None
 

@@ -21,7 +21,7 @@ class Source:
     size: int | None = None  # bytes
 
     def address(self, mirror: str | None = None) -> str:
-        """Give the archive's address, at a mirror where there is one.
+        """Return the archive's address, at a mirror where there is one.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ def find_source(name: str) -> Source:
 
 
 def table() -> str:
-    """Tell all archives, a line each.
+    """Return all archives, a line each.
 
     Returns
     -------

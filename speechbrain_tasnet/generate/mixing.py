@@ -180,7 +180,7 @@ def _plan(speakers: list[list[Utterance]], num_speakers: int, total: int, seed: 
 
 
 def _folders(num_speakers: int, noise: bool, reverb: bool) -> list[str]:
-    """Name the folders of a split, a signal each."""
+    """List the folders of a split, a signal each."""
     speakers = np.zeros((num_speakers, 1))
     rooms = ("_anechoic", "_reverb") if reverb else ("",)
     return list(compose(dict.fromkeys(rooms, speakers), speakers[0] if noise else None))

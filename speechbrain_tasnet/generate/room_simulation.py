@@ -221,7 +221,7 @@ def _numbered_room(positions: int, rate: int, seed: int, number: int) -> tuple[f
 
 
 def _wall_rates(room: Room) -> np.ndarray:
-    """Tell how often a second sound meets a wall that flies in each of 256 directions, evenly spread `[256]`."""
+    """Return how often a second sound meets a wall that flies in each of 256 directions, evenly spread `[256]`."""
     middles = (np.arange(16) + 0.5) / 16
     height, turn = (axis.ravel() for axis in np.meshgrid(middles, middles * pi / 2))
     level = np.sqrt(1 - height**2)

@@ -55,7 +55,7 @@ class Mixture:
         return min(utterance.length for utterance in self.utterances)
 
     def chance(self, what: int) -> np.random.Generator:
-        """Give the stream of random numbers for one of the things that are drawn."""
+        """Return the stream of random numbers for one of the things that are drawn."""
         return np.random.default_rng([*self.seed, what])
 
 

@@ -239,7 +239,7 @@ class Espeak:
 
 @contextmanager
 def _espeak_paths() -> Iterator[tuple[str, str]]:
-    """Give the paths of the library and of its data, the latter by a link, or a copy, where it is too long."""
+    """Return the paths of the library and of its data, the latter by a link, or a copy, where it is too long."""
     try:
         import espeakng_loader
     except ImportError:

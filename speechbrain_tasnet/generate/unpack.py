@@ -94,7 +94,7 @@ def unpack(archive: Path, folder: str, target: Path) -> None:
 
 
 def _leads_out(name: str) -> bool:
-    """Tell whether a path leads out of its archive on any system: Windows takes backslashes and drives, too."""
+    """Return whether a path leads out of its archive on any system: Windows takes backslashes and drives, too."""
     path = PureWindowsPath(name)
     return bool(path.root) or ".." in path.parts or ":" in name
 

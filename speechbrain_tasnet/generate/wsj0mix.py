@@ -138,7 +138,7 @@ def _find_utterances(wsj0: Path) -> dict[str, Path]:
 
 
 def _key(path: PurePosixPath) -> str:
-    """Tell what a list and a disc call an utterance alike: part, speaker and name (``si_tr_s/01t/01to030v``)."""
+    """Return what a list and a disc call an utterance alike: part, speaker and name (``si_tr_s/01t/01to030v``)."""
     return "/".join((*path.parts[:-1], path.stem)[-3:]).lower()
 
 
@@ -179,7 +179,7 @@ def _read_line(line: str, num_speakers: int, where: str) -> tuple[tuple[PurePosi
     if len(words) != 2 * num_speakers:
         raise InputError(
             f"{where}: {len(words)} words, expected {2 * num_speakers} ({num_speakers} times path and gain); "
-            "mend the line or take the lists for another number of speakers"
+            "fix the line or take the lists for another number of speakers"
         )
     gains = []
     for word in words[1::2]:
@@ -188,7 +188,7 @@ def _read_line(line: str, num_speakers: int, where: str) -> tuple[tuple[PurePosi
         except ValueError:
             gains.append(float("nan"))
         if not abs(gains[-1]) <= LARGEST_GAIN_DB:
-            raise InputError(f"{where}: gain {word!r}, expected decibels such as 1.9857; mend the line")
+            raise InputError(f"{where}: gain {word!r}, expected decibels such as 1.9857; fix the line")
     return tuple(map(PurePosixPath, words[::2])), tuple(gains)
 
 

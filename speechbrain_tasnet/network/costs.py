@@ -74,13 +74,13 @@ def _recur(layer: nn.RNNBase, products: list[int], x: Tensor, state: object = No
 
 
 def _note_taps(products: list[int], block: ConvBlock, args: tuple[Tensor, ...]) -> None:
-    """Note the products of our depthwise convolution, which are elementwise on the way that is to be read."""
+    """Record the products of our depthwise convolution, which are elementwise on the way that is to be read."""
     batch, frames, _ = args[0].shape
     products.append(batch * frames * block.depthwise.weight.numel())
 
 
 def latency_ms(modules: Mapping[str, nn.Module], sample_rate: int) -> float:
-    """Tell how much signal must be there before a sample can come out, in milliseconds, however fast the machine.
+    """Return the algorithmic latency: the milliseconds of signal that a sample waits for on any machine.
 
     Infinite for a network that takes in the whole mixture, and for one of another toolkit, none of which streams.
 

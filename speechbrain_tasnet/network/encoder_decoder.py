@@ -125,7 +125,7 @@ class Encoder(_Basis):
         return (torch.relu(weights) if self.activation else weights).transpose(1, 2)
 
     def initial_state(self, batch: int) -> Tensor:
-        """Give the samples that wait for their frame, [batch, 0 to L - 1]: at first the edge padding alone."""
+        """Return the samples that wait for their frame, [batch, 0 to L - 1]: at first the edge padding alone."""
         return self.weight.new_zeros(batch, self.stride if self.edge_padding else 0)
 
     def step(self, signal: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,7 +171,7 @@ class Decoder(_Basis):
         return signal[..., self.stride : -self.stride] if self.edge_padding else signal
 
     def initial_state(self, sources: int, batch: int) -> Tensor:
-        """Give what the last frame adds to samples still to come, [batch, sources, L/2]: zeros at first."""
+        """Return what the last frame adds to samples still to come, [batch, sources, L/2]: zeros at first."""
         return self.weight.new_zeros(batch, sources, self.stride)
 
     def step(self, weights: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -130,7 +130,7 @@ class MaskNet(nn.Module):
         return MASK_ACTIVATIONS[self.mask_activation](x).permute(2, 0, 3, 1)
 
     def initial_state(self, batch: int) -> MaskState:
-        """Give the state before the first frame of ``batch`` streams."""
+        """Return the state before the first frame of ``batch`` streams."""
         return MaskState(self.norm.initial_state(batch), self.tcn.initial_state(batch))
 
     def step(self, mixture_w: Tensor, state: MaskState) -> tuple[Tensor, MaskState]:

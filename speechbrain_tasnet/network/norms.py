@@ -56,7 +56,7 @@ class CumulativeLayerNorm(LayerNorm):
         return ops.cumulative_norm(x, self.weight, self.bias)
 
     def initial_state(self, batch: int) -> ops.Moments:
-        """Give the state before the first frame of ``batch`` streams."""
+        """Return the state before the first frame of ``batch`` streams."""
         return ops.no_moments(batch, self.weight.device)
 
     def step(self, x: Tensor, state: ops.Moments) -> tuple[Tensor, ops.Moments]:
@@ -81,7 +81,7 @@ class ChannelwiseLayerNorm(LayerNorm):
         return ops.channelwise_norm(x, self.weight, self.bias)
 
     def initial_state(self, batch: int) -> tuple[()]:
-        """Give the state before the first frame: it has nothing to remember."""
+        """Return the state before the first frame: it has nothing to remember."""
         return ()
 
     def step(self, x: Tensor, state: tuple[()]) -> tuple[Tensor, tuple[()]]:

@@ -15,7 +15,7 @@ class Span(NamedTuple):
 
 
 def receptive_field(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Span:
-    """Tell how much signal the convolutions see for one frame of output: ((RF - 1) L/2 + L) samples.
+    """Return how much signal the convolutions see for one frame of output: ((RF - 1) L/2 + L) samples.
 
     RF = 1 + R (P - 1) (2^X - 1) frames, as in the paper's table II. A global or cumulative norm sees
     beyond it, but only its two statistics.
@@ -42,7 +42,7 @@ def receptive_field(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Spa
 
 
 def latency(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Span:
-    """Tell how much signal must be there before a sample can come out, however fast the machine.
+    """Return the algorithmic latency: how much signal a sample waits for on any machine.
 
     A frame of L samples for a causal model, and the convolutions' lookahead on top for another; endless
     with a global norm, which needs the whole utterance.

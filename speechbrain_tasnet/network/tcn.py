@@ -48,7 +48,7 @@ class DepthwiseConv(nn.Module):
         return ops.depthwise(x, self.weight, self.bias, self.dilation, self.causal)
 
     def initial_state(self, batch: int) -> Tensor:
-        """Give the frames that the taps reach back to before the first one: zeros [batch, reach, channels]."""
+        """Return the frames that the taps reach back to before the first one: zeros [batch, reach, channels]."""
         channels, _, taps = self.weight.shape
         return self.weight.new_zeros(batch, (taps - 1) * self.dilation, channels)
 
@@ -164,7 +164,7 @@ class ConvBlock(nn.Module):
         )  # fmt: skip
 
     def initial_state(self, batch: int) -> BlockState:
-        """Give the state before the first frame of ``batch`` streams."""
+        """Return the state before the first frame of ``batch`` streams."""
         return BlockState(*(layer.initial_state(batch) for layer in (self.norm1, self.depthwise, self.norm2)))
 
     def step(self, x: Tensor, skip: Tensor, state: BlockState) -> tuple[Tensor, Tensor, BlockState]:
@@ -299,7 +299,7 @@ class TemporalConvNet(nn.Module):
         return skip if self.skip_channels else x
 
     def initial_state(self, batch: int) -> tuple[BlockState, ...]:
-        """Give the state before the first frame of ``batch`` streams."""
+        """Return the state before the first frame of ``batch`` streams."""
         return tuple(block.initial_state(batch) for block in self.blocks)
 
     def step(self, x: Tensor, state: tuple[BlockState, ...]) -> tuple[Tensor, tuple[BlockState, ...]]:

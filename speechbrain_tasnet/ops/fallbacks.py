@@ -9,7 +9,7 @@ _noted: dict[str, str] = {}
 
 
 def note(path: str, reason: str, cost: str) -> None:
-    """Note that a fast path is not taken: once on standard error, and in the log where there is one.
+    """Record that a fast path is not taken: once on standard error, and in the log where there is one.
 
     Parameters
     ----------

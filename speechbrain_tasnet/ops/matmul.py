@@ -13,7 +13,7 @@ from speechbrain_tasnet.ops.fallbacks import note
 from speechbrain_tasnet.system.processor import is_amd
 
 # Multiplications that MKL, at half the speed, has done while oneDNN's call has not yet begun.
-DEAR_CALL = 2**20
+MIN_MACS_FOR_ONEDNN = 2**20
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
@@ -92,8 +92,8 @@ def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
 
 
 def _onednn_is_faster(x: Tensor, outer: int) -> bool:
-    """Tell whether oneDNN takes ``x`` [..., inner] to ``outer`` columns faster, although it is slower to call."""
-    return x.numel() * outer >= DEAR_CALL and mkl_is_slow(x)
+    """Return whether oneDNN multiplies ``x`` [..., inner] by ``outer`` columns faster, its call included."""
+    return x.numel() * outer >= MIN_MACS_FOR_ONEDNN and mkl_is_slow(x)
 
 
 def mkl_is_slow(x: Tensor) -> bool:

@@ -15,7 +15,7 @@ class Moments(NamedTuple):
 
 
 def no_moments(batch: int, device: torch.device | None = None) -> Moments:
-    """Give the moments of no frames."""
+    """Return the moments of no frames."""
     return Moments(*torch.zeros(3, batch, 1, dtype=torch.float64, device=device).unbind())
 
 

@@ -45,7 +45,7 @@ _AVERAGE_BACKWARD = {"global": _average, "cumulative": _average_from_here, "chan
 
 
 def spread(norm: str, mean: Tensor, variance: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Tell with which mean and reciprocal deviation a norm normalises each row.
+    """Compute the mean and reciprocal deviation with which a norm normalises each row.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ EPOCH = re.compile(r"epoch: (\d+), .*train si-snr: ([^,\s]+).*valid si-snr: ([^,
 
 
 def learning_curve(train_log: Path | str) -> list[dict[str, float]]:
-    """Read what the toolkit's train logger wrote.
+    """Read what SpeechBrain's train logger wrote.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def draw_learning_curve(train_log: Path | str, picture: Path | str, title: str) 
     Parameters
     ----------
     train_log : path-like
-        The toolkit's train log; nothing is drawn before its first epoch.
+        SpeechBrain's train log; nothing is drawn before its first epoch.
     picture : path-like
         The file to write.
     title : str

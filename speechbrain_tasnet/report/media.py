@@ -28,7 +28,7 @@ RAMPS = {
 def same_level(
     mixture: Tensor, targets: Tensor, estimates: Tensor, max_samples: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give each estimate the energy of its target, and all signals one gain, so that they compare by ear.
+    """Scale each estimate to the energy of its target, and all signals by one gain, so that they compare by ear.
 
     Parameters
     ----------

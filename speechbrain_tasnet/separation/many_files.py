@@ -1,4 +1,4 @@
-"""Many recordings, one behind the other; what can be checked is checked before the first one is separated."""
+"""Many recordings, in a row; what can be checked is checked before the first one is separated."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths
-from speechbrain_tasnet.separation.recording import Choices, Separator, write_sources
+from speechbrain_tasnet.separation.recording import SeparationOptions, Separator, write_sources
 from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 
@@ -33,7 +33,7 @@ def separate_files(
     mixtures: Sequence[Path],
     out: Path,
     overwrite: bool,
-    choices: Choices,
+    choices: SeparationOptions,
     kind: AudioFormat,
 ) -> None:
     """Separate files as `write_sources` does and print the names of what is written.
@@ -81,18 +81,18 @@ def separate_files(
                 bar.write("\n".join(str(path) for path in sources))
     if done < len(mixtures):
         raise InputError(
-            f"{len(mixtures) - done} of {len(mixtures)} files were left out, see above; mend or omit them"
+            f"{len(mixtures) - done} of {len(mixtures)} files were left out, see above; fix or omit them"
         )
 
 
 def _leave_out(error: InputError, alone: bool) -> None:
-    """Tell what is wrong with a file of several."""
+    """Return what is wrong with a file of several."""
     if alone:
         raise error
     tqdm.write(f"tasnet: left out: {error}", file=sys.stderr)
 
 
-def _job(separator: Separator, mixture: Path, choices: Choices) -> _Job:
+def _job(separator: Separator, mixture: Path, choices: SeparationOptions) -> _Job:
     """Look at a recording's header."""
     with open_audio(mixture) as file:
         samples = file.frames * choices.num_channels(file.channels) * separator.hparams.num_spks

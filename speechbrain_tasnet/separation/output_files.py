@@ -52,7 +52,7 @@ class AudioFormat:
         return self.subtype != "FLOAT"
 
     def num_bytes(self, num_samples: int) -> int:
-        """Tell the space that samples take, compressed or not."""
+        """Return the space that samples take, compressed or not."""
         return num_samples * SUBTYPES[self.subtype] // 8
 
     def check(self, mixture: Path | str, rate: int, channels: int, num_samples: int) -> None:
@@ -86,7 +86,7 @@ WAV = AudioFormat()
 
 
 def source_paths(mixture: Path | str, out: Path | str, num_spks: int, kind: AudioFormat = WAV) -> list[Path]:
-    """Name the files of a mixture's sources.
+    """List the files of a mixture's sources.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from speechbrain_tasnet.separation.scaling import Levels
 
 @torch.no_grad()
 def at_level_of(mixtures: Iterable[Tensor], modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """Give a separator the gain with which the sum of its sources fits its mixtures in the least-squares sense.
+    """Return a separator the gain with which the sum of its sources fits its mixtures in the least-squares sense.
 
     What comes out live, where nothing can be scaled afterwards, so neither clips nor whispers.
 

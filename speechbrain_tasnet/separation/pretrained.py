@@ -1,4 +1,4 @@
-"""Load a trained separator and use it on any audio: the toolkit's `Pretrained` interface."""
+"""Load a trained separator and use it on any audio: SpeechBrain's `Pretrained` interface."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.network.separate import separate
-from speechbrain_tasnet.separation.recording import WINDOW, Choices, separate_recording
+from speechbrain_tasnet.separation.recording import WINDOW, SeparationOptions, separate_recording
 
 
 class TasNetSeparation(Pretrained):
@@ -39,7 +39,7 @@ class TasNetSeparation(Pretrained):
         ----------
         folder : path-like
             What `bundle.save_bundle` wrote, or that of the training run that made it, or the name of a separator
-            that comes along; ``config.json`` and ``model.safetensors`` are read.
+            that is bundled; ``config.json`` and ``model.safetensors`` are read.
         device : str, optional
             ``cpu``, ``cuda:0`` and the like; by default a GPU if there is one.
 
@@ -82,7 +82,7 @@ class TasNetSeparation(Pretrained):
         path : path-like
             wav, flac, ogg, mp3 or whatever soundfile reads.
         channels, scale, window
-            As `separation.Choices` has them.
+            As `separation.SeparationOptions` has them.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class TasNetSeparation(Pretrained):
         InputError
             The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
-        return separate_recording(self, path, Choices(channels, scale, window))
+        return separate_recording(self, path, SeparationOptions(channels, scale, window))
 
     def forward(self, mix: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Separate a batch, as `separate_batch`."""

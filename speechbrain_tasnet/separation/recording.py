@@ -35,7 +35,7 @@ class Separator(Protocol):
 
 
 @dataclass(frozen=True)
-class Choices:
+class SeparationOptions:
     """How recordings are separated.
 
     Parameters
@@ -69,11 +69,11 @@ class Choices:
             raise InputError(f"window={self.window}: expected seconds, {SHORTEST_WINDOW:g} at least")
 
     def num_channels(self, file_channels: int) -> int:
-        """Tell how many channels each source has."""
+        """Return how many channels each source has."""
         return file_channels if self.channels == "each" else 1
 
 
-def separate_recording(separator: Separator, path: Path | str, choices: Choices) -> Tensor:
+def separate_recording(separator: Separator, path: Path | str, choices: SeparationOptions) -> Tensor:
     """Separate an audio file, and keep all of it in memory.
 
     Parameters
@@ -82,7 +82,7 @@ def separate_recording(separator: Separator, path: Path | str, choices: Choices)
         The model.
     path : path-like
         Audio file.
-    choices : Choices
+    choices : SeparationOptions
         How.
 
     Returns
@@ -106,7 +106,7 @@ def write_sources(
     mixture: Path | str,
     out: Path | str,
     overwrite: bool = False,
-    choices: Choices = Choices(),
+    choices: SeparationOptions = SeparationOptions(),
     kind: AudioFormat = WAV,
     progress: Callable[[float], object] | None = None,
 ) -> list[Path]:
@@ -125,7 +125,7 @@ def write_sources(
         Folder; made if it is not there.
     overwrite : bool
         Replace files that are there.
-    choices : Choices
+    choices : SeparationOptions
         How it is separated.
     kind : AudioFormat
         What is written; by default 16-bit wav.
@@ -166,7 +166,7 @@ def write_sources(
 
 
 def _source_blocks(
-    separator: Separator, file: AudioFile, choices: Choices, levels: Levels
+    separator: Separator, file: AudioFile, choices: SeparationOptions, levels: Levels
 ) -> Iterator[np.ndarray]:
     """Separate an open file: [channels, C, any number of samples] each at the file's rate; ``levels`` fills up."""
     rate = separator.hparams.sample_rate

@@ -63,7 +63,7 @@ class Levels:
         self.peak = max(self.peak, float(np.abs(sources).max(initial=0)))
 
     def gain(self, scale: str, limited: bool) -> float:
-        """Tell the gain.
+        """Return the gain.
 
         Parameters
         ----------

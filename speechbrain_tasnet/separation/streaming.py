@@ -86,7 +86,7 @@ class StreamingSeparator:
             raise InputError(f"chunk of shape {list(chunk.shape)}: expected [batch, n], batch at least 1")
         if self._state is not None and len(chunk) != len(self._state.heard):
             raise InputError(
-                f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins anew"
+                f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins again"
             )
         chunk = chunk.to(self.encoder.weight)
         if not (chunk.abs() <= LOUDEST).all():
@@ -101,7 +101,7 @@ class StreamingSeparator:
 
     @torch.no_grad()
     def flush(self) -> Tensor:
-        """Give out what is still open, as if silence followed, and be ready for new streams.
+        """Return out what is still open, as if silence followed, and be ready for new streams.
 
         Returns
         -------

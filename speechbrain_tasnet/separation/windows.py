@@ -87,7 +87,7 @@ class _Taker:
 
 
 def _hop(mixture: Tensor) -> int:
-    """Tell how far behind this window [channels, time] the next one begins: an order needs speech to go by."""
+    """Return how far behind this window [channels, time] the next one begins: an order needs speech to go by."""
     size = mixture.shape[1]
     shortest, longest = int(size * OVERLAP), size // 2
     energy = mixture.square().sum(0).double().flip(0).cumsum(0)  # of the window's last samples

@@ -33,7 +33,7 @@ class Column:
     meaning: str
 
     def of(self, outcome: Outcome) -> float | None:
-        """Give the figure of a contestant."""
+        """Return the figure of a contestant."""
         return None if outcome.error else self.value(outcome)
 
 
@@ -110,6 +110,6 @@ COLUMNS = {
 }
 
 
-def told(outcomes: list[Outcome]) -> list[Column]:
-    """Give the columns that say something about any contestant."""
+def non_empty_columns(outcomes: list[Outcome]) -> list[Column]:
+    """Return the columns that say something about any contestant."""
     return [c for c in COLUMNS.values() if any(c.of(outcome) is not None for outcome in outcomes)]

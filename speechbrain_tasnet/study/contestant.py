@@ -26,7 +26,7 @@ from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.system.files import new_file, write_text
 from speechbrain_tasnet.system.locks import exclusive
-from speechbrain_tasnet.system.memory import rise
+from speechbrain_tasnet.system.memory import peak_memory_increase
 from speechbrain_tasnet.training.dry_run import FIRST_USE
 
 COSTS = "costs.json"
@@ -94,7 +94,7 @@ def measure(hparams: dict, device: str, precision: str = "fp32") -> dict[str, fl
 
 
 def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str, precision: str) -> int:
-    """Tell by how many bytes a first training step raises the peak of memory, the optimizer's included.
+    """Measure by how many bytes a first training step raises the peak of memory, the optimizer's included.
 
     Parameters
     ----------
@@ -121,12 +121,12 @@ def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str
     step(1, FIRST_USE)  # libraries are loaded and loops compiled
     optimizer.zero_grad(set_to_none=True)
     optimizer.state.clear()
-    return rise(lambda: step(hparams["batch_size"], hparams["segment"] or SECONDS), kind)
+    return peak_memory_increase(lambda: step(hparams["batch_size"], hparams["segment"] or SECONDS), kind)
 
 
 @torch.no_grad()
 def real_time_factor(modules: Mapping[str, nn.Module], sample_rate: int) -> float:
-    """Tell how long one thread takes to separate one mixture, in its own duration: the median of some turns."""
+    """Return how long one thread takes to separate one mixture, in its own duration: the median of some turns."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     mixture = 0.1 * torch.randn(1, round(SECONDS * sample_rate))

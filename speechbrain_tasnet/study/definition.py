@@ -70,7 +70,7 @@ class Study:
     turns: int = 1
 
     def folder(self, name: str = "") -> Path:
-        """Name the folder of a contestant, or that of the study."""
+        """Return the folder of a contestant, or that of the study."""
         return Path(self.output_folder) / name
 
     def argv(self, name: str) -> list[str]:
@@ -200,7 +200,7 @@ def _check_contestants(study: Study) -> None:
 
 
 def _as_words(values: Mapping[str, object]) -> list[str]:
-    """Write values as the command line takes them; switches of the toolkit have none.
+    """Write values as the command line takes them; switches of SpeechBrain have none.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class Label:
 
 
 def colours(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """Give each contestant a hue, those that are neighbours in the study far from each other."""
+    """Return each contestant a hue, those that are neighbours in the study far from each other."""
     hues = [round(250 + 137.5 * place) % 360 for place in range(len(outcomes))]
     return {o.name: f"oklch(var(--tone) .15 {hue})" for o, hue in zip(outcomes, hues, strict=True)}
 

@@ -10,7 +10,7 @@ MOST_NAMED = 2  # beside the best
 
 
 def headline(done: Sequence[Outcome], pairs: Mapping[tuple[str, str], Pair]) -> str:
-    """Say which contestant is ahead, no more strongly than the tests allow."""
+    """Return which contestant is ahead, no more strongly than the tests allow."""
     ranked = sorted((o for o in done if o.metrics["si-snr_i"]["count"]), key=_gain, reverse=True)
     if not ranked:
         return "No contestant has finished."

@@ -44,7 +44,7 @@ class Outcome:
     examples: dict[str, Path] = field(default_factory=dict)
 
     def scores(self, metric: str) -> dict[str, float]:
-        """Give one score by mixture, where it is defined."""
+        """Return one score by mixture, where it is defined."""
         return {name: float(row[metric]) for name, row in self.rows.items() if row.get(metric)}
 
 
@@ -72,7 +72,7 @@ def read_outcomes(study: Study, failures: Mapping[str, str]) -> list[Outcome]:
             outcomes.append(_read(name, own, folder))
     done = [outcome for outcome in outcomes if not outcome.error]
     for outcome in done[1:]:
-        outcome.error = parted(done[0].ledger["checksums"], outcome.ledger["checksums"])
+        outcome.error = first_different_batch(done[0].ledger["checksums"], outcome.ledger["checksums"])
     return outcomes
 
 
@@ -88,8 +88,8 @@ def _read(name: str, own: dict, folder: Path) -> Outcome:
     return Outcome(name, own, None, costs, ledger, summary["metrics"], rows, files)
 
 
-def parted(one: Mapping[int, str], other: Mapping[int, str]) -> str | None:
-    """Say where two contestants were fed different mixtures, if they were.
+def first_different_batch(one: Mapping[int, str], other: Mapping[int, str]) -> str | None:
+    """Return where two contestants were fed different mixtures, if they were.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ def parted(one: Mapping[int, str], other: Mapping[int, str]) -> str | None:
 
     Examples
     --------
-    >>> parted({1: "aa", 2: "ab", 3: "ac"}, {1: "aa", 2: "ab"})
-    >>> parted({1: "aa", 2: "ab", 3: "ac"}, {1: "aa", 2: "ff", 3: "fe"})
+    >>> first_different_batch({1: "aa", 2: "ab", 3: "ac"}, {1: "aa", 2: "ab"})
+    >>> first_different_batch({1: "aa", 2: "ab", 3: "ac"}, {1: "aa", 2: "ff", 3: "fe"})
     'not comparable: fed other mixtures than the first contestant, from batch 2 on at the latest'
     """
     for batches in sorted(one.keys() & other.keys()):
@@ -112,7 +112,7 @@ def parted(one: Mapping[int, str], other: Mapping[int, str]) -> str | None:
 
 
 def common_batches(outcomes: Sequence[Outcome]) -> int:
-    """Tell over how many batches the checksums of all contestants were compared; 0 below two of them."""
+    """Return over how many batches the checksums of all contestants were compared; 0 below two of them."""
     if len(outcomes) < 2:
         return 0
     return max(set.intersection(*(set(outcome.ledger["checksums"]) for outcome in outcomes)), default=0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from speechbrain_tasnet.report.charts import page_template
 from speechbrain_tasnet.report.media import DYNAMIC_RANGE_DB, PEAK
-from speechbrain_tasnet.study.columns import METRICS, told
+from speechbrain_tasnet.study.columns import METRICS, non_empty_columns
 from speechbrain_tasnet.study.definition import Study
 from speechbrain_tasnet.study.figures import colours, curves, scatters
 from speechbrain_tasnet.study.headline import headline
@@ -52,7 +52,7 @@ def study_markdown(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pa
 
 def _table(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair]) -> dict:
     """Prepare the table and what is said of it."""
-    both, columns = either_way(pairs), told(outcomes)
+    both, columns = either_way(pairs), non_empty_columns(outcomes)
     return {
         "study": study,
         "headline": headline([outcome for outcome in outcomes if not outcome.error], both),
@@ -90,7 +90,7 @@ def _row(outcome: Outcome, baseline: str, columns: Sequence, pairs: Mapping[tupl
 
 
 def _facts(study: Study, done: Sequence[Outcome]) -> dict[str, str]:
-    """Say under which conditions all this was."""
+    """Describe under which conditions all this was."""
     facts = {
         "Recipe": study.recipe,
         "For all": ", ".join(f"{key} {value}" for key, value in study.overrides.items()) or "as the recipe says",

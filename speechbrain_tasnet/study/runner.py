@@ -16,7 +16,7 @@ from speechbrain_tasnet.study.contestant import EXAMPLES
 from speechbrain_tasnet.study.definition import Study
 from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
 
-# The toolkit's train log, as it comes after each validation.
+# SpeechBrain's train log, as it comes after each validation.
 VALIDATED = re.compile(r"train_logger - epoch: (\d+), .*valid si-snr: ([^,\s]+)")
 
 OUTPUT = "output.txt"

@@ -36,11 +36,11 @@ class Pair(NamedTuple):
 
     @property
     def differ(self) -> bool:
-        """Tell whether both tests say so."""
+        """Return whether both tests say so."""
         return self.p < LEVEL
 
     def turned(self) -> "Pair":
-        """Give the same comparison from the side of the second."""
+        """Return the same comparison from the side of the second."""
         low, high = self.ci95
         return self._replace(first=self.second, second=self.first, difference=-self.difference, ci95=(-high, -low))
 
@@ -76,7 +76,7 @@ def compare_all(scores: Mapping[str, Mapping[str, float]]) -> list[Pair]:
 
 
 def either_way(pairs: Sequence[Pair]) -> dict[tuple[str, str], Pair]:
-    """Give the pairs by the names of both, from the side of the one that is named first."""
+    """Return the pairs by the names of both, from the side of the one that is named first."""
     return {(pair.first, pair.second): pair for one in pairs for pair in (one, one.turned())}
 
 

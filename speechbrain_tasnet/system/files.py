@@ -232,7 +232,7 @@ def scratch_file(near: Path | str) -> Iterator[IO[bytes]]:
 
 
 def existing_parent(path: Path | str) -> Path:
-    """Tell the nearest folder, or file, on the way to a path that is there; the path itself if it is.
+    """Return the nearest folder, or file, on the way to a path that is there; the path itself if it is.
 
     Examples
     --------

@@ -17,13 +17,13 @@ except ModuleNotFoundError:  # on Windows, where psutil tells the peak
     resource = None
 
 PROCESS = Path("/proc/self")  # on Linux alone
-MUCH = 1.5e9  # bytes: who holds more while others compute is asked to give back
+RELEASE_ABOVE = 1.5e9  # bytes: who holds more while others compute is asked to give back
 
 
-def rise(run: Callable[[], object], device: str) -> int:
-    """Give the bytes by which ``run`` raises the peak above what is in use before it.
+def peak_memory_increase(run: Callable[[], object], device: str) -> int:
+    """Return the bytes by which ``run`` raises the peak above what is in use before it.
 
-    On a processor Linux alone lets a peak start anew. Elsewhere the result is too large where the process has
+    On a processor Linux alone lets a peak start again. Elsewhere the result is too large where the process has
     used more before than ``run`` does.
     """
     give_back(device)
@@ -59,7 +59,7 @@ def give_back(device: str) -> None:
 
 
 def held(device: str) -> int:
-    """Give the bytes that this process holds, libraries' files apart where the system tells them apart."""
+    """Return the bytes that this process holds, libraries' files apart where the system tells them apart."""
     if device == "cuda":
         return torch.cuda.memory_reserved()
     memory = psutil.Process().memory_info()
@@ -67,12 +67,12 @@ def held(device: str) -> int:
 
 
 def available(device: str) -> int:
-    """Give the bytes that are free on ``device``."""
+    """Return the bytes that are free on ``device``."""
     return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
 
 
 def _peak_from_here() -> Callable[[], int]:
-    """Let the peak start anew where the system can, and return what tells it."""
+    """Let the peak start again where the system can, and return what tells it."""
     try:
         (PROCESS / "clear_refs").write_text("5", encoding="ascii")
     except OSError:

@@ -21,7 +21,7 @@ PACKAGES = ("torch", "torchaudio", "speechbrain", "numpy", "scipy", "numba", "so
 def record_start(path: Path | str, command: Sequence[str], slow_paths: Mapping[str, str]) -> None:
     """Add a start of a run to the list of its starts; a run that is resumed has several.
 
-    Beside it lie the toolkit's ``hyperparams.yaml``, the configuration with all overrides, and ``env.log``.
+    Beside it lie SpeechBrain's ``hyperparams.yaml``, the configuration with all overrides, and ``env.log``.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def record_start(path: Path | str, command: Sequence[str], slow_paths: Mapping[s
 
 
 def git_state(folder: Path) -> dict[str, str | list[str]] | None:
-    """Tell which commit a folder is at, and what differs from it.
+    """Return which commit a folder is at, and what differs from it.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ class BadItems:
         CSV file with the columns ``split,id,reason``, kept up to date; there is none while nothing is bad. What
         it holds already is taken over.
     limit : int
-        So many are put up with.
+        So many are tolerated.
     """
 
     def __init__(self, path: Path | str, limit: int):
@@ -41,7 +41,7 @@ class BadItems:
         return sorted(name for found, name in self._reasons if found == split)
 
     def forget(self, *splits: str) -> None:
-        """Begin anew with some splits: what an earlier start has found bad may have been mended."""
+        """Begin anew with some splits: what an earlier start has found bad may have been fixed."""
         self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] not in splits}
         if if_main_process():
             self._write()
@@ -70,7 +70,7 @@ class BadItems:
             self._write()
         if len(self) > self.limit:
             raise InputError(
-                f"{len(self)} bad items, more than max_bad_items={self.limit}, listed in {self.path}; mend them "
+                f"{len(self)} bad items, more than max_bad_items={self.limit}, listed in {self.path}; fix them "
                 f"or raise the limit; the last is {name}: {reason}"
             )
         logger.warning(

@@ -32,7 +32,7 @@ class SeparationBrain(GuardedBrain):
     ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (told of every
     batch and epoch), ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called after
     each step of the optimizer, or null).
-    Gradient accumulation, precision and checkpoints are the toolkit's. After `evaluate`, ``evaluator`` holds the
+    Gradient accumulation, precision and checkpoints are SpeechBrain's. After `evaluate`, ``evaluator`` holds the
     score of each utterance.
     """
 
@@ -86,9 +86,9 @@ class SeparationBrain(GuardedBrain):
             self.evaluator.add(batch.id[i], mixture[i, :size], batch.sources.data[i, :size], estimates[i, :size])
 
     def make_dataloader(self, dataset, stage: sb.Stage, **kwargs):
-        """Make the toolkit's loader, and note its length for the progress bar.
+        """Make SpeechBrain's loader, and note its length for the progress bar.
 
-        The toolkit shares the training set out among the processes of a distributed run and lets each of them
+        SpeechBrain shares the training set out among the processes of a distributed run and lets each of them
         do all of validation and test. Here those are shared too, each utterance once.
         """
         if stage != sb.Stage.TRAIN and self.distributed_launch:
@@ -99,12 +99,12 @@ class SeparationBrain(GuardedBrain):
         return loader
 
     def fit(self, *args, **kwargs) -> None:
-        """Train as the toolkit does; SIGTERM ends it with a checkpoint and status 143."""
+        """Train as SpeechBrain does; SIGTERM ends it with a checkpoint and status 143."""
         with Termination() as self.termination:
             super().fit(*args, **kwargs)
 
     def _should_save_intra_epoch_ckpt(self, *args) -> bool:
-        # Where the toolkit asks after each step, its own account of the step is complete.
+        # Where SpeechBrain asks after each step, its own account of the step is complete.
         self.ending = anywhere(self.termination.requested)
         return super()._should_save_intra_epoch_ckpt(*args) or self.ending
 
@@ -124,7 +124,7 @@ class SeparationBrain(GuardedBrain):
             logger.info("Resuming after %d complete epochs and %d steps of the next", epochs, self.step)
 
     def on_fit_batch_start(self, batch, should_step: bool) -> None:
-        """Note what has come, and how long it was waited for."""
+        """Record what has come, and how long it was waited for."""
         super().on_fit_batch_start(batch, should_step)
         samples = batch.mixture.data.shape[1] * float(batch.mixture.lengths.sum())
         self.telemetry.batch_came(samples / self.hparams.sample_rate)
@@ -192,7 +192,7 @@ class SeparationBrain(GuardedBrain):
         if bad := self.hparams.bad_items.names(name):
             stats["bad items"] = len(bad)
         if stage == sb.Stage.TRAIN:
-            # The toolkit's average survives a kill in mid-epoch, ours has only seen what came after.
+            # SpeechBrain's average survives a kill in mid-epoch, ours has only seen what came after.
             self.train_stats = stats | {"si-snr": fmean(gather([float(stage_loss)]))}
             if losses:
                 self.train_stats |= self._figures()

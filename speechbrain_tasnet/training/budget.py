@@ -72,7 +72,7 @@ class Budget:
     macs_per_second: float | None = None
 
     def used(self, ledger: Ledger) -> float:
-        """Tell which share of it a training has used; above 1 when its last step went beyond it."""
+        """Return which share of it a training has used; above 1 when its last step went beyond it."""
         return self._spent(ledger) / self.amount
 
     def _spent(self, ledger: Ledger) -> float:
@@ -83,7 +83,7 @@ class Budget:
         return STEP_MACS * self.macs_per_second * ledger.audio
 
     def steps(self, seconds: float, audio: float) -> float:
-        """Tell how many steps it allows.
+        """Return how many steps it allows.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Budget:
 
 
 def learning_rate(used: float) -> float:
-    """Tell the share of the full learning rate at a share of the budget.
+    """Return the share of the full learning rate at a share of the budget.
 
     It grows in the first 2 %, which networks with attention need, is constant up to one half, and falls in a line
     to zero at the end. It depends on the budget alone and not on validations, so that every network gets the same

@@ -1,6 +1,6 @@
 """Checkpoints that are there as a whole or not at all, whenever the process is killed.
 
-The toolkit's `Checkpointer` writes the file that tells a checkpoint from any other folder before the parameters:
+SpeechBrain's `Checkpointer` writes the file that tells a checkpoint from any other folder before the parameters:
 killed in between, it leaves a folder that the next run would load.
 """
 
@@ -20,12 +20,12 @@ from speechbrain_tasnet.errors import DiskError, InputError
 
 logger = logging.getLogger(__name__)
 
-# The toolkit takes no folder for a checkpoint whose name begins like this.
+# SpeechBrain takes no folder for a checkpoint whose name begins like this.
 UNFINISHED = ".unfinished-"
 
 
 class WholeCheckpointer(Checkpointer):
-    """The toolkit's Checkpointer, but a checkpoint gets its name only when it is complete.
+    """SpeechBrain's Checkpointer, but a checkpoint gets its name only when it is complete.
 
     Raises
     ------
@@ -36,7 +36,7 @@ class WholeCheckpointer(Checkpointer):
     def save_checkpoint(
         self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO
     ) -> Checkpoint | None:
-        """Save as the toolkit does, in a folder that is renamed when all files are on the disk."""
+        """Save as SpeechBrain does, in a folder that is renamed when all files are on the disk."""
         try:
             saved = super().save_checkpoint(meta or {}, end_of_epoch, name, logging.DEBUG)
             if saved is not None:  # as it is in the main process
@@ -79,7 +79,7 @@ class WholeCheckpointer(Checkpointer):
 
 
 def _rename(saved: Checkpoint) -> Checkpoint:
-    """Give a checkpoint its name."""
+    """Return a checkpoint its name."""
     for file in saved.path.iterdir():
         with file.open("r+b") as opened:  # Windows writes out no file that is open for reading alone
             os.fsync(opened.fileno())
@@ -93,7 +93,7 @@ def check_network(checkpointer: Checkpointer, modules: Mapping[str, nn.Module]) 
     Parameters
     ----------
     checkpointer : Checkpointer
-        Any of the toolkit's.
+        Any of SpeechBrain's.
     modules : mapping of Module
         By the names that it has for them.
 

@@ -7,9 +7,9 @@ import torch.distributed as dist
 
 
 def share_of(dataset: Sized) -> range:
-    """Name the items that this process takes, every item falling to one process.
+    """List the items that this process takes, every item falling to one process.
 
-    The toolkit's samplers for training give some items twice, so that all processes make as many steps.
+    SpeechBrain's samplers for training give some items twice, so that all processes make as many steps.
 
     Example
     -------
@@ -37,7 +37,7 @@ def gather(values: list) -> list:
 
 
 def anywhere(true: bool) -> bool:
-    """Tell whether something is true in any of the processes. All must call it.
+    """Return whether something is true in any of the processes. All must call it.
 
     Example
     -------

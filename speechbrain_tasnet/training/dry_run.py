@@ -43,7 +43,7 @@ class Forecast(NamedTuple):
     whole: float
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return one line."""
         return (
             f"Dry run: the largest batch, {self.items} x {self.seconds:.2f} s, takes {self.step:.3f} s a step "
             f"and {self.loading:.3f} s to read; peak memory {self.peak_bytes / 1e6:,.0f} MB; "
@@ -154,7 +154,7 @@ def _step(brain: sb.Brain, items: int, longest: float) -> tuple[float, float]:
 
 
 def _duration(seconds: float) -> str:
-    """Say a time in the unit in which one waits for it."""
+    """Return a time in the unit in which one waits for it."""
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.1f} {unit}"

@@ -37,7 +37,7 @@ class Telemetry:
             torch.cuda.reset_peak_memory_stats(self._device)
 
     def batch_came(self, seconds: float) -> None:
-        """Note the end of the wait for a batch.
+        """Record the end of the wait for a batch.
 
         Parameters
         ----------
@@ -48,11 +48,11 @@ class Telemetry:
         self._audio += seconds
 
     def ready(self) -> None:
-        """Note that all is done until the next batch comes."""
+        """Record that all is done until the next batch comes."""
         self._waiting_since = time.perf_counter()
 
     def stepped(self, gradient_norm: float) -> None:
-        """Note a step.
+        """Record a step.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Telemetry:
 
 
 def peak_memory(device: torch.device | str) -> int:
-    """Tell the most memory that was in use.
+    """Return the most memory that was in use.
 
     Parameters
     ----------

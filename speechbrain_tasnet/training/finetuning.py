@@ -22,7 +22,7 @@ IN_MODEL_FILE = {"edge_padding"}
 
 
 def sizes_of_start(folder: Path | str) -> dict[str, object]:
-    """Say what a recipe needs to build the network that it starts from.
+    """Return what a recipe needs to build the network that it starts from.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
 
 
 def _difference(folder: Path, key: str, here: object, there: object) -> str:
-    """Say what differs, and how to make it the same."""
+    """Return what differs, and how to make it the same."""
     key = KEYS.get(key, key)
     way_out = (
         f"write {key}: {there} for encoder and decoder into a model file of your own"

@@ -57,7 +57,7 @@ class Ledger:
         self.joules = 0.0 if self._meter.sources else None
 
     def begin(self, mixture: Tensor, audio: float) -> None:
-        """Note a batch, before anything is done with it.
+        """Record a batch, before anything is done with it.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Ledger:
         self._before = time.perf_counter(), time.process_time(), self._meter.joules()
 
     def end(self, stepped: bool) -> None:
-        """Note that all is done with a batch.
+        """Record that all is done with a batch.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Ledger:
         self.curve.append({"epoch": epoch, "train": train, "valid": valid} | spent)
 
     def as_dict(self) -> dict:
-        """Give all that is known, as JSON takes it."""
+        """Return all that is known, as JSON takes it."""
         names = ("batches", "steps", "audio", "seconds", "cpu_seconds", "joules", "checksums", "curve")
         return {name: getattr(self, name) for name in names} | {"energy": self._meter.sources}
 

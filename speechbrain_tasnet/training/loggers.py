@@ -1,4 +1,4 @@
-"""What is written after each epoch: the toolkit's train log, its picture, the ledger, TensorBoard's events."""
+"""What is written after each epoch: SpeechBrain's train log, its picture, the ledger, TensorBoard's events."""
 
 import json
 import math
@@ -17,7 +17,7 @@ Stats = Mapping[str, float]
 
 
 class TrainLogs(TrainLogger):
-    """Several of the toolkit's train loggers as one, and the learning curve they give.
+    """Several of SpeechBrain's train loggers as one, and the learning curve they give.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class TrainLogs(TrainLogger):
         valid_stats: Stats | None = None,
         test_stats: Stats | None = None,
     ) -> None:
-        """Log an epoch, or the test; see the toolkit's `TrainLogger.log_stats`."""
+        """Log an epoch, or the test; see SpeechBrain's `TrainLogger.log_stats`."""
         for logger in self.loggers:
             logger.log_stats(stats_meta, train_stats, valid_stats, test_stats)
         draw_learning_curve(self.train_log, self.picture, self.title)
@@ -75,7 +75,7 @@ class LedgerFile(TrainLogger):
 
 
 class TensorBoard(TrainLogger):
-    """Events for TensorBoard, counted in epochs: unlike the toolkit's logger it goes on counting after a resume.
+    """Events for TensorBoard, counted in epochs: unlike SpeechBrain's logger it goes on counting after a resume.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class TensorBoard(TrainLogger):
         valid_stats: Stats | None = None,
         test_stats: Stats | None = None,
     ) -> None:
-        """Write an epoch's figures, or the test's; see the toolkit's `TrainLogger.log_stats`."""
+        """Write an epoch's figures, or the test's; see SpeechBrain's `TrainLogger.log_stats`."""
         if not if_main_process():
             return
         self._writer = self._writer or self._make_writer()

@@ -18,8 +18,8 @@ class GuardedBrain(sb.Brain):
     """A Brain that never steps along a gradient which is not finite.
 
     Such a step is left out: weights, optimizer and learning rate stay as they are, and so it is with all batches
-    that were accumulated for it. The log names the utterances. The toolkit's ``nonfinite_patience`` is how many
-    such steps an epoch may have; the next one ends the training. With float16 the toolkit's scaler finds its
+    that were accumulated for it. The log names the utterances. SpeechBrain's ``nonfinite_patience`` is how many
+    such steps an epoch may have; the next one ends the training. With float16 SpeechBrain's scaler finds its
     scale by trying, so a step counts only once the scale is down at 1 and the gradient still not finite.
 
     The decision rests on the gradient alone, which is the same in all processes that train together.
@@ -33,13 +33,13 @@ class GuardedBrain(sb.Brain):
         self._suspects: list[str] = []
 
     def on_fit_batch_start(self, batch, should_step: bool) -> None:
-        """Note whose gradient comes next."""
+        """Record whose gradient comes next."""
         super().on_fit_batch_start(batch, should_step)
         self._batch_ids = list(batch.id)
         self._accumulated += batch.id
 
     def check_loss_isfinite(self, loss: Tensor) -> None:
-        """See to it that a loss which is not finite shows in the gradient, even one that happens to be finite."""
+        """Make sure that a loss which is not finite shows in the gradient, even one that happens to be finite."""
         if not torch.isfinite(loss):
             self._suspects += self._batch_ids
             loss.register_hook(lambda gradient: gradient * math.nan)
@@ -65,7 +65,7 @@ class GuardedBrain(sb.Brain):
         self._accumulated, self._suspects = [], []
 
     def _skip_step(self) -> None:
-        """Say which step is left out, and end the training if it is one too many."""
+        """Return which step is left out, and end the training if it is one too many."""
         counts = not self.scaler.is_enabled() or self.scaler.get_scale() <= 1
         self.nonfinite_count += counts
         if not counts and not self._suspects:

@@ -10,7 +10,7 @@ LIVE = "convtasnet-8k-2spk-live"
 
 
 def bundled_names() -> list[str]:
-    """Name the separators.
+    """List the separators.
 
     Example
     -------

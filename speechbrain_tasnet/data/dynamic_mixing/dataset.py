@@ -185,7 +185,7 @@ def _check_rooms(rooms: RoomBank | Path | str, num_spks: int, rate: int) -> Room
     if positions < num_spks:
         raise InputError(f"{name}: {positions} positions a room, num_spks={num_spks} needed; make rooms with more")
     if not bank.direct.any(axis=2).all():
-        raise InputError(f"{name}: a direct path is all zero; make the rooms anew")
+        raise InputError(f"{name}: a direct path is all zero; make the rooms again")
     return bank
 
 

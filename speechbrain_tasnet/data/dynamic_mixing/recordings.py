@@ -64,11 +64,11 @@ class Recordings:
         self._levels = torch.full((len(self.paths),), torch.nan, dtype=torch.float64).share_memory_()
 
     def seconds(self, number: int) -> float:
-        """Tell how long a recording is."""
+        """Return how long a recording is."""
         return self._headers[number].frames / self._headers[number].rate
 
     def level(self, number: int) -> float:
-        """Tell the power of a recording.
+        """Return the power of a recording.
 
         Raises
         ------
@@ -186,7 +186,7 @@ def _read_whole(path: Path, header: Header) -> np.ndarray:
 
 
 def unreadable(path: Path, error: soundfile.LibsndfileError | OSError) -> InputError:
-    """Say what is wrong with a file.
+    """Return what is wrong with a file.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def _audible(samples: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
 
 @lru_cache
 def _ratio(old_rate: int, new_rate: int, speed: float) -> tuple[int, int]:
-    """Tell how many samples of a file become how many of what is heard."""
+    """Return how many samples of a file become how many of what is heard."""
     return Fraction(old_rate * speed / new_rate).limit_denominator(LARGEST_DENOMINATOR).as_integer_ratio()
 
 

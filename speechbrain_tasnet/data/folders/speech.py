@@ -103,7 +103,7 @@ def _splits_of_csv(folder: Path, num_speakers: int) -> dict[str, Speakers]:
         if split not in SPLITS:
             raise InputError(f"{where}: split {split!r}; expected {', '.join(SPLITS)}")
         if not (speaker and (folder / speaker).is_dir()):
-            raise InputError(f"{where}: no folder {speaker!r} in {folder}; mend or delete the line")
+            raise InputError(f"{where}: no folder {speaker!r} in {folder}; fix or delete the line")
         files = _audio_files(folder / speaker)
         if not files:
             raise InputError(f"{where}: folder {speaker!r} holds no audio; delete the line")

@@ -137,7 +137,7 @@ def _roots(librispeech: Path | str, noise: Path | str | None, types: Sequence[st
 
 
 def _num_speakers(plans: dict[str, list[Mixture]], tables: dict[str, Path]) -> int:
-    """Tell how many speakers the mixtures have, the same in all splits."""
+    """Return how many speakers the mixtures have, the same in all splits."""
     counts = {split: len(plan[0].sources) for split, plan in plans.items()}
     if len(set(counts.values())) > 1:
         told = " and ".join(f"{count} in {tables[split]}" for split, count in counts.items())

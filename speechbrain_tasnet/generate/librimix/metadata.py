@@ -126,7 +126,7 @@ def read_table(table: Path, roots: Roots) -> list[Mixture]:
 
 
 def _count_sources(columns: Sequence[str]) -> int:
-    """Tell the number of speakers by the columns, 2 where there are too few."""
+    """Return the number of speakers by the columns, 2 where there are too few."""
     count = 2
     while f"source_{count + 1}_path" in columns:
         count += 1
@@ -137,7 +137,7 @@ def _part(row: dict, kind: str, root: Path, where: str) -> Part:
     """Read a path and its gain from a row."""
     path, gain = row[f"{kind}_path"], row[f"{kind}_gain"]
     if not path:
-        raise InputError(f"{where}: no {kind}_path; mend or delete the line")
+        raise InputError(f"{where}: no {kind}_path; fix or delete the line")
     try:
         factor = float(gain or "nan")
     except ValueError:

@@ -30,7 +30,7 @@ class Row(TypedDict):
 
 
 def terms(kind: str, num_speakers: int) -> list[str]:
-    """Tell what is added up in a type of mixture.
+    """Return what is added up in a type of mixture.
 
     Parameters
     ----------

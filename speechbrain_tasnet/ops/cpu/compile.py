@@ -65,11 +65,11 @@ def _bits_of_float(typing_context, value):
 
 
 def wide(x):
-    """Give an element as the number it is computed with."""
+    """Return an element as the number it is computed with."""
 
 
 def narrow(x, like):
-    """Give a number as an element of the kind of ``like``."""
+    """Return a number as an element of the kind of ``like``."""
 
 
 @overload(wide, inline="always")

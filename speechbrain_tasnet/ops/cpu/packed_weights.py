@@ -119,7 +119,7 @@ class PackedStreams:
         return scores.unflatten(0, (batch, frames))
 
     def unpack(self) -> tuple[tuple, list[tuple]]:
-        """Give the states as `PackedNet.begin` takes them."""
+        """Return the states as `PackedNet.begin` takes them."""
         frames = torch.full((len(self._ring), 1), float(self._seen), dtype=torch.float64)
         norms = [
             Moments(frames, *moments.clone().split(1, dim=1)) if self.net.cumulative else ()

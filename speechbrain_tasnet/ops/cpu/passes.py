@@ -56,7 +56,7 @@ def _rows(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def statistics(x: Tensor, bias: Tensor, slope: Tensor, norm: str, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Tell mean and reciprocal deviation with which ``norm`` normalises each row of ``prelu(x + bias)``."""
+    """Compute the mean and reciprocal deviation with which ``norm`` normalises each row of ``prelu(x + bias)``."""
     mean, rstd = _rows(x, bias)
     _run(forward.statistics, x, bias, slope, NORMS[norm], valid, mean, rstd)
     return mean, rstd

@@ -94,7 +94,7 @@ def _multiply(x, rows, weight, block, out):
 
 @inline
 def _statistics(packed, moments, mean_of_row, variance_of_row, norm, item, frame):
-    """Tell mean and reciprocal deviation for a frame of which ``frame`` came before."""
+    """Return mean and reciprocal deviation for a frame of which ``frame`` came before."""
     mean, variance = np.float64(mean_of_row), np.float64(variance_of_row)
     if packed.cumulative:
         mean_before, variance_before = moments[norm, item, 0], moments[norm, item, 1]

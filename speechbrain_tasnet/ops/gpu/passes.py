@@ -226,7 +226,7 @@ def _convolve_backward(
 
 
 def _tile(x: Tensor) -> tuple[int, int]:
-    """Tell how many rows, and channels with room to the next power of two, a program takes at once."""
+    """Return how many rows, and channels with room to the next power of two, a program takes at once."""
     C = triton.next_power_of_2(x.shape[2])
     return max(1, TILE // C), C
 
