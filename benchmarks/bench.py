@@ -70,7 +70,7 @@ class Arena:
         player.start()
         _, why = self._prepare(cell, contestant)
         if not why:
-            rise, why = player.ask("rise")
+            rise, why = player.ask("peak_memory_increase")
         _release(player)
         return Memory(cell, contestant.name, contestant.precision, rise, why)
 
