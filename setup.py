@@ -41,7 +41,7 @@ setup(
     package_dir={"speechbrain_tasnet.hparams": "hparams"},
     package_data={
         "speechbrain_tasnet.bundle": ["model_card.md.j2"],
-        "speechbrain_tasnet.bundle.shipped": ["*/*"],
+        "speechbrain_tasnet.shipped": ["*/*"],
         "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "study/*.yaml"],
         "speechbrain_tasnet.report": ["*.j2"],
         "speechbrain_tasnet.study": ["*.j2"],

@@ -8,8 +8,8 @@ import soundfile
 import torch
 
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
-from speechbrain_tasnet.bundle.shipped import DEFAULT, HOME, bundled_names
 from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.shipped import DEFAULT, HOME, bundled_names
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -18,7 +18,7 @@ TORCHRUN += ["--local_addr=127.0.0.1"]  # a machine may not know its own name
 TRAIN = """
 import json, os, sys, torch
 torch.set_default_dtype(torch.float64)
-from speechbrain_tasnet import experiment
+from speechbrain_tasnet.experiment import workflow as experiment
 out, rank = sys.argv[1], os.environ.get("RANK", "0")
 seen = {"TRAIN": [], "VALID": [], "TEST": []}
 class Brain(experiment.SeparationBrain):
@@ -85,7 +85,7 @@ def test_two_processes_train_the_weights_of_one(words, tmp_path):
 # In the second epoch one process asks for the end of itself alone, or of torchrun, which passes it on.
 SIGNALLED = """
 import os, signal, sys
-from speechbrain_tasnet import experiment
+from speechbrain_tasnet.experiment import workflow as experiment
 whose, out = sys.argv[1:3]
 class Brain(experiment.SeparationBrain):
     def compute_objectives(self, predictions, batch, stage):

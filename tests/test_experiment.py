@@ -26,7 +26,7 @@ def checkpoints(folder):
 
 
 def test_a_run_leaves_what_the_toolkit_leaves(trained, corpus):
-    for name in ("train_log.txt", "log.txt", "env.log", "hyperparams.yaml", "experiment.py", "save/tr.csv"):
+    for name in ("train_log.txt", "log.txt", "env.log", "hyperparams.yaml", "workflow.py", "save/tr.csv"):
         assert (trained / name).stat().st_size > 0, name
     with open(trained / "test_results.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -15,10 +15,10 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, separate
 from speechbrain_tasnet.bundle import save_bundle
-from speechbrain_tasnet.bundle.shipped import LIVE
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.separation.pipe import Account, stream
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+from speechbrain_tasnet.shipped import LIVE
 
 RATE = 8000
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from speechbrain_tasnet.bundle.card import CARD, write_card
 from speechbrain_tasnet.bundle.config import CONFIG, MODULES, Config
 from speechbrain_tasnet.bundle.hyperparams import HPARAMS, write_hparams
-from speechbrain_tasnet.bundle.shipped import HOME, bundled_names
 from speechbrain_tasnet.bundle.weights_file import WEIGHTS, pack_weights, read_weights
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.shipped import HOME, bundled_names
 from speechbrain_tasnet.system.files import new_file, new_folder, write_text
 
 # Where a training run keeps its separator.

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.bundle.shipped import DEFAULT, bundled_names
+from speechbrain_tasnet.shipped import DEFAULT, bundled_names
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

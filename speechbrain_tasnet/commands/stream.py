@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from speechbrain_tasnet.bundle.shipped import LIVE
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.shipped import LIVE
 
 READER_GONE = 141  # as if SIGPIPE, which Windows does not have, had ended it: 128 + 13
 

@@ -38,6 +38,7 @@ def separate(
 
     Example
     -------
+    >>> import torch
     >>> from speechbrain_tasnet import Decoder, Encoder, MaskNet
     >>> encoder, decoder = Encoder(N=16, L=8), Decoder(N=16, L=8)
     >>> masknet = MaskNet(N=16, B=8, H=16, Sc=8, X=3, R=2, C=3)
