@@ -4,10 +4,10 @@ import os
 import platform
 import sys
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from speechbrain_tasnet.installation import installed
 from speechbrain_tasnet.system import processor
 
 PACKAGES = (
@@ -32,15 +32,8 @@ def describe(device: str) -> dict[str, str]:
     return facts | {
         "memory": f"{memory:.0f} GB",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        "versions": ", ".join(f"{name} {installed(name) or 'none'}" for name in PACKAGES),
         "load before": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
         "date": datetime.now(timezone.utc).date().isoformat(),
         "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"
