@@ -42,7 +42,7 @@ setup(
     package_data={
         "speechbrain_tasnet.bundle": ["model_card.md.j2"],
         "speechbrain_tasnet.shipped": ["*/*"],
-        "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "study/*.yaml"],
+        "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "shared/*.yaml", "study/*.yaml"],
         "speechbrain_tasnet.report": ["*.j2"],
         "speechbrain_tasnet.study": ["*.j2"],
     },
@@ -56,6 +56,7 @@ setup(
         "packaging>=23",
         "pillow>=10",
         "psutil>=5.9",
+        "pydantic>=2.7",
         "pyyaml>=6",
         "ruamel.yaml>=0.17.28",
         "safetensors>=0.4",

@@ -48,12 +48,8 @@ def si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None = None) ->
     >>> si_snr(target, 3 * (target + 0.1 * noise)).round()
     tensor([[20.]])
     """
-    targets, estimates = _zero_mean(targets, estimates, lengths=lengths)
-    projection = (targets * estimates).sum(2, keepdim=True) / (targets.square().sum(2, keepdim=True) + EPS)
-    projected = projection * targets
-    residue = estimates - projected
-    ratio = projected.square().sum(2) / (residue.square().sum(2) + EPS)
-    return 10 * torch.log10(ratio + EPS)
+    _check_shapes(targets, estimates)
+    return Targets(targets, lengths).si_snr(estimates)
 
 
 def pit_si_snr_loss(targets: Tensor, estimates: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -86,10 +82,8 @@ def pit_si_snr_loss(targets: Tensor, estimates: Tensor, lengths: Tensor | None =
     >>> pit_si_snr_loss(targets, targets[..., [2, 0, 1]]).shape
     torch.Size([4])
     """
-    estimates = reorder(estimates, best_permutation(targets, estimates, lengths))
-    heard = ~silent(targets, lengths)
-    scores = si_snr(targets, estimates, lengths).masked_fill(~heard, 0)
-    return -scores.sum(1) / heard.sum(1).clamp(min=1)
+    _check_shapes(targets, estimates)
+    return Targets(targets, lengths).loss(estimates)
 
 
 @torch.no_grad()
@@ -116,15 +110,8 @@ def best_permutation(targets: Tensor, estimates: Tensor, lengths: Tensor | None 
     >>> best_permutation(targets, targets[..., [2, 0, 1]])
     tensor([[1, 2, 0]])
     """
-    scores = _pairwise_si_snr(targets, estimates, lengths)
-    scores = scores.masked_fill(silent(targets, lengths).unsqueeze(2), 0)
-    num_sources = scores.shape[-1]
-    if num_sources > MAX_ENUMERATED_SOURCES:
-        rows = [linear_sum_assignment(score, maximize=True)[1] for score in scores.cpu().numpy()]
-        return torch.stack([torch.from_numpy(row) for row in rows]).to(targets.device)
-    orders = torch.tensor(list(permutations(range(num_sources))), device=targets.device)
-    totals = scores[:, torch.arange(num_sources), orders].sum(-1)  # [batch, C!]
-    return orders[totals.argmax(1)]
+    _check_shapes(targets, estimates)
+    return Targets(targets, lengths).best_permutation(estimates)
 
 
 def reorder(estimates: Tensor, permutation: Tensor) -> Tensor:
@@ -170,42 +157,111 @@ def silent(targets: Tensor, lengths: Tensor | None = None) -> Tensor:
     >>> silent(torch.stack([torch.zeros(1, 8), torch.randn(1, 8)], dim=2))
     tensor([[ True, False]])
     """
-    (zero_mean,) = _zero_mean(targets, lengths=lengths)
-    return zero_mean.square().sum(2) <= SILENCE_POWER * _num_samples(targets, lengths)
+    return Targets(targets, lengths).silent
 
 
-def _zero_mean(*signals: Tensor, lengths: Tensor | None) -> list[Tensor]:
-    """Subtract the mean of the valid samples and put zeros behind them; at least float32, as [batch, C, time]."""
-    shape = signals[0].shape
-    if len(shape) != 3 or any(signal.shape != shape for signal in signals):
-        shapes = " and ".join(str(list(signal.shape)) for signal in signals)
-        raise ValueError(f"shapes {shapes}: expected the same [batch, time, C] for targets and estimates")
-    signals = [signal if signal.dtype == torch.float64 else signal.float() for signal in signals]
-    # Sums over time are fast where its samples lie side by side.
-    signals = [signal.transpose(1, 2).contiguous() for signal in signals]
-    if lengths is None:
-        return [signal - signal.mean(2, keepdim=True) for signal in signals]
-    num_samples = valid_samples(lengths, shape[1])
-    padding = padding_mask(num_samples, shape[1]).transpose(1, 2)
-    signals = [signal.masked_fill(padding, 0) for signal in signals]
-    means = [signal.sum(2, keepdim=True) / num_samples[:, None, None] for signal in signals]
-    return [(signal - mean).masked_fill(padding, 0) for signal, mean in zip(signals, means, strict=True)]
+class Targets:
+    """The targets of a batch, made ready once for all that is compared with them.
 
+    Parameters
+    ----------
+    targets : Tensor
+        [batch, time, C].
+    lengths : Tensor, optional
+        [batch], relative lengths in (0, 1].
 
-def _num_samples(targets: Tensor, lengths: Tensor | None) -> Tensor | int:
-    """Count the valid samples: of each item as [batch, 1], or of all."""
-    size = targets.shape[1]
-    return size if lengths is None else valid_samples(lengths, size).unsqueeze(1)
+    Attributes
+    ----------
+    silent : Tensor
+        [batch, C] of bool, see `silent`.
 
+    Raises
+    ------
+    ValueError
+        The shape is another.
 
-def _pairwise_si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None) -> Tensor:
-    """SI-SNR of each target with each estimate, [batch, C targets, C estimates], from inner products.
-
-    Taken in float64, because the power of the residue is a difference of nearly equal numbers.
+    Example
+    -------
+    >>> targets = Targets(torch.randn(4, 800, 3))
+    >>> targets.loss(torch.randn(4, 800, 3)).shape, targets.si_snr_of_mixture(torch.randn(4, 800)).shape
+    (torch.Size([4]), torch.Size([4]))
     """
-    targets, estimates = _zero_mean(targets.double(), estimates.double(), lengths=lengths)
-    inner = targets @ estimates.transpose(1, 2)
-    projected = inner.square() / (targets.square().sum(2).unsqueeze(2) + EPS)
-    residue = (estimates.square().sum(2).unsqueeze(1) - projected).clamp(min=0)
-    # A NaN estimate must reach the loss, where SpeechBrain counts it, and not stop the assignment.
-    return torch.nan_to_num(10 * torch.log10(projected / (residue + EPS) + EPS))
+
+    def __init__(self, targets: Tensor, lengths: Tensor | None = None):
+        _check_shapes(targets)
+        self._num_samples = None if lengths is None else valid_samples(lengths, targets.shape[1])
+        self._targets = self._zero_mean(targets)
+        self._energy = self._targets.square().sum(2, keepdim=True)
+        size = targets.shape[1] if lengths is None else self._num_samples.unsqueeze(1)
+        self.silent = self._energy.squeeze(2) <= SILENCE_POWER * size
+
+    def si_snr(self, estimates: Tensor) -> Tensor:
+        """Compare estimates [batch, time, C] with the targets in the same places, see `si_snr`: [batch, C]."""
+        return self._si_snr(self._zero_mean(estimates))
+
+    def si_snr_of_mixture(self, mixture: Tensor) -> Tensor:
+        """Take a mixture [batch, time] for the estimate of every target; the mean over those heard: [batch]."""
+        return -self._loss(self._zero_mean(mixture.unsqueeze(2)))
+
+    def loss(self, estimates: Tensor) -> Tensor:
+        """Return the loss of estimates [batch, time, C] in their best order, see `pit_si_snr_loss`: [batch]."""
+        zero_mean = self._zero_mean(estimates)
+        order = self._best_permutation(zero_mean)
+        return self._loss(zero_mean.gather(1, order.unsqueeze(2).expand_as(zero_mean)))
+
+    @torch.no_grad()
+    def best_permutation(self, estimates: Tensor) -> Tensor:
+        """Find the best order of estimates [batch, time, C], see `best_permutation`: [batch, C]."""
+        return self._best_permutation(self._zero_mean(estimates))
+
+    def _loss(self, estimates: Tensor) -> Tensor:
+        heard = ~self.silent
+        scores = self._si_snr(estimates).masked_fill(~heard, 0)
+        return -scores.sum(1) / heard.sum(1).clamp(min=1)
+
+    def _si_snr(self, estimates: Tensor) -> Tensor:
+        projected = (self._targets * estimates).sum(2, keepdim=True) / (self._energy + EPS) * self._targets
+        residue = estimates - projected
+        ratio = projected.square().sum(2) / (residue.square().sum(2) + EPS)
+        return 10 * torch.log10(ratio + EPS)
+
+    @torch.no_grad()
+    def _best_permutation(self, estimates: Tensor) -> Tensor:
+        scores = self._pairwise(estimates).masked_fill(self.silent.unsqueeze(2), 0)
+        num_sources = scores.shape[-1]
+        if num_sources > MAX_ENUMERATED_SOURCES:
+            rows = [linear_sum_assignment(score, maximize=True)[1] for score in scores.cpu().numpy()]
+            return torch.stack([torch.from_numpy(row) for row in rows]).to(scores.device)
+        orders = torch.tensor(list(permutations(range(num_sources))), device=scores.device)
+        totals = scores[:, torch.arange(num_sources), orders].sum(-1)  # [batch, C!]
+        return orders[totals.argmax(1)]
+
+    def _pairwise(self, estimates: Tensor) -> Tensor:
+        """SI-SNR of each target with each estimate, [batch, C targets, C estimates], from inner products.
+
+        Taken in float64, because the power of the residue is a difference of nearly equal numbers.
+        """
+        targets, estimates = self._targets.double(), estimates.double()
+        inner = targets @ estimates.transpose(1, 2)
+        projected = inner.square() / (targets.square().sum(2).unsqueeze(2) + EPS)
+        residue = (estimates.square().sum(2).unsqueeze(1) - projected).clamp(min=0)
+        # A NaN estimate must reach the loss, where SpeechBrain counts it, and not stop the assignment.
+        return torch.nan_to_num(10 * torch.log10(projected / (residue + EPS) + EPS))
+
+    def _zero_mean(self, signals: Tensor) -> Tensor:
+        """Subtract the mean of the valid samples and put zeros behind them; at least float32, [batch, C, time]."""
+        signals = signals if signals.dtype == torch.float64 else signals.float()
+        # Sums over time are fast where its samples lie side by side.
+        signals = signals.transpose(1, 2).contiguous()
+        if self._num_samples is None:
+            return signals - signals.mean(2, keepdim=True)
+        padding = padding_mask(self._num_samples, signals.shape[2]).transpose(1, 2)
+        signals = signals.masked_fill(padding, 0)
+        mean = signals.sum(2, keepdim=True) / self._num_samples[:, None, None]
+        return (signals - mean).masked_fill(padding, 0)
+
+
+def _check_shapes(targets: Tensor, *others: Tensor) -> None:
+    if targets.ndim != 3 or any(other.shape != targets.shape for other in others):
+        shapes = " and ".join(str(list(signals.shape)) for signals in (targets, *others))
+        raise ValueError(f"shapes {shapes}: expected the same [batch, time, C] for targets and estimates")

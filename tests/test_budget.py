@@ -120,9 +120,9 @@ def test_networks_of_any_size_and_seed_are_fed_the_same(arguments, speech_folder
     more = {"speech_folder": speech_folder, "epoch_items": 8} if mixing else {"speeds": "[0.9,1.1]"}
 
     def fed(**own):
-        _, _, hparams = loading.load(arguments("run", budget="9 steps", **more, **own))
-        hparams["prepare"]()
-        hparams["epoch_counter"].current = 1
+        hparams = loading.read(arguments("run", budget="9 steps", **more, **own)).build()
+        hparams.prepare()
+        hparams.epoch_counter.current = 1
         items, options = training_set(hparams)
         batches = make_plan(hparams, Ledger()).feed(items, options | {"batch_size": 2})
         return torch.cat([batch.mixture.data for batch in islice(batches, 6)])
@@ -145,7 +145,7 @@ def test_wall_clock_and_macs_end_it_too(arguments):
     minutes = ledger(workflow.run(arguments("minutes", budget="0.003 minutes")))
     assert minutes["curve"][-2]["seconds"] < 0.18 <= minutes["seconds"]
     macs = ledger(workflow.run(arguments("macs", budget="1e8 macs")))
-    each = 3 * macs_per_second(loading.load(arguments("macs"))[-1]["modules"], 8000)
+    each = 3 * macs_per_second(loading.read(arguments("macs")).build().network, 8000)
     assert macs["audio"] - 2 * 0.5 < 1e8 / each <= macs["audio"]  # to a batch
 
 

@@ -77,7 +77,7 @@ def test_half_the_size_is_nearly_the_same(tmp_path):
     modules = {"encoder": Encoder(), "masknet": MaskNet(), "decoder": Decoder()}  # the paper's
     save_bundle(tmp_path / "bundle", modules, 8000, ABOUT, dtype="float16")
     assert sum(path.stat().st_size for path in (tmp_path / "bundle").iterdir()) < 12e6
-    loaded, mixture = load_bundle(tmp_path / "bundle").modules, torch.randn(1, 4000)
+    loaded, mixture = load_bundle(tmp_path / "bundle").model, torch.randn(1, 4000)
     assert {p.dtype for module in loaded.values() for p in module.parameters()} == {torch.float32}
     with torch.no_grad():
         exact, rounded = separate(*modules.values(), mixture), separate(*loaded.values(), mixture)

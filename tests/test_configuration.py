@@ -8,29 +8,36 @@ import torch
 
 from speechbrain_tasnet import StreamingSeparator
 from speechbrain_tasnet.configuration import loading
-from speechbrain_tasnet.configuration.checks import BUILT, CHECKS
+from speechbrain_tasnet.configuration.includes import whole_text
+from speechbrain_tasnet.configuration.reference import json_schema, reference_page
+from speechbrain_tasnet.configuration.schema import Hparams, expected
+from speechbrain_tasnet.configuration.yaml_text import entries
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
 
 RECIPES = sorted(loading.PACKAGED.glob("*.yaml"))
+PAPERS = whole_text(loading.PACKAGED / "wsj0mix.yaml")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_packaged_recipes_load_and_stay_short(path, tmp_path, monkeypatch):
+def test_packaged_recipes_load_and_say_only_what_is_their_own(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert len(path.read_text().splitlines()) <= 80
-    found, _, hparams = loading.load([path.stem, "--data_folder", str(tmp_path)])
+    own, shared = (set(entries(file.read_text())) for file in (path, loading.PACKAGED / "shared/training.yaml"))
+    assert path.stem == "demo" or own & shared <= {"num_spks"}
+    found = loading.read([path.stem, "--data_folder", str(tmp_path)])
+    hparams = found.build()
     assert found.path == path
-    assert hparams["checkpointer"].recoverables["masknet"] is hparams["modules"]["masknet"]
+    assert hparams.checkpointer.recoverables["masknet"] is hparams.modules["masknet"]
 
 
 def test_overrides_reach_the_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "wsj0mix --data_folder . --N 64 --L=20 --num_spks 3 --causal True --norm channelwise --precision bf16"
     more = ["--encoder_activation", "relu", "--allow_slow_precision"]
-    _, run_opts, hparams = loading.load([*words.split(), *more])
-    modules = hparams["modules"]
+    recipe = loading.read([*words.split(), *more])
+    run_opts, hparams = recipe.run_opts, recipe.build()
+    modules = hparams.modules
     assert modules["encoder"].config["L"] == modules["decoder"].config["L"] == 20
     assert modules["encoder"].config["activation"] == "relu"
     assert modules["masknet"].config["N"] == 64
@@ -45,14 +52,13 @@ def test_automatic_precision_is_the_fastest(ratio, fastest, tmp_path, monkeypatc
     monkeypatch.setattr(precision, "relative_time", lambda name, device: {"fp32": 1.0, "bf16": ratio}[name])
     words = ["wsj0mix", "--data_folder", ".", "--device", "cpu"]
     for given in (["--precision", "auto"], ["--precision=auto"]):
-        _, run_opts, _ = loading.load([*words, *given])
+        run_opts = loading.read([*words, *given]).run_opts
         assert run_opts["precision"] == fastest
         assert run_opts["eval_precision"] == "fp32"
     recipe = tmp_path / "mine.yaml"
-    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("precision: fp32", "precision: auto", 1)
-    recipe.write_text(text.replace("!include:", f"!include:{loading.PACKAGED}/"))
-    assert loading.load([str(recipe), *words[1:]])[1]["precision"] == fastest
-    assert loading.load([str(recipe), *words[1:], "--precision", "fp32"])[1]["precision"] == "fp32"
+    recipe.write_text(PAPERS.replace("precision: fp32", "precision: auto", 1))
+    assert loading.read([str(recipe), *words[1:]]).run_opts["precision"] == fastest
+    assert loading.read([str(recipe), *words[1:], "--precision", "fp32"]).run_opts["precision"] == "fp32"
 
 
 @pytest.mark.parametrize("option", ["precision", "eval_precision"])
@@ -62,9 +68,9 @@ def test_a_slow_precision_is_refused_unless_insisted_on(option, tmp_path, monkey
     monkeypatch.setattr(precision, "relative_time", lambda name, device: {"fp32": 1.0, "bf16": 24.6}[name])
     words = ["wsj0mix", "--data_folder", ".", "--device", "cpu", f"--{option}", "bf16"]
     with pytest.raises(InputError, match=r"precision=bf16: a step takes 25 times as long as in fp32 on this CPU"):
-        loading.load(words)
+        loading.read(words).build()
     assert not list(tmp_path.iterdir())
-    assert loading.load([*words, "--allow_slow_precision"])[1][option] == "bf16"
+    assert loading.read([*words, "--allow_slow_precision"]).run_opts[option] == "bf16"
     assert capsys.readouterr().err.count("a step takes 25 times as long") == 1
 
 
@@ -76,10 +82,10 @@ def test_relative_time_is_measured_and_leaves_no_trace():
 
 def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, _, hparams = loading.load(["wsj0mix", "--data_folder", "."])
-    assert sum(p.numel() for m in hparams["modules"].values() for p in m.parameters()) == 4_984_881
-    assert hparams["opt_class"].keywords["lr"] == 0.001
-    assert (hparams["segment"], hparams["number_of_epochs"], hparams["max_grad_norm"]) == (4.0, 100, 5)
+    hparams = loading.read(["wsj0mix", "--data_folder", "."]).build()
+    assert sum(p.numel() for m in hparams.modules.values() for p in m.parameters()) == 4_984_881
+    assert hparams.opt_class.keywords["lr"] == 0.001
+    assert (hparams.segment, hparams.number_of_epochs, hparams.max_grad_norm) == (4.0, 100, 5)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
 def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
-        loading.load(words.split())
+        loading.read(words.split()).build()
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -153,21 +159,20 @@ def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
 )
 def test_mistakes_in_the_file(change, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = loading.PACKAGED / "model"
-    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{model}/")
-    assert change[0] in text
-    Path("mine.yaml").write_text(text.replace(*change))
+    assert change[0] in PAPERS
+    Path("mine.yaml").write_text(PAPERS.replace(*change))
     with pytest.raises(InputError, match=message) as caught:
-        loading.load(["mine.yaml", "--data_folder", "."])
+        loading.read(["mine.yaml", "--data_folder", "."]).build()
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
 
-@pytest.mark.parametrize("name", sorted(CHECKS | BUILT))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, field in Hparams.model_fields.items() if field.is_required())
+)
 def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{loading.PACKAGED}/model/")
-    rest, count = re.subn(rf"^{name}:.*\n( .*\n)*", "", text, flags=re.MULTILINE)
+    rest, count = re.subn(rf"^{name}:.*\n( .*\n)*", "", PAPERS, flags=re.MULTILINE)
     assert count == 1
     Path("mine.yaml").write_text(rest)
     with pytest.raises(InputError, match=name):
@@ -197,22 +202,21 @@ def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, t
 def test_values_that_only_fail_later(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
-        loading.load(["wsj0mix", "--data_folder", ".", *words])
+        loading.read(["wsj0mix", "--data_folder", ".", *words]).build()
     assert "\n" not in str(caught.value)
 
 
 def test_a_recipe_may_have_values_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{loading.PACKAGED}/model/")
-    text = text.replace("batch_size: 4", "batch_sizes: 4\nbatch_size: !ref <batch_sizes>\ncomment: mine")
+    text = PAPERS.replace("batch_size: 4", "batch_sizes: 4\nbatch_size: !ref <batch_sizes>\ncomment: mine")
     Path("mine.yaml").write_text(text)
-    assert loading.read(["mine.yaml", "--data_folder", "."])["batch_size"] == 4
+    assert loading.read(["mine.yaml", "--data_folder", "."]).settings.batch_size == 4
 
 
 def test_a_file_that_is_no_recipe(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
     with pytest.raises(InputError, match=r"list\.yaml"):
-        loading.load([str(tmp_path / "list.yaml")])
+        loading.read([str(tmp_path / "list.yaml")]).build()
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -220,13 +224,37 @@ def test_every_recipe_has_a_causal_model(path, tmp_path, monkeypatch):
     """By two words on the command line, and by the other model file in a recipe of one's own: the same network."""
     monkeypatch.chdir(tmp_path)
     words = ["--data_folder", ".", "--num_spks", "2"]
-    _, _, by_words = loading.load([path.stem, *words, "--causal", "True", "--norm", "cumulative"])
-    text = path.read_text().replace(
-        "model/convtasnet.yaml", str(Path(__file__).parents[1] / "hparams/model/causal.yaml")
-    )
+    by_words = loading.read([path.stem, *words, "--causal", "True", "--norm", "cumulative"]).build()
+    text = whole_text(path).replace("model/convtasnet.yaml", "model/causal.yaml")
     Path("mine.yaml").write_text(text.replace(" norm: !ref <norm>, causal: !ref <causal>,", ""))
-    _, _, by_file = loading.load(["mine.yaml", *words])
-    config = by_file["modules"]["masknet"].config
+    by_file = loading.read(["mine.yaml", *words]).build()
+    config = by_file.modules["masknet"].config
     assert (config["norm"], config["causal"]) == ("cumulative", True)
-    assert config == by_words["modules"]["masknet"].config
-    StreamingSeparator(*by_file["modules"].values())
+    assert config == by_words.modules["masknet"].config
+    StreamingSeparator(*by_file.modules.values())
+
+
+def test_a_recipe_taken_elsewhere_finds_what_it_shares_and_goes_before_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (loading.PACKAGED / "wsj0mix.yaml").read_text()
+    Path("mine.yaml").write_text(f"{text}lr: 0.002\n")
+    settings = loading.read(["mine.yaml", "--data_folder", ".", "--batch_size", "3"]).settings
+    assert (settings.lr, settings.batch_size, settings.number_of_epochs) == (0.002, 3, 100)
+    Path("shared").mkdir()
+    own = (loading.PACKAGED / "shared/training.yaml").read_text()
+    Path("shared/training.yaml").write_text(own.replace("number_of_epochs: 100", "number_of_epochs: 7"))
+    assert loading.read(["mine.yaml", "--data_folder", "."]).settings.number_of_epochs == 7
+
+
+def test_the_seed_is_set_before_anything_is_built():
+    keys = list(entries(PAPERS))
+    assert keys.index("seed") < keys.index("__set_seed") < keys.index("model") < keys.index("modules")
+
+
+def test_the_reference_describes_every_key():
+    page, schema = reference_page(), json_schema()
+    for name, field in Hparams.model_fields.items():
+        assert field.description, name
+        assert f"| `{name}` | {expected(name)} | " in page
+    assert schema["properties"]["batch_size"]["anyOf"][0]["minimum"] == 1
+    assert schema["properties"]["mode"]["anyOf"][0]["enum"] == ["min", "max"]

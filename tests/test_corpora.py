@@ -79,17 +79,6 @@ def test_recipe_trains_and_evaluates(case, corpus, tiny, tmp_path):
     assert float(logged[1]) == pytest.approx(expected, abs=0.06)
 
 
-def test_recipes_differ_in_their_corpus_only():
-    from speechbrain_tasnet.configuration.loading import PACKAGED
-
-    tails = {
-        re.sub(r"voices of .*", "", path.read_text().split("\n# Dynamic mixing")[1])
-        for path in PACKAGED.glob("*.yaml")
-        if path.stem != "demo"
-    }
-    assert len(tails) == 1
-
-
 # -------------------------------------------------------------------------------------------------- tasks
 
 

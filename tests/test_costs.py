@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.configuration.model_files import sizes_of
 from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.separate import separate
 
 N, L, B, H, Sc, P, X, R, C = 16, 8, 6, 10, 5, 3, 3, 2, 3
@@ -20,11 +21,7 @@ RATE, SECONDS = 1000, 0.5
 
 def conv_tasnet(Sc=Sc, edge_padding=False, **changes):
     masknet = MaskNet(N, B, H, Sc, P, X, R, C, **changes)
-    return {
-        "encoder": Encoder(N, L, edge_padding=edge_padding),
-        "masknet": masknet,
-        "decoder": Decoder(N, L, edge_padding=edge_padding),
-    }
+    return Model(Encoder(N, L, edge_padding=edge_padding), masknet, Decoder(N, L, edge_padding=edge_padding))
 
 
 @pytest.mark.parametrize("changes", [{}, {"norm": "cumulative", "causal": True}, {"conv_padding": "reflect"}])
@@ -52,7 +49,7 @@ def test_recurrences_cost_the_products_that_they_do(name, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     request.addfinalizer(partial(torch.set_default_dtype, torch.get_default_dtype()))
     torch.set_default_dtype(torch.float64)  # in which every product of an LSTM is one of its own
-    modules = torch.nn.ModuleDict(build(name))
+    modules = build(name)
     before = {key: value.clone() for key, value in modules.state_dict().items()}
     counter = FlopCounterMode(display=False)
     with counter, sdpa_kernel(SDPBackend.MATH):

@@ -15,7 +15,8 @@ import torch
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.bundle import load_bundle
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment.workflow import learning_curve, run
+from speechbrain_tasnet.experiment import run
+from speechbrain_tasnet.report.learning_curve import learning_curve
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -55,7 +56,7 @@ def test_the_logged_value_is_the_negative_si_snr_the_test_set_confirms(trained):
     logged = float(re.search(r"test si-snr: (\S+),", log)[1])
     mean = json.loads((trained / "test_results.json").read_text())["metrics"]["si-snr"]["mean"]
     assert logged == pytest.approx(-mean, rel=1e-2)
-    curve = learning_curve(trained / "train_log.txt")
+    curve = learning_curve(trained / "ledger.json")
     assert [point["epoch"] for point in curve] == [1, 2]
     meta = [(folder / "CKPT.yaml").read_text() for folder in checkpoints(trained)]
     best = min(float(re.search(r"si-snr: (\S+)", text)[1]) for text in meta)
@@ -65,7 +66,7 @@ def test_the_logged_value_is_the_negative_si_snr_the_test_set_confirms(trained):
 def test_the_best_checkpoint_is_kept_and_evaluated_not_the_last(corpus, tmp_path, tiny):
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path), *tiny]
     run([*arguments, "--number_of_epochs", "10", "--lr", "0.05"])  # too fast: soon it gets worse
-    valid = [point["valid"] for point in learning_curve(tmp_path / "train_log.txt")]
+    valid = [point["valid"] for point in learning_curve(tmp_path / "ledger.json")]
     assert max(valid) > valid[-1]
     meta = [(folder / "CKPT.yaml").read_text() for folder in checkpoints(tmp_path)]
     kept = [-float(re.search(r"si-snr: (\S+)", text)[1]) for text in meta]
@@ -136,7 +137,7 @@ run({arguments!r})
     run(arguments)
     log = (tmp_path / "run/log.txt").read_text()
     assert "Resuming after 0 complete epochs and 2 steps of the next" in log
-    assert [point["epoch"] for point in learning_curve(tmp_path / "run/train_log.txt")] == [1, 2]
+    assert [point["epoch"] for point in learning_curve(tmp_path / "run/ledger.json")] == [1, 2]
 
 
 @pytest.mark.parametrize("num_speakers", [3])

@@ -10,7 +10,8 @@ from other_toolkits import stir
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, separate
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.export import Separator, export_onnx, export_streaming_onnx
+from speechbrain_tasnet.export import export_onnx, export_streaming_onnx
+from speechbrain_tasnet.network.model import Model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -115,7 +116,7 @@ def test_torch_export_in_strides(name):
     model = build(**MODELS[name])
     batch, strides = torch.export.Dim("batch", min=1), torch.export.Dim("strides", min=4)
     program = torch.export.export(
-        Separator(*model), (torch.randn(2, 800),), dynamic_shapes=({0: batch, 1: 8 * strides},)
+        Model(*model), (torch.randn(2, 800),), dynamic_shapes=({0: batch, 1: 8 * strides},)
     )
     for shape in ((1, 32), (3, 64), (2, 8000)):
         mixture = torch.randn(shape)

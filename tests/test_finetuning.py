@@ -11,13 +11,14 @@ from speechbrain_tasnet.bundle import load_bundle, save_bundle
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.workflow import run
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.training.finetuning import start_from
 
 
 def build(N=16, L=16, activation=None, edge_padding=False, **changes):
     sizes = {"B": 8, "H": 16, "Sc": 8, "X": 2, "R": 1, "C": 2} | changes
     encoder, decoder = Encoder(N, L, activation, edge_padding), Decoder(N, L, edge_padding)
-    return {"encoder": encoder, "masknet": MaskNet(N, **sizes), "decoder": decoder}
+    return Model(encoder, MaskNet(N, **sizes), decoder)
 
 
 def weights(modules):
@@ -33,7 +34,7 @@ def folder(tmp_path):
 def test_all_weights_are_taken(folder):
     fresh = build()
     assert "mask layer" not in start_from(folder, fresh, 8000)
-    for name, value in weights(load_bundle(folder).modules).items():
+    for name, value in weights(load_bundle(folder).model).items():
         assert torch.equal(weights(fresh)[name], value), name
 
 
@@ -41,7 +42,7 @@ def test_for_another_number_of_sources_all_but_the_mask_layer(folder):
     fresh = build(C=3)
     before = {name: value.clone() for name, value in weights(fresh).items()}
     assert "the mask layer is new, for 3 sources instead of 2" in start_from(folder, fresh, 8000)
-    for name, value in weights(load_bundle(folder).modules).items():
+    for name, value in weights(load_bundle(folder).model).items():
         mine = name in ("masknet.mask.weight", "masknet.mask.bias")
         assert torch.equal(weights(fresh)[name], before[name] if mine else value), name
 
@@ -51,7 +52,7 @@ def test_a_causal_network_begins_with_one_that_is_not_but_is_no_substitute(folde
     with pytest.raises(InputError, match="norm=cumulative"):
         start_from(folder, fresh, 8000, adapt=False)
     assert "the network is causal now" in start_from(folder, fresh, 8000)
-    for name, value in weights(load_bundle(folder).modules).items():
+    for name, value in weights(load_bundle(folder).model).items():
         assert torch.equal(weights(fresh)[name], value), name
 
 
@@ -81,7 +82,7 @@ def test_a_run_starts_from_another_and_only_when_it_is_fresh(trained, corpus, ti
     run([*words, "--number_of_epochs", "1"])
     assert f"Starting from {start}" in (tmp_path / "run/log.txt").read_text()
     tuned, config = load_bundle(tmp_path / "run/pretrained")
-    for name, value in weights(load_bundle(start).modules).items():
+    for name, value in weights(load_bundle(start).model).items():
         torch.testing.assert_close(weights(tuned)[name], value, rtol=0, atol=1e-4)
     assert config.about["started_from"] == "start"
     shutil.rmtree(start)  # a run that goes on needs it no more
@@ -100,9 +101,9 @@ def test_a_mistake_is_said_before_anything_is_written(trained, corpus, tiny, tmp
 
 
 def test_the_sizes_come_along_and_the_command_line_goes_before(folder):
-    taken = loading.read(["demo", "--data_folder", str(folder), "--pretrained", str(folder), "--X", "5"])
-    assert {name: taken[name] for name in "NLBHXR"} == {"N": 16, "L": 16, "B": 8, "H": 16, "X": 5, "R": 1}
-    assert (taken["num_spks"], taken["encoder_activation"], taken["norm"]) == (2, None, "global")
+    taken = loading.read(["demo", "--data_folder", str(folder), "--pretrained", str(folder), "--X", "5"]).settings
+    assert {name: getattr(taken, name) for name in "NLBHXR"} == {"N": 16, "L": 16, "B": 8, "H": 16, "X": 5, "R": 1}
+    assert (taken.num_spks, taken.encoder_activation, taken.norm) == (2, None, "global")
 
 
 def test_a_separator_is_evaluated_on_any_corpus(trained, corpus, tmp_path):

@@ -15,6 +15,7 @@ import soundfile
 
 from speechbrain_tasnet.cli import COMMANDS, _parser, main
 from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.errors import InputError
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -192,7 +193,7 @@ def test_many_words(command, place, no_input):
     some(200)(hypothesis.given(words_of(command))(lambda words: survives(place, words)))()
 
 
-KEYS = sorted(loading.read(["wsj0mix", "--data_folder", "."]))
+KEYS = sorted(dict(loading.read(["wsj0mix", "--data_folder", "."]).settings))
 overrides = st.lists(
     st.tuples(st.sampled_from([*KEYS, "device", "precision", "nonsense", "seed.x"]), odd), min_size=1, max_size=3
 )
@@ -222,8 +223,7 @@ def test_overrides(place):
 @st.composite
 def spoilt_recipes(draw):
     """A recipe with lines lost, doubled, or with something else behind the colon."""
-    model = loading.PACKAGED / "model"
-    lines = (loading.PACKAGED / "wsj0mix.yaml").read_text().replace("model/", f"{model}/").splitlines()
+    lines = whole_text(loading.PACKAGED / "wsj0mix.yaml").splitlines()
     for _ in range(draw(st.integers(1, 3))):
         number = draw(st.integers(0, len(lines) - 1))
         key, colon, _ = lines[number].partition(":")

@@ -3,12 +3,13 @@
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, separate
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.separation.output_level import at_level_of
 
 
 def build():
     torch.manual_seed(0)
-    return {"encoder": Encoder(8, 4), "masknet": MaskNet(8, 4, 8, 4, X=2, R=1), "decoder": Decoder(8, 4)}
+    return Model(Encoder(8, 4), MaskNet(8, 4, 8, 4, X=2, R=1), Decoder(8, 4))
 
 
 def test_the_sources_sum_to_the_mixtures_as_well_as_a_gain_can_do():

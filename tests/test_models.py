@@ -8,10 +8,11 @@ import yaml
 from tiny_models import SIZES
 
 from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import find_model, sizes_of, with_model
 from speechbrain_tasnet.errors import InputError
 
-RECIPES = {path.stem: path.read_text() for path in loading.PACKAGED.glob("*.yaml")}
+RECIPES = {path.stem: whole_text(path) for path in loading.PACKAGED.glob("*.yaml")}
 RECIPE = """
 # Data
 num_spks: 3
@@ -75,7 +76,7 @@ def test_a_second_exchange_is_like_the_first(model):
 def test_what_has_no_value_is_asked_for(model, monkeypatch):
     Path("mine.yaml").write_text(with_model(RECIPES["demo"], "dprnn"))
     with pytest.raises(InputError, match="'B' is a !PLACEHOLDER"):
-        loading.load(["mine.yaml", "--model", "torchaudio", "--data_folder", "."])
+        loading.read(["mine.yaml", "--model", "torchaudio", "--data_folder", "."]).build()
 
 
 @pytest.mark.parametrize(
@@ -104,18 +105,19 @@ def test_every_size_is_told(model):
 def test_every_recipe_takes_another_network_of_its_own_sources_and_overrides(recipe, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = f"--data_folder . --num_spks 3 --batch_size 7 --model={name} {SIZES[name]}"
-    found, _, hparams = loading.load([recipe, *shlex.split(words)])
-    assert hparams["checkpointer"].recoverables["masknet"] is hparams["modules"]["masknet"]
-    assert (hparams["model"]["C"], hparams["batch_size"]) == (3, 7)
-    assert {key: hparams[key] for key in ("N", "L")} == {key: hparams["model"][key] for key in ("N", "L")}
+    found = loading.read([recipe, *shlex.split(words)])
+    hparams = found.build()
+    assert hparams.checkpointer.recoverables["masknet"] is hparams.modules["masknet"]
+    assert (hparams.model["C"], hparams.batch_size) == (3, 7)
+    assert {key: getattr(hparams, key) for key in ("N", "L")} == {key: hparams.model[key] for key in ("N", "L")}
     Path("again.yaml").write_text(found.text)  # as the folder of a run keeps it
-    again = loading.load(["again.yaml"])[-1]["modules"]
-    for part, module in hparams["modules"].items():
+    again = loading.read(["again.yaml"]).build().network
+    for part, module in hparams.modules.items():
         assert [p.shape for p in module.parameters()] == [p.shape for p in again[part].parameters()]
 
 
 def test_a_model_of_ones_own_goes_by_its_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text(find_model("dprnn").read_text().replace("chunk: 126", "chunk: 30"))
-    _, _, hparams = loading.load(["demo", "--data_folder", ".", "--model", "mine.yaml"])
-    assert hparams["modules"]["masknet"].network.K == 30
+    hparams = loading.read(["demo", "--data_folder", ".", "--model", "mine.yaml"]).build()
+    assert hparams.modules["masknet"].network.K == 30

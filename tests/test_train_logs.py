@@ -32,16 +32,13 @@ def test_the_picture_shows_all_epochs(trained, tmp_path):
     picture = ElementTree.parse(trained / "learning_curve.svg").getroot()
     lines = [path.get("d") for path in picture.iter("{http://www.w3.org/2000/svg}path")]
     assert [line.count("L") for line in lines] == [1, 1]  # from epoch 1 to epoch 2, training and validation
-    draw_learning_curve(tmp_path / "none_yet.txt", tmp_path / "none.svg", "a run")
+    draw_learning_curve(learning_curve(tmp_path / "none_yet.json"), tmp_path / "none.svg", "a run")
     assert not (tmp_path / "none.svg").exists()
 
 
 def test_a_curve_with_a_value_that_is_not_finite_is_drawn(tmp_path):
-    log = tmp_path / "train_log.txt"
-    log.write_text("epoch: 1, lr: 1e-3 - train si-snr: nan, x: 1 - valid si-snr: -2.0, valid bad items: 1\n")
-    (point,) = learning_curve(log)
-    assert (point["epoch"], point["valid"]) == (1, 2.0)
-    draw_learning_curve(log, tmp_path / "curve.svg", "a & b")
+    (tmp_path / "ledger.json").write_text('{"curve": [{"epoch": 1, "train": NaN, "valid": 2.0}]}')
+    draw_learning_curve(learning_curve(tmp_path / "ledger.json"), tmp_path / "curve.svg", "a & b")
     assert "a &amp; b" in (tmp_path / "curve.svg").read_text()
 
 
@@ -72,7 +69,7 @@ def test_tensorboard_goes_on_counting_after_a_resume(corpus, tmp_path, tiny):
     events.Reload()
     valid = events.Scalars("si-snr/valid")
     assert [event.step for event in valid] == [1, 2]
-    curve = learning_curve(tmp_path / "train_log.txt")
+    curve = learning_curve(tmp_path / "ledger.json")
     assert [-event.value for event in valid] == pytest.approx([point["valid"] for point in curve], abs=0.01)
     assert {"gradient norm/train", "learning rate", "si-snr/test"} <= set(events.Tags()["scalars"])
     assert len(json.loads((tmp_path / "runs.json").read_text())) == 2

@@ -3,6 +3,7 @@
 import shlex
 
 from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet.network.model import Model
 
 LETTERS = "--N 16 --L 16 --B 8 --H 12 --X 2 --R 2"
 DUAL_PATH = "--N 12 --L 16 --channels 8 --chunk 10 --repeats 2"
@@ -23,7 +24,7 @@ SIZES = {
 }
 
 
-def build(name: str, words: str | None = None) -> dict:
-    """Build the modules of a packaged model in a packaged recipe, in the folder one is in."""
+def build(name: str, words: str | None = None) -> Model:
+    """Build a packaged model in a packaged recipe, in the folder one is in."""
     argv = ["demo", "--model", name, "--data_folder", ".", *shlex.split(SIZES[name] if words is None else words)]
-    return loading.load(argv)[-1]["modules"]
+    return loading.read(argv).build().network

@@ -18,6 +18,7 @@ from speechbrain_tasnet.bundle.config import CONFIG, MODULES, Config
 from speechbrain_tasnet.bundle.hyperparams import HPARAMS, write_hparams
 from speechbrain_tasnet.bundle.weights_file import WEIGHTS, pack_weights, read_weights
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.shipped import HOME, bundled_names
 from speechbrain_tasnet.system.files import new_file, new_folder, write_text
 
@@ -30,7 +31,7 @@ CONFIG_LIMIT = 2**20  # bytes
 class Bundle(NamedTuple):
     """A separator and what is known of it."""
 
-    modules: dict[str, nn.Module]  # encoder, masknet and decoder, on the processor, in float32
+    model: Model  # on the processor, in float32
     config: Config
 
 
@@ -53,8 +54,8 @@ def save_bundle(
     ----------
     folder : path-like
         Made whole or not at all.
-    modules : mapping of Module
-        ``encoder``, ``masknet`` and ``decoder``.
+    modules : Model or mapping of Module
+        With ``encoder``, ``masknet`` and ``decoder`` in it.
     sample_rate : int
         In Hz.
     about : mapping, optional
@@ -105,13 +106,13 @@ def read_bundle(config_file: Path, weights_file: Path) -> Bundle:
         if len(text) > CONFIG_LIMIT:
             raise InputError(f"has more than {CONFIG_LIMIT} bytes; expected the configuration of a separator")
         config = Config.from_json(text)
-        modules = config.build()
+        model = config.build()
     with _named(weights_file):
-        weights = read_weights(weights_file, _named_weights(modules), config.dtype, config.identity, config.sha256)
-    for name, module in modules.items():
+        weights = read_weights(weights_file, _named_weights(model), config.dtype, config.identity, config.sha256)
+    for name, module in model.items():
         own = {key: weights[f"{name}.{key}"] for key in module.state_dict()}
         module.load_state_dict(own, assign=True)
-    return Bundle(modules, config)
+    return Bundle(model, config)
 
 
 def find_bundle(folder: Path | str) -> Path:

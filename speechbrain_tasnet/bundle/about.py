@@ -1,15 +1,12 @@
 """What a bundle says about where it comes from: recipe, training data, scores, licence."""
 
-import csv
 import json
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.system.provenance import git_state
 
 # Everything may be left out. Texts are of one line; no entry is ever used as a path.
 ABOUT: dict[str, type] = {
@@ -38,7 +35,6 @@ ABOUT: dict[str, type] = {
 
 LARGEST_NUMBER = 1e9
 SCORE = {"mean", "ci95", "count"}
-PACKAGES = ("speechbrain_tasnet", "speechbrain", "torch")
 
 
 def check_about(about: Any) -> None:
@@ -93,54 +89,6 @@ def _check_score(metric: str, score: Any) -> None:
         raise InputError(expected)
 
 
-def about_run(
-    hparams: Mapping[str, Any], summary: Mapping[str, Any], audio_seconds: float = 0.0
-) -> dict[str, Any]:
-    """Return what a finished training run knows about its separator.
-
-    Parameters
-    ----------
-    hparams : mapping
-        The recipe's.
-    summary : mapping
-        `Evaluator.summary()` of the test set.
-    audio_seconds : float
-        That the training has gone through.
-
-    Returns
-    -------
-    dict
-        See `ABOUT`.
-    """
-    prepare = hparams["prepare"]
-    about = {
-        "name": _text(hparams["experiment_name"]),
-        "recipe": getattr(prepare, "func", prepare).__name__.removeprefix("prepare_"),
-        "experiment": _text(hparams["experiment_name"]),
-        "corpus": _folder_name(hparams["data_folder"]),
-        "epochs": hparams["epoch_counter"].current,
-        "test_voices": _text(hparams["test_voices"]),
-        "scores": _scores(summary),
-        "conditions": {
-            condition: {group: _score(value) for group, value in groups.items()}
-            for condition, groups in summary["conditions"].items()
-        },
-        "versions": {package: str(import_module(package).__version__) for package in PACKAGES},
-    }
-    about |= {name: hparams[name] for name in ("seed", "task") if name in hparams}
-    if hparams["speech_folder"] is not None:
-        about["speech"] = _folder_name(hparams["speech_folder"])
-    elif Path(hparams["train_data"]).exists():
-        about["hours"] = _hours(Path(hparams["train_data"]))
-    if audio_seconds:
-        about["audio_hours"] = round(audio_seconds / 3600, 1)
-    if code := git_state(Path(__file__).parent):
-        about["revision"] = code["revision"]
-    if hparams.get("pretrained") is not None:
-        about["started_from"] = _folder_name(hparams["pretrained"])
-    return about
-
-
 def scores_elsewhere(folder: Path) -> dict[str, Any]:
     """Read the scores of a separator on another test set.
 
@@ -161,31 +109,16 @@ def scores_elsewhere(folder: Path) -> dict[str, Any]:
     """
     path = folder / "test_results.json"
     try:
-        return _scores(json.loads(path.read_text(encoding="utf-8")))
+        return scores_of(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         raise InputError(f"{path}: no scores; expected the folder of a `tasnet evaluate`") from None
 
 
-def _scores(summary: Mapping[str, Any]) -> dict[str, Any]:
-    return {metric: _score(value) for metric, value in summary["metrics"].items() if value["count"]}
+def scores_of(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of `Evaluator.summary()` what the card shows, by metric."""
+    return {metric: score_of(value) for metric, value in summary["metrics"].items() if value["count"]}
 
 
-def _score(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep of a description what the card shows."""
+def score_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a described score what the card shows."""
     return {name: described[name] for name in sorted(SCORE)}
-
-
-def _folder_name(path: Path | str) -> str:
-    """Return the name of a folder without telling where on the machine it lies."""
-    return _text(Path(path).resolve().name)
-
-
-def _text(value: object) -> str:
-    """Keep what fits in one line: a finished training must not fail for an odd name."""
-    return "".join(letter for letter in str(value) if letter.isprintable())
-
-
-def _hours(manifest: Path) -> float:
-    """Add up the mixtures of a manifest."""
-    with manifest.open(newline="", encoding="utf-8") as file:
-        return round(sum(float(row["duration"]) for row in csv.DictReader(file)) / 3600, 4)

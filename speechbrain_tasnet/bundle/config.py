@@ -7,12 +7,12 @@ from reprlib import repr as short
 from typing import Any
 
 import torch
-from torch import nn
 
 from speechbrain_tasnet.bundle.about import check_about
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.model import Model
 
 CONFIG = "config.json"
 FORMAT = "speechbrain_tasnet separator"
@@ -110,10 +110,10 @@ class Config:
             raise InputError(f"num_spks={values['num_spks']}: the mask network has C={config.num_spks}")
         return config
 
-    def build(self) -> dict[str, nn.Module]:
-        """Build the three modules without memory for their weights: on torch's ``meta`` device."""
+    def build(self) -> Model:
+        """Build the network without memory for its weights: on torch's ``meta`` device."""
         with torch.device("meta"):
-            return {name: kind(**self.modules[name]) for name, kind in MODULES.items()}
+            return Model(*(kind(**self.modules[name]) for name, kind in MODULES.items()))
 
 
 def strict_json(text: bytes) -> Any:

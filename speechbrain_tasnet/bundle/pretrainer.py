@@ -43,8 +43,8 @@ class BundlePretrainer(Pretrainer):
         """Copy the weights into the modules."""
         bundle = read_bundle(self.files[CONFIG], self.files[WEIGHTS])
         for name, module in self.loadables.items():
-            if module.config != bundle.modules[name].config:
+            if module.config != bundle.model[name].config:
                 raise InputError(
                     f"{self.files[CONFIG]}: {name} is not the one in hyperparams.yaml; take both from one bundle"
                 )
-            module.load_state_dict(bundle.modules[name].state_dict())
+            module.load_state_dict(bundle.model[name].state_dict())

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.bundle import find_bundle, load_bundle, save_bundle
     from speechbrain_tasnet.bundle.about import scores_elsewhere
 
-    modules, config = load_bundle(find_bundle(options.model))
+    model, config = load_bundle(find_bundle(options.model))
     given = {name: getattr(options, name) for name in ("name", "licence", "language", "datasets", "data")}
     about = config.about | {name: value for name, value in given.items() if value is not None}
     for word in options.scores or ():
@@ -49,5 +49,5 @@ def run(options: argparse.Namespace) -> None:
         if not (name and found):
             raise InputError(f"--scores {word}: expected NAME=DIR, such as clean=results/clean")
         about["elsewhere"] = about.get("elsewhere", {}) | {name: scores_elsewhere(Path(folder))}
-    save_bundle(options.out, modules, config.sample_rate, about, options.dtype)
+    save_bundle(options.out, model, config.sample_rate, about, options.dtype)
     print(f"{options.out}: load it with TasNetSeparation.from_bundle, upload it with `hf upload OWNER/NAME`")

@@ -34,16 +34,16 @@ def run(options: argparse.Namespace) -> None:
 
     if not options.overwrite:
         check_not_there([options.out])
-    modules, config = load_bundle(find_bundle(options.model))
-    rate, model = config.sample_rate, (modules["encoder"], modules["masknet"], modules["decoder"])
+    model, config = load_bundle(find_bundle(options.model))
+    rate = config.sample_rate
     if options.step is None:
-        export_onnx(*model, options.out, rate, options.int8)
+        export_onnx(*model.values(), options.out, rate, options.int8)
     else:
-        samples, stride = options.step * rate / 1000, modules["encoder"].stride
+        samples, stride = options.step * rate / 1000, model.encoder.stride
         if not (samples > 0 and samples % stride == 0):
             raise InputError(
                 f"--step {options.step:g}: {samples:g} samples at {rate} Hz; "
                 f"expected a multiple of {1000 * stride / rate:g} ms"
             )
-        export_streaming_onnx(*model, options.out, int(samples), rate, options.int8)
+        export_streaming_onnx(*model.values(), options.out, int(samples), rate, options.int8)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, for onnxruntime.InferenceSession")

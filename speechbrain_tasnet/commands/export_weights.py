@@ -24,7 +24,6 @@ def run(options: argparse.Namespace) -> None:
 
     if not options.overwrite:
         check_not_there([options.out])
-    modules, config = load_bundle(find_bundle(options.model))
-    model = (modules["encoder"], modules["masknet"], modules["decoder"])
-    write_weights(options.kind, options.out, *model, config.sample_rate)
+    model, config = load_bundle(find_bundle(options.model))
+    write_weights(options.kind, options.out, *model.values(), config.sample_rate)
     print(f"{options.out}: for the Conv-TasNet of {options.kind}")

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.system.files import check_free
 
     check_free(options.out)
-    model = import_model(
+    found = import_model(
         options.toolkit,
         options.checkpoint,
         norm=options.norm,
@@ -47,12 +47,12 @@ def run(options: argparse.Namespace) -> None:
         mask_activation=options.mask_activation,
         X=options.X,
     )
-    rate = model.sample_rate or options.sample_rate
+    rate = found.sample_rate or options.sample_rate
     if rate is None:
         raise InputError(f"{options.checkpoint}: does not tell its sample rate; give --sample-rate")
     if options.sample_rate not in (None, rate):
         raise InputError(f"--sample-rate {options.sample_rate}: the checkpoint says {rate}; leave it out")
     about = {"name": f"Conv-TasNet from {options.toolkit}"}
-    save_bundle(options.out, dict(model.modules), whole_number("--sample-rate", rate), about)
-    sizes = ", ".join(f"{letter}={value}" for letter, value in model.modules["masknet"].config.items())
+    save_bundle(options.out, found.model, whole_number("--sample-rate", rate), about)
+    sizes = ", ".join(f"{letter}={value}" for letter, value in found.model.masknet.config.items())
     print(f"{options.out}: {sizes}; try tasnet separate MIXTURE --model {options.out}")

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
 
 import ruamel.yaml
 import yaml
@@ -13,15 +13,11 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet.configuration.checks import (
-    PACKAGED,
-    check_built,
-    check_device,
-    check_names,
-    check_values,
-    top_level,
-)
+from speechbrain_tasnet.configuration.devices import check_device
+from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import with_model
+from speechbrain_tasnet.configuration.names import PACKAGED, check_names, top_level
+from speechbrain_tasnet.configuration.schema import Hparams, Settings, check, check_built
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.training.finetuning import sizes_of_start
@@ -30,66 +26,57 @@ ALLOW_SLOW = "--allow_slow_precision"
 PRECISIONS = ("precision", "eval_precision")
 
 
-class Recipe(NamedTuple):
-    """A recipe as it was found: its file, and its YAML with all references, includes and overrides resolved."""
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that was found, read and checked, and of which nothing is built yet.
+
+    Attributes
+    ----------
+    path : Path
+        Its file.
+    text : str
+        Its YAML with all references, includes and overrides resolved.
+    settings : Settings
+        Its plain values.
+    run_opts : RunOptions
+        SpeechBrain's, from the command line.
+    """
 
     path: Path
     text: str
+    settings: Settings
+    run_opts: RunOptions
+
+    def build(self) -> Hparams:
+        """Build what the recipe describes, anew at every call.
+
+        Raises
+        ------
+        InputError
+            Something cannot be built, or is not what it should be.
+        """
+        with _one_line(self.path):
+            return check_built(load_hyperpyyaml(self.text))
 
 
-def load(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
-    """Load a recipe as SpeechBrain's scripts do.
+def read(argv: Sequence[str]) -> Recipe:
+    """Find a recipe as SpeechBrain's scripts do, read it and check its values.
 
     Parameters
     ----------
     argv : sequence of str
-        A YAML file, the name of a packaged one (``demo``) or the folder of an earlier run; then the
-        toolkit's run options (``--device cpu``), overrides of any YAML key (``--batch_size 4``) and, as
+        A YAML file, the name of a packaged one (``demo``) or the folder of an earlier run; then
+        SpeechBrain's run options (``--device cpu``), overrides of any YAML key (``--batch_size 4``) and, as
         ``--model NAME``, another network than the recipe's (see `model_files.with_model`). ``--precision auto``
         takes bfloat16 where it is faster here; where it is much slower, ``--allow_slow_precision`` insists on it.
         With ``--pretrained`` the sizes of the network are that separator's, where the command line does not give
         them.
-
-    Returns
-    -------
-    tuple
-        The recipe, the run options and the hyperparameters.
 
     Raises
     ------
     InputError
         The file is not there, is no valid recipe, or a value in it or on the command line is not possible.
     """
-    recipe, run_opts, _ = _read(argv)
-    with _one_line(recipe.path):
-        hparams = load_hyperpyyaml(recipe.text)
-        check_built(hparams)
-        return recipe, run_opts, hparams
-
-
-def read(argv: Sequence[str]) -> dict:
-    """Read and check the plain values of a recipe, and build nothing.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        As for `load`.
-
-    Returns
-    -------
-    dict
-        Values by name; None where something would be built.
-
-    Raises
-    ------
-    InputError
-        As `load` does.
-    """
-    return _read(argv)[-1]
-
-
-def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
-    """Find, read and check: the recipe, the run options and the plain values."""
     for word in argv:
         # In --key=value the first one is not part of the value.
         if word.count("=") > word.startswith("--"):
@@ -100,7 +87,7 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
     name, run_opts, overrides = _run_options(argv)
     path = find(name)
     with _one_line(path):
-        text = path.read_text(encoding="utf-8")
+        text = whole_text(path)
         automatic |= _automatic_in(text) - run_opts["overridden_args"]
         if automatic:
             fastest = precision.best(check_device(run_opts["device"], half=False))
@@ -111,16 +98,15 @@ def _read(argv: Sequence[str]) -> tuple[Recipe, RunOptions, dict]:
         check_names(text, argv)
         overrides = _with_sizes_of_start(text, overrides)
         stream = StringIO(text)
-        stream.name = str(path)  # what it includes lies beside it
+        stream.name = str(path)  # in front of what it includes and is not there
         resolved = resolve_references(stream, overrides, overrides_must_match=True).getvalue()
-        recipe = yaml.load(resolved, Loader=_PlainLoader)
-        check_values(recipe)
-        options = recipe | {key: run_opts[key] for key in run_opts["overridden_args"]}
+        settings = check(yaml.load(resolved, Loader=_PlainLoader))
+        options = dict(settings) | {key: run_opts[key] for key in run_opts["overridden_args"]}
         precisions = {options.get(option, "fp32") for option in PRECISIONS}
         device = check_device(options.get("device"), "fp16" in precisions or bool(options.get("auto_mix_prec")))
         for each in precisions:
             precision.check(each, device, allow_slow)
-    return Recipe(path, resolved), run_opts, recipe
+    return Recipe(path, resolved, settings, run_opts)
 
 
 def _take_out_automatic(argv: list[str]) -> tuple[list[str], set[str]]:

@@ -9,12 +9,12 @@ import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 import yaml
 
-from speechbrain_tasnet.configuration.checks import PACKAGED
+from speechbrain_tasnet.configuration.names import PACKAGED
+from speechbrain_tasnet.configuration.yaml_text import Entry, entries
 from speechbrain_tasnet.errors import InputError
 
 MODELS = PACKAGED / "model"
@@ -97,7 +97,7 @@ def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None
     """
     path = find_model(model)
     values = dict(values or {})
-    recipe, sizes = _entries(recipe_text), _sizes(path)
+    recipe, sizes = entries(recipe_text), _sizes(path)
     if "model" not in recipe or not recipe["model"].node.tag.startswith("!include:"):
         raise InputError("model includes no file: only a recipe's network can be exchanged, not that of a run")
     if unknown := sorted(set(values) - set(sizes)):
@@ -122,42 +122,16 @@ def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None
     return "".join(lines)
 
 
-class _Entry(NamedTuple):
-    """A top-level key: the comments above it, its own lines, and what they say."""
-
-    above: list[str]
-    body: list[str]
-    node: yaml.Node
-
-
-def _entries(text: str) -> dict[str, _Entry]:
-    """Take a mapping apart without losing a comment."""
-    root = yaml.compose(text)
-    if not isinstance(root, yaml.MappingNode):
-        raise InputError("expected a mapping of names to values")
-    lines = [line + "\n" for line in text.splitlines()]
-    starts = [key.start_mark.line for key, _ in root.value]
-    entries, above = {}, lines[: starts[0]]
-    for (key, node), start, end in zip(root.value, starts, [*starts[1:], len(lines)], strict=True):
-        last = end
-        while re.match(r"\s*(#|$)", lines[last - 1]):
-            last -= 1
-        entries[key.value] = _Entry(above, lines[start:last], node)
-        above = lines[last:end]
-    return entries
-
-
-def _sizes(path: Path) -> dict[str, _Entry]:
+def _sizes(path: Path) -> dict[str, Entry]:
     """Take from a model file what is not built."""
-    entries = _entries(path.read_text(encoding="utf-8"))
     return {
         name: entry
-        for name, entry in entries.items()
+        for name, entry in entries(path.read_text(encoding="utf-8")).items()
         if entry.node.tag == PLACEHOLDER or not entry.node.tag.startswith("!")
     }
 
 
-def _former_sizes(recipe: Mapping[str, _Entry]) -> set[str]:
+def _former_sizes(recipe: Mapping[str, Entry]) -> set[str]:
     """List the keys of a recipe that only its network needs."""
     network = recipe["model"].node
     passed = {key.value for key, _ in network.value} if isinstance(network, yaml.MappingNode) else set()
@@ -166,7 +140,7 @@ def _former_sizes(recipe: Mapping[str, _Entry]) -> set[str]:
     return {name for name in own if not re.search(rf"<{name}[>\[]", others)}
 
 
-def _include(path: Path, sizes: Mapping[str, _Entry]) -> str:
+def _include(path: Path, sizes: Mapping[str, Entry]) -> str:
     """Write the line that includes a model file and passes the recipe's sizes down."""
     passed = ", ".join(f"{name}: !ref <{FROM_RECIPE.get(name, name)}>" for name in sizes)
     indented = textwrap.fill(f"{{{passed}}}", 110, initial_indent="    ", subsequent_indent="     ")

@@ -14,6 +14,7 @@ from speechbrain_tasnet.convert.toolkit import Settings, Toolkit
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.system.files import new_file
 
 TOOLKITS = {
@@ -26,7 +27,7 @@ Checkpoint = str | PathLike | nn.Module | dict | tuple
 class Imported(NamedTuple):
     """A model that was another toolkit's."""
 
-    modules: nn.ModuleDict  # encoder, masknet, decoder
+    model: Model
     sample_rate: int | None  # where the checkpoint tells it
 
 
@@ -70,8 +71,7 @@ def load_weights(
     (4, 2)
     """
     answers = {"norm": norm, "causal": causal, "mask_activation": mask_activation, "X": X}
-    modules = import_model(toolkit, checkpoint, **answers).modules
-    return modules["encoder"], modules["masknet"], modules["decoder"]
+    return tuple(import_model(toolkit, checkpoint, **answers).model.values())
 
 
 def import_model(toolkit: str, checkpoint: Checkpoint, **answers: object) -> Imported:
@@ -124,7 +124,7 @@ def export_weights(
     if express is None:
         able = [name for name, kit in TOOLKITS.items() if kit.express is not None]
         raise InputError(f"{toolkit}: weights go to {' and '.join(able)} alone")
-    return express(nn.ModuleDict({"encoder": encoder, "masknet": masknet, "decoder": decoder}), sample_rate)
+    return express(Model(encoder, masknet, decoder), sample_rate)
 
 
 def write_weights(

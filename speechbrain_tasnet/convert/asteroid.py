@@ -12,6 +12,7 @@ from speechbrain_tasnet.convert.express import refuse_unless, settings_of
 from speechbrain_tasnet.convert.layout import Layout
 from speechbrain_tasnet.convert.toolkit import Settings, Toolkit, carry_over
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.model import Model
 
 NAME = "asteroid"
 NORMS = {"gLN": "global", "cgLN": "cumulative", "cLN": "channelwise"}
@@ -110,7 +111,7 @@ def _stated(model_args: Mapping[str, object]) -> Settings:
     return stated
 
 
-def express(model: nn.ModuleDict, sample_rate: int | None) -> dict[str, object]:
+def express(model: Model, sample_rate: int | None) -> dict[str, object]:
     """Make what ``asteroid.models.ConvTasNet.from_pretrained`` and ``torch.save`` take.
 
     The residual convolution of its last block feeds nothing and is zero.

@@ -1,13 +1,14 @@
 """From tensors under our names to our modules: every one is accounted for, and their shapes tell the sizes."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from speechbrain_tasnet.convert.layout import Renamed, State, listed
 from speechbrain_tasnet.convert.toolkit import Settings
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.model import Model
 
 # The paper's letter, the tensor that shows it, and on which of its three axes.
 SIZES = {
@@ -57,8 +58,8 @@ def check(renamed: Renamed) -> None:
         raise InputError(f"tensors: {renamed.names[bad[0]]} of shape {shape}; expected three axes")
 
 
-def build(renamed: Renamed, settings: Settings) -> nn.ModuleDict:
-    """Make encoder, masknet and decoder with these weights.
+def build(renamed: Renamed, settings: Settings) -> Model:
+    """Make a model with these weights.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def build(renamed: Renamed, settings: Settings) -> nn.ModuleDict:
 
     Returns
     -------
-    ModuleDict
+    Model
 
     Raises
     ------
@@ -82,9 +83,7 @@ def build(renamed: Renamed, settings: Settings) -> nn.ModuleDict:
     N, L = sizes["N"], sizes.pop("L")
     encoder = Encoder(N, L, **{name: settings[name] for name in ENCODER if name in settings})
     masknet = MaskNet(**sizes, **{name: settings[name] for name in MASKNET if name in settings})
-    model = nn.ModuleDict(
-        {"encoder": encoder, "masknet": masknet, "decoder": Decoder(N, L, settings["edge_padding"])}
-    )
+    model = Model(encoder, masknet, Decoder(N, L, settings["edge_padding"]))
     model.load_state_dict(_fitted(renamed, model.state_dict()))
     return model
 

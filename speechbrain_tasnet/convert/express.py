@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 
-from torch import nn
-
 from speechbrain_tasnet.convert.toolkit import Settings
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.model import Model
 
 
-def settings_of(model: nn.ModuleDict) -> Settings:
+def settings_of(model: Model) -> Settings:
     """Collect the arguments of encoder and masknet by name, the norms by their plain names."""
-    masknet = model["masknet"]
+    masknet = model.masknet
     norms = {"norm": masknet.tcn.blocks[0].norm1.name, "input_norm": masknet.norm.name}
-    return model["encoder"].config | masknet.config | norms
+    return model.encoder.config | masknet.config | norms
 
 
 def refuse_unless(toolkit: str, settings: Settings, able: Mapping[str, tuple]) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 
 from speechbrain_tasnet.convert.layout import Layout, State
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.norms import find_norm
 
 # Arguments of our modules, by name; ``sample_rate`` may stand among what a checkpoint says.
@@ -47,7 +48,7 @@ class Toolkit:
     usual: Settings = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     adapt: Callable[[State, Settings], None] | None = None
-    express: Callable[[nn.ModuleDict, int | None], object] | None = None
+    express: Callable[[Model, int | None], object] | None = None
 
     def settle(self, stated: Settings, answers: Settings) -> Settings:
         """Join what the toolkit fixes, what the checkpoint states and what the user answers.

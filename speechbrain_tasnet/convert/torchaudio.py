@@ -7,6 +7,7 @@ from speechbrain_tasnet.convert.express import refuse_unless, settings_of
 from speechbrain_tasnet.convert.layout import Layout
 from speechbrain_tasnet.convert.taps import expect_three_taps
 from speechbrain_tasnet.convert.toolkit import Settings, Toolkit, blocks_in_repeat, carry_over
+from speechbrain_tasnet.network.model import Model
 
 NAME = "torchaudio"
 MASKS = {"Sigmoid": "sigmoid", "ReLU": "relu"}
@@ -51,7 +52,7 @@ def read(content: object) -> tuple[dict[str, object], Settings]:
     return state_of(content), stated
 
 
-def express(model: nn.ModuleDict, sample_rate: int | None) -> nn.Module:
+def express(model: Model, sample_rate: int | None) -> nn.Module:
     """Make a ``torchaudio.models.ConvTasNet``; it knows no sample rate."""
     from torchaudio.models import ConvTasNet
 

@@ -8,21 +8,22 @@ from statistics import fmean
 
 from torch.utils.data import SequentialSampler
 
+from speechbrain_tasnet.configuration.schema import Hparams
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.skipping import SkipBadItems
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.losses import pit_si_snr_loss
+from speechbrain_tasnet.losses import Targets
 
 logger = logging.getLogger(__name__)
 
 
-def evaluation_set(hparams: dict, manifest: str) -> SkipBadItems:
+def evaluation_set(hparams: Hparams, manifest: str) -> SkipBadItems:
     """Make the dataset of validation or test: whole mixtures.
 
     Parameters
     ----------
-    hparams : dict
+    hparams : Hparams
         Of the recipe.
     manifest : str
         Name of its key: ``valid_data``, ``test_data``.
@@ -30,29 +31,24 @@ def evaluation_set(hparams: dict, manifest: str) -> SkipBadItems:
     return SkipBadItems(_corpus_items(hparams, manifest), replace=False)
 
 
-def training_set(hparams: dict) -> tuple[SkipBadItems, dict]:
+def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
     """Make the training set, from disk or mixed anew, and say what its loader needs besides."""
-    draws = {"segment": hparams["segment"], "speeds": hparams["speeds"], "seed": data_seed(hparams)}
-    if hparams["speech_folder"] is None:
+    draws = {"segment": hparams.segment, "speeds": hparams.speeds, "seed": hparams.item_seed}
+    if hparams.speech_folder is None:
         return SkipBadItems(_corpus_items(hparams, "train_data", **draws), replace=True), {}
     dataset = DynamicMixing(
-        hparams["speech_folder"],
-        hparams["num_spks"],
-        hparams["sample_rate"],
-        length=hparams["epoch_items"],
-        exclude=_held_out(Path(hparams["data_folder"])),
-        noise=hparams["noise_folder"],
-        rooms=hparams["rooms"],
-        target=hparams.get("target", "anechoic"),
+        hparams.speech_folder,
+        hparams.num_spks,
+        hparams.sample_rate,
+        length=hparams.epoch_items,
+        exclude=_held_out(Path(hparams.data_folder)),
+        noise=hparams.noise_folder,
+        rooms=hparams.rooms,
+        target=hparams.target,
         **draws,
     )
     # Every item is drawn anew, so their order need not be. Processes that share it take turns.
     return SkipBadItems(dataset, replace=True), {"shuffle": False, "sampler": SequentialSampler(dataset)}
-
-
-def data_seed(hparams: dict) -> int:
-    """Return the seed of all that is drawn for training items; recipes may have one for it alone."""
-    return hparams.get("data_seed", hparams.get("seed", 0))
 
 
 def durations(manifest: Path | str) -> list[float]:
@@ -67,17 +63,16 @@ def log_input_si_snr(test: SkipBadItems) -> None:
     for item, bad in test:
         if bad:  # reported when its turn comes
             continue
-        sources = item["sources"].unsqueeze(0)
-        values.append(-pit_si_snr_loss(sources, item["mixture"].view(1, -1, 1).expand_as(sources)).item())
+        values.append(Targets(item["sources"][None]).si_snr_of_mixture(item["mixture"][None]).item())
     if not values:
         raise InputError("test set: no item can be used; see to the corpus")
     logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
 
 
-def _corpus_items(hparams: dict, manifest: str, **draws):
+def _corpus_items(hparams: Hparams, manifest: str, **draws):
     """Read the items of one manifest."""
     return make_dataset(
-        hparams[manifest], hparams["data_folder"], hparams["num_spks"], hparams["sample_rate"], **draws
+        getattr(hparams, manifest), hparams.data_folder, hparams.num_spks, hparams.sample_rate, **draws
     )
 
 

@@ -7,10 +7,10 @@ from functools import partial
 
 from torch.utils.data import DataLoader
 
+from speechbrain_tasnet.configuration.schema import Hparams
 from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment.datasets import data_seed
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.training.budget import Annealing, Budget, learning_rate, parse
 from speechbrain_tasnet.training.ledger import Ledger
@@ -21,7 +21,7 @@ class EpochPlan:
 
     Parameters
     ----------
-    hparams : dict
+    hparams : Hparams
         Of the recipe.
 
     Attributes
@@ -34,13 +34,13 @@ class EpochPlan:
         Hyperparameters of the Brain that are not the recipe's.
     """
 
-    def __init__(self, hparams: dict):
-        self.epochs = hparams["number_of_epochs"]
-        self.opt_class = hparams["opt_class"]
+    def __init__(self, hparams: Hparams):
+        self.epochs = hparams.number_of_epochs
+        self.opt_class = hparams.opt_class
         self.changes: dict = {}
         for scheduler in ("lr_scheduler", "step_scheduler"):
-            if hparams[scheduler] is not None:
-                hparams["checkpointer"].add_recoverable(scheduler, hparams[scheduler])
+            if getattr(hparams, scheduler) is not None:
+                hparams.checkpointer.add_recoverable(scheduler, getattr(hparams, scheduler))
 
     def feed(self, items: SkipBadItems, options: dict) -> SkipBadItems | DataLoader:
         """Return what `Brain.fit` trains on, beside the options of its loader."""
@@ -71,7 +71,7 @@ class BudgetPlan:
 
     Parameters
     ----------
-    hparams : dict
+    hparams : Hparams
         Of the recipe.
     ledger : Ledger
         Tells what is used.
@@ -89,15 +89,15 @@ class BudgetPlan:
         It is a distributed run: its processes would not agree on what is used.
     """
 
-    def __init__(self, hparams: dict, ledger: Ledger, macs_per_second: Callable[[], float]):
+    def __init__(self, hparams: Hparams, ledger: Ledger, macs_per_second: Callable[[], float]):
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-            raise InputError(f"budget={hparams['budget']}: counted in one process only; leave torchrun out")
-        amount, unit = parse(hparams["budget"])
+            raise InputError(f"budget={hparams.budget}: counted in one process only; leave torchrun out")
+        amount, unit = parse(hparams.budget)
         self._budget = Budget(amount, unit, macs_per_second() if unit == "macs" else None)
-        self._ledger, self._counter, self._seed = ledger, hparams["epoch_counter"], data_seed(hparams)
-        self.epochs = hparams["number_of_epochs"]
-        self.opt_class = partial(hparams["opt_class"], lr=hparams["lr"] * learning_rate(0))
-        annealing = Annealing(hparams["lr"], self._used)
+        self._ledger, self._counter, self._seed = ledger, hparams.epoch_counter, hparams.item_seed
+        self.epochs = hparams.number_of_epochs
+        self.opt_class = partial(hparams.opt_class, lr=hparams.lr * learning_rate(0))
+        annealing = Annealing(hparams.lr, self._used)
         self.changes = {"lr_scheduler": None, "step_scheduler": annealing}
 
     def _used(self) -> float:
@@ -123,12 +123,12 @@ class BudgetPlan:
 Plan = EpochPlan | BudgetPlan
 
 
-def make_plan(hparams: dict, ledger: Ledger) -> Plan:
+def make_plan(hparams: Hparams, ledger: Ledger) -> Plan:
     """Choose the plan that a recipe asks for.
 
     Parameters
     ----------
-    hparams : dict
+    hparams : Hparams
         Of the recipe.
     ledger : Ledger
         Of the training.
@@ -138,6 +138,6 @@ def make_plan(hparams: dict, ledger: Ledger) -> Plan:
     InputError
         The training cannot be counted like that.
     """
-    if hparams.get("budget") is None:
+    if hparams.budget is None:
         return EpochPlan(hparams)
-    return BudgetPlan(hparams, ledger, lambda: macs_per_second(hparams["modules"], hparams["sample_rate"]))
+    return BudgetPlan(hparams, ledger, lambda: macs_per_second(hparams.network, hparams.sample_rate))

@@ -2,38 +2,12 @@
 
 from pathlib import Path
 
-from torch import Tensor, nn
-
 from speechbrain_tasnet.export.graph import Ports, write_graph
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
-from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.network.model import Model
 
 EXAMPLE = (2, 4)  # items, and lengths of a frame: the graph is for any
-
-
-class Separator(nn.Module):
-    """The three modules as one, which is what an exporter takes.
-
-    Parameters
-    ----------
-    encoder, masknet, decoder : Encoder, MaskNet, Decoder
-        The model.
-
-    Example
-    -------
-    >>> import torch
-    >>> Separator(Encoder(8, 4), MaskNet(8, 4, 8, 4, X=2, R=1), Decoder(8, 4))(torch.randn(3, 101)).shape
-    torch.Size([3, 101, 2])
-    """
-
-    def __init__(self, encoder: Encoder, masknet: MaskNet, decoder: Decoder):
-        super().__init__()
-        self.encoder, self.masknet, self.decoder = encoder, masknet, decoder
-
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Separate ``mixture`` [batch, time] into [batch, time, C], as `separate` does."""
-        return separate(self.encoder, self.masknet, self.decoder, mixture)
 
 
 def export_onnx(
@@ -70,4 +44,4 @@ def export_onnx(
     free = {0: "batch", 1: "time"}
     ports = Ports(["mixture"], ["sources"], {"mixture": free, "sources": free})
     about = {"sample_rate": sample_rate, "num_spks": masknet.num_sources}
-    write_graph(path, Separator(encoder, masknet, decoder), (example,), ports, about, int8)
+    write_graph(path, Model(encoder, masknet, decoder), (example,), ports, about, int8)

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -12,17 +11,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from speechbrain_tasnet.network.encoder_decoder import Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.receptive_field import latency
-from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.network.tcn import ConvBlock
 
 
-def count_parameters(modules: Mapping[str, nn.Module]) -> int:
-    """Count the parameters of some modules."""
-    return sum(p.numel() for module in modules.values() for p in module.parameters())
+def count_parameters(model: nn.Module) -> int:
+    """Count the parameters of a network."""
+    return sum(p.numel() for p in model.parameters())
 
 
-def macs_per_second(modules: Mapping[str, nn.Module], sample_rate: int, seconds: float = 4.0) -> float:
+def macs_per_second(model: Model, sample_rate: int, seconds: float = 4.0) -> float:
     """Count the multiply-accumulates of separating a second of audio.
 
     These are the ones of convolutions, matrix products, recurrences and attention; norms, activations and the
@@ -31,8 +30,8 @@ def macs_per_second(modules: Mapping[str, nn.Module], sample_rate: int, seconds:
 
     Parameters
     ----------
-    modules : mapping of Module
-        ``encoder``, ``masknet`` and ``decoder``, which stay as they are.
+    model : Model
+        Stays as it is.
     sample_rate : int
         In Hz.
     seconds : float
@@ -43,11 +42,11 @@ def macs_per_second(modules: Mapping[str, nn.Module], sample_rate: int, seconds:
     -------
     >>> from speechbrain_tasnet import Decoder, Encoder, MaskNet
     >>> sizes = {"N": 256, "B": 128, "H": 256, "Sc": 128, "X": 7, "R": 2}
-    >>> modules = {"encoder": Encoder(256, 32), "masknet": MaskNet(**sizes), "decoder": Decoder(256, 32)}
-    >>> round(macs_per_second(modules, 8000) / 1e9, 2)
+    >>> model = Model(Encoder(256, 32), MaskNet(**sizes), Decoder(256, 32))
+    >>> round(macs_per_second(model, 8000) / 1e9, 2)
     0.74
     """
-    bare = nn.ModuleDict(copy.deepcopy(dict(modules))).to("meta", torch.float64).eval()
+    bare = copy.deepcopy(model).to("meta", torch.float64).eval()
     uncounted: list[int] = []
     for module in bare.modules():
         if isinstance(module, nn.RNNBase):
@@ -59,7 +58,7 @@ def macs_per_second(modules: Mapping[str, nn.Module], sample_rate: int, seconds:
     # With gradients torch takes no fused attention, whose products the counter would not see, and in float64 our
     # own network takes the way that is written to be read.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        separate(bare["encoder"], bare["masknet"], bare["decoder"], mixture)
+        bare(mixture)
     return (counter.get_total_flops() / 2 + sum(uncounted)) / seconds
 
 
@@ -79,7 +78,7 @@ def _note_taps(products: list[int], block: ConvBlock, args: tuple[Tensor, ...]) 
     products.append(batch * frames * block.depthwise.weight.numel())
 
 
-def latency_ms(modules: Mapping[str, nn.Module], sample_rate: int) -> float:
+def latency_ms(model: Model, sample_rate: int) -> float:
     """Return the algorithmic latency: the milliseconds of signal that a sample waits for on any machine.
 
     Infinite for a network that takes in the whole mixture, and for one of another toolkit, none of which streams.
@@ -88,10 +87,9 @@ def latency_ms(modules: Mapping[str, nn.Module], sample_rate: int) -> float:
     -------
     >>> from speechbrain_tasnet import Decoder, Encoder, MaskNet
     >>> masknet = MaskNet(norm="cumulative", causal=True)
-    >>> latency_ms({"encoder": Encoder(), "masknet": masknet, "decoder": Decoder()}, 8000)
+    >>> latency_ms(Model(Encoder(), masknet, Decoder()), 8000)
     2.0
     """
-    encoder, masknet = modules["encoder"], modules["masknet"]
-    if not (isinstance(encoder, Encoder) and isinstance(masknet, MaskNet)):
+    if not (isinstance(model.encoder, Encoder) and isinstance(model.masknet, MaskNet)):
         return math.inf
-    return 1000 * latency(encoder, masknet, sample_rate).seconds
+    return 1000 * latency(model.encoder, model.masknet, sample_rate).seconds

@@ -1,5 +1,7 @@
 """From a mixture to its sources: the one way through encoder, mask network and decoder."""
 
+from typing import Protocol
+
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -7,10 +9,46 @@ from speechbrain_tasnet import ops
 from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 
+class AnyEncoder(Protocol):
+    """What `separate` asks of an encoder, ours or another toolkit's in an adapter.
+
+    Attributes
+    ----------
+    tail : str
+        ``drop`` where samples that fill no whole stride are left out, so that what is decoded is shorter; any
+        other value promises that it is not.
+    """
+
+    tail: str
+
+    def __call__(self, signal: Tensor) -> Tensor:
+        """Encode [batch, time] to [batch, N, frames]."""
+
+    def num_frames(self, num_samples: Tensor) -> Tensor:
+        """Count the frames that are made of so many samples."""
+
+
+class AnyMaskNet(Protocol):
+    """What `separate` asks of a mask network."""
+
+    def __call__(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
+        """Estimate masks [C, batch, N, frames] of [batch, N, frames].
+
+        Of each item only the first ``num_frames`` [batch] are signal; the masks are zero behind them.
+        """
+
+
+class AnyDecoder(Protocol):
+    """What `separate` asks of a decoder."""
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        """Decode [..., N, frames] to [..., time]."""
+
+
 def separate(
-    encoder: nn.Module,
-    masknet: nn.Module,
-    decoder: nn.Module,
+    encoder: AnyEncoder | nn.Module,
+    masknet: AnyMaskNet | nn.Module,
+    decoder: AnyDecoder | nn.Module,
     mixture: Tensor,
     lengths: Tensor | None = None,
 ) -> Tensor:
@@ -19,7 +57,8 @@ def separate(
     Parameters
     ----------
     encoder, masknet, decoder : Module
-        `Encoder`, `MaskNet` and `Decoder`, possibly wrapped for distributed training.
+        `Encoder`, `MaskNet` and `Decoder` or what `AnyEncoder`, `AnyMaskNet` and `AnyDecoder` describe, possibly
+        wrapped for distributed training.
     mixture : Tensor
         [batch, time].
     lengths : Tensor, optional
@@ -56,7 +95,7 @@ def separate(
     mixture_w = encoder(mixture)  # [batch, N, frames]
     masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
     estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
-    if getattr(bare_encoder, "tail", None) == "drop":
+    if bare_encoder.tail == "drop":
         estimates = F.pad(estimates, (0, mixture.shape[1] - estimates.shape[2]))
     estimates = estimates.permute(1, 2, 0)
     return estimates if padding is None else estimates.masked_fill(padding, 0)

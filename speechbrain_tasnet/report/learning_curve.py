@@ -1,45 +1,42 @@
-"""The learning curve: read from the train log, and drawn as a picture for a browser."""
+"""The learning curve: read from a run's ledger, and drawn as a picture for a browser."""
 
-import re
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from speechbrain_tasnet.report.charts import lay_out_curve, page_template
 from speechbrain_tasnet.system.files import write_text
 
-EPOCH = re.compile(r"epoch: (\d+), .*train si-snr: ([^,\s]+).*valid si-snr: ([^,\s]+)")
 
-
-def learning_curve(train_log: Path | str) -> list[dict[str, float]]:
-    """Read what SpeechBrain's train logger wrote.
+def learning_curve(ledger: Path | str) -> list[dict[str, float]]:
+    """Read the learning curve of a run.
 
     Parameters
     ----------
-    train_log : path-like
-        Its file; may be missing.
+    ledger : path-like
+        Its ``ledger.json``; may be missing.
 
     Returns
     -------
     list of dict
         One an epoch: ``epoch``, and the mean SI-SNR in dB of ``train`` and ``valid``.
     """
-    path = Path(train_log)
-    found = EPOCH.findall(path.read_text(encoding="utf-8")) if path.exists() else []
-    epochs = {int(epoch): (-float(train), -float(valid)) for epoch, train, valid in found}
-    return [{"epoch": epoch, "train": train, "valid": valid} for epoch, (train, valid) in epochs.items()]
+    path = Path(ledger)
+    return json.loads(path.read_text(encoding="utf-8"))["curve"] if path.exists() else []
 
 
-def draw_learning_curve(train_log: Path | str, picture: Path | str, title: str) -> None:
-    """Draw the learning curve as SVG; the picture is replaced whole or not at all.
+def draw_learning_curve(points: Sequence[dict[str, float]], picture: Path | str, title: str) -> None:
+    """Draw a learning curve as SVG; the picture is replaced whole or not at all.
 
     Parameters
     ----------
-    train_log : path-like
-        SpeechBrain's train log; nothing is drawn before its first epoch.
+    points : sequence of dict
+        As `learning_curve` returns them; without any nothing is drawn.
     picture : path-like
         The file to write.
     title : str
         Name of the run.
     """
-    curve = lay_out_curve(learning_curve(train_log))
+    curve = lay_out_curve(points)
     if curve is not None:
         write_text(picture, page_template("learning_curve.svg.j2").render(title=title, curve=curve))

@@ -48,9 +48,9 @@ class TasNetSeparation(Pretrained):
         InputError
             There is no separator, it is damaged, or something in it is not as it should be.
         """
-        modules, config = load_bundle(find_bundle(folder))
+        model, config = load_bundle(find_bundle(folder))
         hparams = {"sample_rate": config.sample_rate, "num_spks": config.num_spks}
-        return cls(modules, hparams, run_opts=None if device is None else {"device": device})
+        return cls(model, hparams, run_opts=None if device is None else {"device": device})
 
     @torch.no_grad()
     def separate_batch(self, mix: Tensor, lengths: Tensor | None = None) -> Tensor:

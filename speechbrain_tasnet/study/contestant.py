@@ -8,22 +8,22 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 import soundfile
 import torch
-from torch import nn
 
 from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet.configuration.schema import Hparams
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment import workflow
 from speechbrain_tasnet.experiment.datasets import evaluation_set
 from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second
-from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.system.files import new_file, write_text
 from speechbrain_tasnet.system.locks import exclusive
 from speechbrain_tasnet.system.memory import peak_memory_increase
@@ -50,26 +50,27 @@ def run_contestant(folder: Path, argv: Sequence[str]) -> None:
     folder : Path
         That of its run.
     argv : sequence of str
-        As `configuration.load` takes it.
+        As `configuration.loading.read` takes it.
     """
+    recipe = loading.read(argv)
     if not (folder / COSTS).exists():
-        _, run_opts, hparams = loading.load(argv)
+        run_opts = recipe.run_opts
         device = run_opts["device"] or ("cuda:0" if torch.cuda.is_available() else "cpu")
-        chosen = run_opts if "precision" in run_opts["overridden_args"] else hparams
-        costs = measure(hparams, device, chosen.get("precision", "fp32"))
+        own = "precision" in run_opts["overridden_args"]
+        costs = measure(recipe.build(), device, run_opts["precision"] if own else recipe.settings.precision)
         write_text(folder / COSTS, json.dumps(costs, indent=1) + "\n")
     workflow.run(argv)
-    _, _, hparams = loading.load(argv)
-    hparams["checkpointer"].recover_if_possible(min_key="si-snr")
+    hparams = recipe.build()
+    hparams.checkpointer.recover_if_possible(min_key="si-snr")
     write_examples(hparams, folder / EXAMPLES)
 
 
-def measure(hparams: dict, device: str, precision: str = "fp32") -> dict[str, float]:
+def measure(hparams: Hparams, device: str, precision: str = "fp32") -> dict[str, float]:
     """Measure what a network costs, trained or not.
 
     Parameters
     ----------
-    hparams : dict
+    hparams : Hparams
         Of the recipe. The weights of its modules change.
     device : str
         Where it is trained: ``cpu``, ``cuda:0``.
@@ -82,38 +83,38 @@ def measure(hparams: dict, device: str, precision: str = "fp32") -> dict[str, fl
         ``parameters``, ``macs_per_second`` of audio, ``latency_ms`` (None: it takes in the whole mixture),
         ``training_memory`` in bytes and ``real_time_factor``, on one thread of a processor in fp32.
     """
-    modules, rate = nn.ModuleDict(hparams["modules"]), hparams["sample_rate"]
-    latency = latency_ms(modules, rate)
+    model, rate = hparams.network, hparams.sample_rate
+    latency = latency_ms(model, rate)
     costs = {
-        "parameters": count_parameters(modules),
-        "macs_per_second": macs_per_second(modules, rate),
+        "parameters": count_parameters(model),
+        "macs_per_second": macs_per_second(model, rate),
         "latency_ms": latency if math.isfinite(latency) else None,
-        "training_memory": training_memory(modules.to(device), hparams, device, precision),
+        "training_memory": training_memory(model.to(device), hparams, device, precision),
     }
-    return costs | {"real_time_factor": real_time_factor(modules.cpu().eval(), rate)}
+    return costs | {"real_time_factor": real_time_factor(model.cpu().eval(), rate)}
 
 
-def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str, precision: str) -> int:
+def training_memory(model: Model, hparams: Hparams, device: str, precision: str) -> int:
     """Measure by how many bytes a first training step raises the peak of memory, the optimizer's included.
 
     Parameters
     ----------
-    modules : mapping of Module
-        On the device; their weights change.
-    hparams : dict
+    model : Model
+        On the device; its weights change.
+    hparams : Hparams
         Of the recipe: ``batch_size``, ``segment``, ``sample_rate``, ``num_spks``, ``opt_class``.
     device, precision : str
         As for `measure`.
     """
     kind = device.split(":")[0]
     cast = torch.autocast(kind, PRECISIONS.get(precision), enabled=precision in PRECISIONS)
-    optimizer = hparams["opt_class"](p for module in modules.values() for p in module.parameters())
+    optimizer = hparams.opt_class(model.parameters())
 
     def step(items: int, seconds: float) -> None:
-        sources = 0.1 * torch.randn(items, round(seconds * hparams["sample_rate"]), hparams["num_spks"])
+        sources = 0.1 * torch.randn(items, round(seconds * hparams.sample_rate), hparams.num_spks)
         sources = sources.to(device)
         with cast:
-            estimates = separate(*(modules[name] for name in ("encoder", "masknet", "decoder")), sources.sum(2))
+            estimates = model(sources.sum(2))
             loss = pit_si_snr_loss(sources, estimates).mean()
         loss.backward()
         optimizer.step()
@@ -121,39 +122,39 @@ def training_memory(modules: Mapping[str, nn.Module], hparams: dict, device: str
     step(1, FIRST_USE)  # libraries are loaded and loops compiled
     optimizer.zero_grad(set_to_none=True)
     optimizer.state.clear()
-    return peak_memory_increase(lambda: step(hparams["batch_size"], hparams["segment"] or SECONDS), kind)
+    return peak_memory_increase(lambda: step(hparams.batch_size, hparams.segment or SECONDS), kind)
 
 
 @torch.no_grad()
-def real_time_factor(modules: Mapping[str, nn.Module], sample_rate: int) -> float:
+def real_time_factor(model: Model, sample_rate: int) -> float:
     """Return how long one thread takes to separate one mixture, in its own duration: the median of some turns."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     mixture = 0.1 * torch.randn(1, round(SECONDS * sample_rate))
     times, began = [], time.perf_counter()
-    separate(modules["encoder"], modules["masknet"], modules["decoder"], mixture)
+    model(mixture)
     while len(times) < REPEATS[0] or (time.perf_counter() - began < PATIENCE and len(times) < REPEATS[1]):
         start = time.perf_counter()
-        separate(modules["encoder"], modules["masknet"], modules["decoder"], mixture)
+        model(mixture)
         times.append(time.perf_counter() - start)
     torch.set_num_threads(threads)
     return median(times) / SECONDS
 
 
 @torch.no_grad()
-def write_examples(hparams: dict, listing: Path) -> None:
+def write_examples(hparams: Hparams, listing: Path) -> None:
     """Separate a few test mixtures, the same for all contestants: they lie evenly in the order of the ids.
 
     Parameters
     ----------
-    hparams : dict
+    hparams : Hparams
         Of the recipe, with trained modules.
     listing : Path
         JSON file: by id a WAV file beside it, whose channels are the mixture, the references and the estimates in
         their order.
     """
     test = evaluation_set(hparams, "test_data")
-    modules = [hparams["modules"][name].eval() for name in ("encoder", "masknet", "decoder")]
+    model = hparams.network.eval()
     ids = sorted(test.dataset.data_ids)
     written = {}
     for number in range(min(HOW_MANY, len(ids))):
@@ -162,11 +163,11 @@ def write_examples(hparams: dict, listing: Path) -> None:
         if item is None:  # the log of the test tells why
             continue
         mixture, targets = item["mixture"], item["sources"]
-        estimates = in_target_order(targets, separate(*modules, mixture[None])[0])
+        estimates = in_target_order(targets, model(mixture[None])[0])
         signals = torch.cat([mixture[:, None], targets, estimates], dim=1)
         written[utterance_id] = f"{number}.wav"
         with new_file(listing.parent / written[utterance_id]) as partial:
-            soundfile.write(partial, signals.numpy(), hparams["sample_rate"], "FLOAT", format="WAV")
+            soundfile.write(partial, signals.numpy(), hparams.sample_rate, "FLOAT", format="WAV")
     write_text(listing, json.dumps(written) + "\n")
 
 

@@ -9,8 +9,8 @@ import yaml
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.configuration import loading
-from speechbrain_tasnet.configuration.checks import PACKAGED
 from speechbrain_tasnet.configuration.model_files import sizes_of
+from speechbrain_tasnet.configuration.names import PACKAGED
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.training import budget
 

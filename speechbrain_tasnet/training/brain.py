@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
-from speechbrain_tasnet.losses import pit_si_snr_loss, silent
+from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.padding import valid_samples
 from speechbrain_tasnet.system.termination import STATUS, Termination
@@ -50,9 +50,9 @@ class SeparationBrain(GuardedBrain):
 
     def compute_objectives(self, predictions: Tensor, batch, stage: sb.Stage) -> Tensor:
         """Return the mean negative SI-SNR of a batch in dB, and keep account of each utterance's."""
-        sources, lengths = batch.sources
-        losses = pit_si_snr_loss(sources, predictions, lengths)
-        self._observe(losses, batch, stage)
+        targets = Targets(*batch.sources)
+        losses = targets.loss(predictions)
+        self._observe(losses, targets, batch, stage)
         if stage == sb.Stage.TEST:
             self._score(predictions, batch)
         threshold = self.hparams.loss_threshold
@@ -63,18 +63,16 @@ class SeparationBrain(GuardedBrain):
         return losses.mean()
 
     @torch.no_grad()
-    def _observe(self, losses: Tensor, batch, stage: sb.Stage) -> None:
+    def _observe(self, losses: Tensor, targets: Targets, batch, stage: sb.Stage) -> None:
         """Add a batch to the averages of the stage, and show them on its progress bar."""
-        sources, lengths = batch.sources
-        mixture = batch.mixture.data.unsqueeze(2).expand_as(sources)
-        improvements = (pit_si_snr_loss(sources, mixture, lengths) - losses).tolist()
+        improvements = (-losses - targets.si_snr_of_mixture(batch.mixture.data)).tolist()
         for loss, improvement in zip(losses.tolist(), improvements, strict=True):
             # In training the guard reports it and skips the step; in validation it must show in the mean.
             if math.isfinite(loss) or stage != sb.Stage.TRAIN:
                 self.losses.append(loss)
                 self.improvements.append(improvement)
                 self.improved += improvement
-        self.silent_targets += int(silent(sources, lengths).sum())
+        self.silent_targets += int(targets.silent.sum())
         if self.improvements:
             self.bar.set_postfix_str(f"SI-SNRi {self.improved / len(self.improvements):.2f} dB", refresh=False)
         self.bar.update()

@@ -1,13 +1,12 @@
 """Begin a training with the weights of a trained separator."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from speechbrain_tasnet.bundle import can_hold, find_bundle, load_bundle
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.model import Model
 
 # The one layer that knows how many sources there are, and the argument that says it.
 MASK_LAYER = ("mask.weight", "mask.bias")
@@ -48,8 +47,8 @@ def sizes_of_start(folder: Path | str) -> dict[str, object]:
 
 
 @torch.no_grad()
-def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate: int, adapt: bool = True) -> str:
-    """Copy the weights of a trained separator into fresh modules.
+def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool = True) -> str:
+    """Copy the weights of a trained separator into a fresh one.
 
     For another number of sources the mask layer, the last 1x1 convolution, stays as it is. A causal network may
     begin with the weights of one that is not, and learns to do without the future.
@@ -58,12 +57,12 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
     ----------
     folder : path-like
         A bundle, or the folder of a training run.
-    modules : mapping of Module
-        ``encoder``, ``masknet`` and ``decoder``, which change.
+    model : Model
+        What it is to become.
     sample_rate : int
         In Hz, of the new training.
     adapt : bool
-        Whether the modules are trained from here on, so that they may be for another number of sources or causal.
+        Whether the model is trained from here on, so that it may be for another number of sources or causal.
 
     Returns
     -------
@@ -73,9 +72,9 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
     Raises
     ------
     InputError
-        There is no separator, it differs in more than that, or the modules are another toolkit's.
+        There is no separator, it differs in more than that, or the model is another toolkit's.
     """
-    if not can_hold(modules):
+    if not can_hold(model):
         raise InputError(
             f"pretrained={folder}: only a Conv-TasNet of this package can begin with a separator's weights; "
             "leave --pretrained or --model out"
@@ -84,17 +83,17 @@ def start_from(folder: Path | str, modules: Mapping[str, nn.Module], sample_rate
     trained, config = load_bundle(found)
     if config.sample_rate != sample_rate:
         raise InputError(_difference(found, "sample_rate", sample_rate, config.sample_rate))
-    becomes_causal = adapt and modules["masknet"].config["causal"] and not config.modules["masknet"]["causal"]
+    becomes_causal = adapt and model.masknet.config["causal"] and not config.modules["masknet"]["causal"]
     free = (SOURCES, *(CAUSALITY if becomes_causal else ()))
-    for name, module in modules.items():
+    for name, module in model.items():
         for key, value in module.config.items():
             if key not in free and value != config.modules[name][key]:
                 raise InputError(_difference(found, key, value, config.modules[name][key]))
-    sources = modules["masknet"].num_sources
+    sources = model.masknet.num_sources
     if sources != config.num_spks and not adapt:
         raise InputError(f"num_spks={sources}: the separator in {found} gives {config.num_spks} sources")
     keep = MASK_LAYER if sources != config.num_spks else ()
-    for name, module in modules.items():
+    for name, module in model.items():
         own = module.state_dict()
         kept = {key: own[key] for key in keep if name == "masknet"}
         module.load_state_dict(trained[name].state_dict() | kept)

@@ -1,4 +1,4 @@
-"""What is written after each epoch: SpeechBrain's train log, its picture, the ledger, TensorBoard's events."""
+"""What is written after each epoch: SpeechBrain's train log, the ledger and its picture, TensorBoard's events."""
 
 import json
 import math
@@ -15,24 +15,20 @@ from speechbrain_tasnet.training.ledger import Ledger
 
 Stats = Mapping[str, float]
 
+LEDGER = "ledger.json"
+
 
 class TrainLogs(TrainLogger):
-    """Several of SpeechBrain's train loggers as one, and the learning curve they give.
+    """Several of SpeechBrain's train loggers as one.
 
     Parameters
     ----------
     *loggers : TrainLogger
         Called one after the other.
-    train_log : path-like
-        What the first of them writes.
-    picture : path-like
-        SVG file of the learning curve.
-    title : str
-        Name of the run.
     """
 
-    def __init__(self, *loggers: TrainLogger, train_log: Path | str, picture: Path | str, title: str):
-        self.loggers, self.train_log, self.picture, self.title = loggers, train_log, picture, title
+    def __init__(self, *loggers: TrainLogger):
+        self.loggers = loggers
 
     @main_process_only
     def log_stats(
@@ -45,22 +41,23 @@ class TrainLogs(TrainLogger):
         """Log an epoch, or the test; see SpeechBrain's `TrainLogger.log_stats`."""
         for logger in self.loggers:
             logger.log_stats(stats_meta, train_stats, valid_stats, test_stats)
-        draw_learning_curve(self.train_log, self.picture, self.title)
 
 
 class LedgerFile(TrainLogger):
-    """The account of a training as a JSON file, after each epoch.
+    """The account of a training after each epoch: ``ledger.json`` and the picture of its learning curve.
 
     Parameters
     ----------
-    path : path-like
-        The file.
+    folder : Path
+        Where they go.
     ledger : Ledger
         The account.
+    title : str
+        Name of the run.
     """
 
-    def __init__(self, path: Path | str, ledger: Ledger):
-        self._path, self._ledger = path, ledger
+    def __init__(self, folder: Path, ledger: Ledger, title: str):
+        self._folder, self._ledger, self._title = folder, ledger, title
 
     def log_stats(
         self,
@@ -71,7 +68,8 @@ class LedgerFile(TrainLogger):
     ) -> None:
         """Write the account; not after the test, when it is that of the best checkpoint."""
         if valid_stats is not None:
-            write_text(self._path, json.dumps(self._ledger.as_dict(), indent=1) + "\n")
+            write_text(self._folder / LEDGER, json.dumps(self._ledger.as_dict(), indent=1) + "\n")
+            draw_learning_curve(self._ledger.curve, self._folder / "learning_curve.svg", self._title)
 
 
 class TensorBoard(TrainLogger):

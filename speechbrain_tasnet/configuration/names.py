@@ -1,0 +1,55 @@
+"""Names in a recipe and on a command line: which keys there are, and what was meant by one that is not there."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from speechbrain.utils.run_opts import RunOptions
+
+import speechbrain_tasnet.hparams
+from speechbrain_tasnet.errors import InputError
+
+PACKAGED = Path(speechbrain_tasnet.hparams.__file__).parent
+
+
+def check_names(text: str, argv: Sequence[str]) -> None:
+    """Refuse names that nobody reads, on the command line and in the file.
+
+    In the file only those are refused that look like a known one: a recipe may carry values of its own.
+
+    Parameters
+    ----------
+    text : str
+        The YAML file.
+    argv : sequence of str
+        The words behind it on the command line.
+
+    Raises
+    ------
+    InputError
+        There is such a name.
+    """
+    keys = top_level(text)
+    options = set(RunOptions().as_dict()) | {"help"}
+    for word in argv:
+        name = word[2:].split("=")[0]
+        if word.startswith("--") and name not in options | keys:
+            near = similar(name, options | keys, "--")
+            raise InputError(f"--{name}: neither a key of the recipe nor an option of SpeechBrain{near}")
+    known = options.union(*(top_level(path.read_text(encoding="utf-8")) for path in PACKAGED.rglob("*.yaml")))
+    for name in sorted(keys - known):
+        used = re.search(rf"<{name}[>\[]", text)
+        if not used and (near := similar(name, known)):
+            raise InputError(f"{name}: nothing reads this key{near}")
+
+
+def top_level(text: str) -> set[str]:
+    """List the keys that stand at the top of a recipe's text, where a command line can override them."""
+    return set(re.findall(r"^(\w+):", text, re.MULTILINE))
+
+
+def similar(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Ask for the known name that looks most like a wrong one, if one does."""
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

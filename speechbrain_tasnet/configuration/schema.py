@@ -1,0 +1,308 @@
+"""What a recipe says, described once: for the checks, their messages, the reference and editors."""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from torch.utils.data import DataLoader
+
+from speechbrain_tasnet.configuration.names import similar
+from speechbrain_tasnet.configuration.value_types import (
+    Bound,
+    Checkpoints,
+    Decibels,
+    Epochs,
+    ExistingFolder,
+    Expected,
+    File,
+    Folder,
+    Function,
+    LearningRate,
+    LoaderOptions,
+    Log,
+    Metrics,
+    Minutes,
+    Modules,
+    Natural,
+    OptimizerClass,
+    OptionalFile,
+    OptionalFolder,
+    Positive,
+    Rate,
+    Scheduler,
+    Seconds,
+    Speeds,
+    Spending,
+    Splits,
+    Start,
+    Text,
+    Truth,
+    one_of,
+)  # fmt: skip
+from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.model import Model
+
+SHOWN = 200  # letters of a value in a message
+
+
+class Section(BaseModel):
+    """Values of a recipe that belong together."""
+
+    model_config = ConfigDict(
+        strict=True, extra="allow", arbitrary_types_allowed=True, use_attribute_docstrings=True
+    )
+
+
+class Data(Section):
+    """The corpus: where it lies, what comes of it, where the run writes."""
+
+    data_folder: ExistingFolder
+    """Folder of the corpus, in the layout that the recipe's comment shows."""
+    num_spks: Positive
+    """Sources that come out of the network: as many as there are speakers, or 1 for the tasks that enhance."""
+    sample_rate: Rate
+    """Rate of the audio, in Hz; files of another rate are refused."""
+    mode: one_of("min", "max") = "min"
+    """Whether the corpus's mixtures are cut to the shorter utterance, or last as long as the longer one."""
+    task: one_of(*REVERBERANT) = ""
+    """What goes into the network and what should come out, in WHAM!, WHAMR! and LibriMix."""
+    target: one_of(*TARGETS) = "anechoic"
+    """Sources as their direct sound alone, or as the room has them."""
+    train_splits: Splits = ()
+    """Parts of LibriMix to train on."""
+    skip_prep: Truth = False
+    """Take the manifests that are there as they are."""
+    experiment_name: Text
+    """Name of the run in its folder, its logs and its report."""
+    output_folder: Folder
+    """All that the run writes."""
+    save_folder: Folder
+    """Checkpoints and manifests."""
+    train_log: File
+    """SpeechBrain's log, a line an epoch."""
+    tensorboard: Truth = False
+    """Whether to write TensorBoard's events, too."""
+    train_data: File
+    """Manifest of the training set."""
+    valid_data: File
+    """Manifest of the validation set."""
+    test_data: File
+    """Manifest of the test set."""
+    seed: Natural = 0
+    """Of the weights and, with `data_seed`, of everything that is drawn."""
+
+
+class Mixing(Section):
+    """Dynamic mixing: new mixtures for every item, in place of the corpus's own."""
+
+    speech_folder: OptionalFolder
+    """Speech to mix, a subfolder for each speaker."""
+    noise_folder: OptionalFolder
+    """Noise to add."""
+    rooms: OptionalFile
+    """Rooms to place the speakers in: a bank from `tasnet generate rooms`."""
+    epoch_items: Positive
+    """Mixtures in an epoch."""
+    data_seed: Natural | None = None
+    """Of all that is drawn for training items; by default `seed`."""
+
+
+class Training(Section):
+    """How the network is trained and evaluated."""
+
+    pretrained: Start = None
+    """Separator to start from: a bundle, or the folder of the run that trained it. Read at a fresh start only."""
+    number_of_epochs: Positive
+    """Passes through the training set, a validation after each."""
+    budget: Spending = None
+    """What the training may cost instead, such as `20000 steps`, `60 minutes` or `1e15 macs`: it is spent in
+    `number_of_epochs` equal parts, and the learning rate falls to zero at its end."""
+    batch_size: Positive
+    """Mixtures in a step, on each process."""
+    grad_accumulation_factor: Positive = 1
+    """Batches that are added up before the weights change."""
+    lr: LearningRate
+    """Learning rate to begin with."""
+    segment: Seconds
+    """Length of training items, cut at random."""
+    speeds: Speeds
+    """Speeds that training items are played at; drawn for each source."""
+    max_grad_norm: Bound = 5.0
+    """Norm that gradients are clipped to."""
+    max_bad_items: Natural = 100
+    """So many items that cannot be used are tolerated; they are listed in `bad_items.csv`."""
+    nonfinite_patience: Natural = 3
+    """Steps in a row whose gradient is not finite, before the training ends."""
+    loss_threshold: Decibels
+    """Items whose loss is below teach nothing more and are left out."""
+    precision: one_of("fp32", "bf16", "fp16", "auto") = "fp32"
+    """Arithmetic of the training; `auto` is bfloat16 where that is faster on this machine."""
+    ckpt_interval_minutes: Minutes = 0.0
+    """Time between checkpoints within an epoch."""
+    num_workers: Natural
+    """Processes that load items."""
+    metrics: Metrics
+    """What the test reports beside SI-SNR."""
+    test_voices: Text
+    """Whose voices the report says that the test set holds."""
+
+
+class Network(Section):
+    """What all networks have in common; their sizes are those of the file in ``hparams/model``."""
+
+    causal: Truth = False
+    """Whether the network does without the future, so that it separates while it listens."""
+
+
+class Settings(Data, Mixing, Training, Network):
+    """The plain values of a recipe; it may have others of its own, which become attributes, too."""
+
+    @model_validator(mode="after")
+    def _segment_holds_a_frame(self) -> "Settings":
+        segment, window = self.segment, self.model_extra.get("L")
+        if segment is not None and isinstance(window, int) and segment * self.sample_rate < window:
+            samples = f"{segment * self.sample_rate:g} samples"
+            raise InputError(f"segment={segment}: {samples}, fewer than the encoder's L={window}")
+        return self
+
+    @model_validator(mode="after")
+    def _mixing_suits_the_task(self) -> "Settings":
+        """Check that what is mixed while training is what the task of the corpus needs."""
+        task, noise, rooms = self.task, self.noise_folder, self.rooms
+        if self.speech_folder is None:
+            for name, value in (("noise_folder", noise), ("rooms", rooms)):
+                if value is not None:
+                    raise InputError(f"{name}={value}: only used in dynamic mixing; set speech_folder, too")
+            return self
+        if self.segment is None:
+            raise InputError("segment=None: dynamic mixing needs a length, such as 4.0 seconds")
+        if task in ("enh_both", "enh_both_reverb", "dereverb_both"):
+            raise InputError(f"task={task!r}: dynamic mixing has no such target; leave speech_folder out")
+        if ("noisy" in task or task.startswith("enh")) and noise is None:
+            raise InputError(f"task={task!r}: training without noise; set noise_folder, or no speech_folder")
+        if "reverb" in task and rooms is None:
+            raise InputError(f"task={task!r}: training without rooms; set rooms, or no speech_folder")
+        return self
+
+    @model_validator(mode="after")
+    def _loader_knows_its_options(self) -> "Settings":
+        known = {*signature(DataLoader).parameters, "looped_nominal_epoch"}
+        for options in ("dataloader_opts", "valid_dataloader_opts"):
+            for name in sorted(set(dict(self).get(options) or ()) - known):
+                raise InputError(f"{options}: {name} is no option of a DataLoader{similar(name, known)}")
+        return self
+
+    @property
+    def item_seed(self) -> int:
+        """The seed of all that is drawn for training items."""
+        return self.seed if self.data_seed is None else self.data_seed
+
+
+class Built(Section):
+    """What a recipe builds."""
+
+    prepare: Function
+    """Makes the manifests of the corpus."""
+    modules: Modules
+    """The network; SpeechBrain's Brain trains all that is in it."""
+    opt_class: OptimizerClass
+    """Makes the optimizer of parameters."""
+    lr_scheduler: Scheduler
+    """Changes the learning rate after a validation."""
+    step_scheduler: Scheduler
+    """Changes the learning rate after a step."""
+    epoch_counter: Epochs
+    """Counts the epochs."""
+    checkpointer: Checkpoints
+    """Saves what a training needs to go on."""
+    train_logger: Log
+    """Writes `train_log`."""
+    dataloader_opts: LoaderOptions
+    """Of PyTorch's DataLoader in training."""
+    valid_dataloader_opts: LoaderOptions
+    """Of PyTorch's DataLoader in validation and test."""
+
+
+class Hparams(Built, Settings):
+    """A recipe whose objects are built: SpeechBrain's ``hparams``, typed."""
+
+    @property
+    def network(self) -> Model:
+        """The network that is in `modules`."""
+        return Model.of(self.modules)
+
+    def as_written(self) -> dict[str, Any]:
+        """Return by name what the recipe says itself, for SpeechBrain's Brain, whose run options fill the rest."""
+        return {name: value for name, value in self if name in self.model_fields_set}
+
+
+def check(values: object) -> Settings:
+    """Check the plain values of a recipe, one by one and together.
+
+    Parameters
+    ----------
+    values : object
+        What the YAML file holds, references resolved, nothing built.
+
+    Raises
+    ------
+    InputError
+        A value is missing or impossible, or two contradict each other.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError("expected a mapping of names to values")
+    for name, field in Hparams.model_fields.items():
+        if field.is_required() and name not in values:
+            raise InputError(f"{name} is missing: expected {expected(name)}")
+    return _validated(Settings, values)
+
+
+def check_built(values: dict) -> Hparams:
+    """Check that what was built is what it should be.
+
+    Parameters
+    ----------
+    values : dict
+        What the YAML file has become.
+
+    Raises
+    ------
+    InputError
+        Something is not.
+    """
+    return _validated(Hparams, values)
+
+
+def expected(name: str) -> str:
+    """Return what the value of a key should be, in words.
+
+    Example
+    -------
+    >>> expected("batch_size")
+    'a whole number of at least 1, below 2^31'
+    """
+    words = [each.words for each in _metadata(Hparams.model_fields[name]) if isinstance(each, Expected)]
+    return words[-1]
+
+
+def _metadata(field: Any) -> list:
+    """List what stands beside the type of a field; an optional one keeps it at its first type."""
+    kinds = getattr(field.annotation, "__args__", ())
+    return field.metadata or [each for kind in kinds for each in getattr(kind, "__metadata__", ())]
+
+
+def _validated(kind: type, values: Mapping[str, Any]) -> Any:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        if not first["loc"]:
+            raise InputError(str(first["ctx"]["error"])) from None
+        name = str(first["loc"][0])
+        if name not in Hparams.model_fields:
+            raise InputError(f"{name}: expected a name") from None
+        shown = " ".join(repr(values[name]).split())  # a module's has many lines
+        shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+        raise InputError(f"{name}={shown}: expected {expected(name)}") from None

@@ -1,0 +1,93 @@
+"""The types that values of a recipe have, each with the words that a message says it in."""
+
+import math
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field
+from speechbrain.utils.checkpoints import Checkpointer
+from speechbrain.utils.epoch_loop import EpochCounter
+from speechbrain.utils.train_logger import TrainLogger
+from torch import nn
+
+from speechbrain_tasnet.evaluation.evaluator import METRICS
+from speechbrain_tasnet.network.model import PARTS
+from speechbrain_tasnet.training import budget
+
+MOST_HERTZ = 2**20  # whoever means more has written something else
+
+
+class Expected(NamedTuple):
+    """What a message says that a value should be."""
+
+    words: str
+
+
+def _holds(condition: Callable[[Any], object]) -> AfterValidator:
+    """Refuse what is not so, or cannot even be asked."""
+
+    def check(value: Any) -> Any:
+        try:
+            if condition(value):
+                return value
+        except (TypeError, OverflowError) as error:
+            raise ValueError(str(error)) from None
+        raise ValueError("is not so")
+
+    return AfterValidator(check)
+
+
+def one_of(*values: str) -> Any:
+    """Return the type of one word among several."""
+    words = f"one of {', '.join(values)}" if len(values) > 2 else " or ".join(values)
+    return Annotated[Literal[values], Expected(words)]
+
+
+def _whole(minimum: int) -> Any:
+    words = f"a whole number of at least {minimum}, below 2^31"
+    return Annotated[int, Field(ge=minimum, lt=2**31), Expected(words)]
+
+
+Natural, Positive = _whole(0), _whole(1)
+Truth = Annotated[bool, Expected("True or False")]
+Text = Annotated[str, Field(min_length=1), _holds(str.isprintable), Expected("a text in one line")]
+Folder = Annotated[
+    Text, _holds(lambda v: not Path(v).is_file()), Expected("a folder, there or not, that is no file")
+]
+File = Annotated[Text, _holds(lambda v: not Path(v).is_dir()), Expected("a file, there or not, that is no folder")]
+ExistingFolder = Annotated[str, _holds(lambda v: Path(v).is_dir()), Expected("an existing folder")]
+OptionalFolder = Annotated[ExistingFolder | None, Expected("an existing folder, or null")]
+OptionalFile = Annotated[
+    Annotated[str, _holds(lambda v: Path(v).is_file())] | None, Expected("an existing file, or null")
+]
+Rate = Annotated[int, Field(ge=1, le=MOST_HERTZ), Expected("a rate in Hz")]
+LearningRate = Annotated[float, Field(gt=0, lt=1), Expected("a learning rate between 0 and 1")]
+Seconds = Annotated[
+    Annotated[float, Field(gt=0, lt=math.inf)] | None, Expected("seconds above 0, or null for whole mixtures")
+]
+Minutes = Annotated[float, Field(ge=0), Expected("minutes, or 0 for none")]
+Decibels = Annotated[Annotated[float, Field(lt=0)] | None, Expected("dB below 0, or null")]
+Bound = Annotated[float, Field(gt=0), Expected("a number above 0")]
+Speeds = Annotated[
+    list[Annotated[float, Field(ge=0.1, le=10)]],
+    Field(min_length=1),
+    Expected("a list such as [0.95, 1.0, 1.05]"),
+]
+Metrics = Annotated[list[Literal[tuple(METRICS)]], Expected(f"a list of {', '.join(METRICS)}")]
+Splits = Annotated[list[Text], Field(min_length=1), Expected("a list, such as [train-360]")]
+Spending = Annotated[Annotated[str, _holds(budget.parse)] | None, Expected(f"null, or {budget.EXPECTED}")]
+Start = Annotated[str | None, Expected("a folder, or null")]
+LoaderOptions = Annotated[dict[str, Any], Expected("a mapping of options to values")]
+Modules = Annotated[
+    dict[str, nn.Module],
+    _holds(lambda v: v.keys() >= set(PARTS)),
+    Expected(f"a mapping of {', '.join(sorted(PARTS))}"),
+]
+Scheduler = Annotated[Callable[..., Any] | None, Expected("a scheduler, or null")]
+Function = Annotated[Callable[..., Any], _holds(signature), Expected("a function, by !name:")]
+OptimizerClass = Annotated[Callable[..., Any], _holds(signature), Expected("an optimizer, by !name:")]
+Epochs = Annotated[EpochCounter, Expected("an EpochCounter")]
+Checkpoints = Annotated[Checkpointer, Expected("a Checkpointer")]
+Log = Annotated[TrainLogger, Expected("a TrainLogger")]
