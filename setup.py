@@ -17,7 +17,8 @@ EXPORT = ["onnx>=1.16", "onnxruntime>=1.19"]
 TENSORBOARD = ["tensorboard>=2.14"]
 QUALITY = ["pesq>=0.0.4", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
-TEST = [*DEMO, *EXPORT, *QUALITY, *ROOMS, *TENSORBOARD]
+DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
+TEST = [*DEMO, *DOCS, *EXPORT, *QUALITY, *ROOMS, *TENSORBOARD]
 TEST += [
     "build>=1.2",
     "hypothesis>=6.100",
@@ -71,6 +72,7 @@ setup(
     extras_require={
         "bench": BENCH,
         "demo": DEMO,
+        "docs": DOCS,
         "export": EXPORT,
         "quality": QUALITY,
         "rooms": ROOMS,
