@@ -50,6 +50,7 @@ setup(
     entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},
     install_requires=[
         "filelock>=3.16",
+        "huggingface_hub>=0.24",
         "hyperpyyaml>=1.2.2",
         "jinja2>=3.1",
         "numba>=0.60",

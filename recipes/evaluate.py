@@ -8,8 +8,10 @@
 import sys
 
 from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.system.process import tune_process
 
 if __name__ == "__main__":
+    tune_process()
     with one_line_errors("evaluate.py"):
         from speechbrain_tasnet.experiment import run
 

@@ -11,8 +11,10 @@ is trained or written: recipe and corpus are checked, one batch is run.
 import sys
 
 from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.system.process import tune_process
 
 if __name__ == "__main__":
+    tune_process()
     words = [word for word in sys.argv[1:] if word != "--check"]
     with one_line_errors("train.py"):
         from speechbrain_tasnet.experiment import check, run

@@ -9,6 +9,7 @@ _HOME = {
     "Encoder": "network.encoder_decoder",
     "MaskNet": "network.mask_network",
     "Decoder": "network.encoder_decoder",
+    "Model": "network.model",
     "separate": "network.separate",
     "receptive_field": "network.receptive_field",
     "latency": "network.receptive_field",
@@ -19,6 +20,7 @@ _HOME = {
     "StreamingSeparator": "separation.streaming",
     "load_weights": "convert",
     "export_weights": "convert",
+    "tune_process": "system.process",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -1,7 +1,6 @@
 """The command line: ``tasnet COMMAND``, a module of `commands` each."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +21,7 @@ from speechbrain_tasnet.commands import (
     train,
 )
 from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.system.process import tune_process
 
 COMMANDS = {
     "demo": (demo, "everything once, in minutes, on synthetic voices"),
@@ -50,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Words after the program's name; by default the process's own.
     """
-    # OpenMP's threads wait for work by spinning, so long that one busy neighbour makes a step ten times slower.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    tune_process()
     # A file's name may have letters that the encoding of a pipe lacks, on Windows above all.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")

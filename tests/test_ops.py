@@ -380,8 +380,8 @@ def test_machine_code_is_made_anew_when_a_loop_taken_in_from_another_file_change
 def test_freed_memory_is_kept_unless_the_user_tunes_malloc(environment, kept):
     code = (
         "import resource, torch\n"
-        "from speechbrain_tasnet.ops.malloc import keep_freed_memory\n"
-        "keep_freed_memory()\n"
+        "from speechbrain_tasnet import tune_process\n"
+        "tune_process()\n"
         "for _ in range(9): torch.zeros(1 << 24)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "torch.zeros(1 << 24)\n"

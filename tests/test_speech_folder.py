@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from speechbrain_tasnet.data.folders.noise import training_noise
 from speechbrain_tasnet.data.folders.speech import find_speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
 
@@ -119,3 +120,21 @@ def test_good_table_is_taken(tmp_path):
     many(tmp_path, 6)
     (tmp_path / "speakers.csv").write_text(GOOD)
     assert list(split_speakers(tmp_path, 2, 0)["tt"]) == ["spk04", "spk05"]
+
+
+def test_folders_are_read_whole_and_once(tmp_path):
+    """Links to folders are followed, also in a circle; what is hidden or macOS's own is no speech."""
+    elsewhere = tmp_path / "elsewhere"
+    folder = tmp_path / "speech"
+    for path in ("anna/a.WAV", "anna/deep/b.flac", "anna/.hidden/c.wav", "__MACOSX/anna/a.wav", "anna/._a.wav"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    elsewhere.mkdir()
+    (elsewhere / "d.ogg").touch()
+    (folder / "anna/more").symlink_to(elsewhere)
+    (folder / "anna/again").symlink_to(folder / "anna")
+    (elsewhere / "back").symlink_to(folder / "anna")
+    found = find_speakers(folder)
+    assert list(found) == ["anna"]
+    assert [path.name for path in found["anna"]] == ["a.WAV", "b.flac", "d.ogg"]
+    assert [path.name for path in training_noise(folder)] == ["a.WAV", "b.flac", "d.ogg"]

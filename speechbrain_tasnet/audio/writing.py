@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from speechbrain_tasnet.audio.pcm import quantize
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import new_file
-
-FULL_SCALE = 2**15
 
 
 def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
@@ -31,8 +30,7 @@ def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
     peak = float(np.max(np.abs(samples), initial=0.0))
     if not peak <= 1:
         raise InputError(f"{path}: peak {peak:.4g} lies beyond full scale (1); scale the samples down first")
-    # 1.0 itself has no 16-bit value.
-    pcm = np.minimum(np.round(np.asarray(samples, np.float64) * FULL_SCALE), FULL_SCALE - 1).astype("<i2")
+    pcm = quantize(np.asarray(samples)).astype("<i2")
     # Not soundfile, which waits for the disk after every file.
     with new_file(path) as partial, partial.open("wb") as stream, wave.open(stream, "wb") as file:
         file.setnchannels(1)

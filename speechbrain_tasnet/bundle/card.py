@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
+from huggingface_hub import EvalResult, ModelCardData
 
 from speechbrain_tasnet.bundle.config import Config
 
@@ -40,7 +40,7 @@ def write_card(config: Config) -> str:
     )
     modules, about = config.modules, config.about
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        front_matter=yaml.safe_dump(_front_matter(config), sort_keys=False, allow_unicode=True),
+        front_matter=_front_matter(config),
         title=_title(config),
         config=config,
         about={name: _cell(value) if isinstance(value, str) else value for name, value in about.items()},
@@ -85,38 +85,29 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _front_matter(config: Config) -> dict[str, Any]:
+def _front_matter(config: Config) -> str:
     """Say it in the words of the hub, https://huggingface.co/docs/hub/model-cards."""
     about = config.about
-    values = {
-        "license": about.get("licence"),
-        "language": about.get("language"),
-        "library_name": "speechbrain",
-        "pipeline_tag": "audio-to-audio",
-        "tags": ["speech-separation", "source-separation", "Conv-TasNet", "SpeechBrain", "speechbrain_tasnet"],
-        "datasets": about.get("datasets"),
-        "model-index": _model_index(config),
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _model_index(config: Config) -> list[dict[str, Any]] | None:
-    """List the scores as the hub wants them."""
-    about = config.about
-    metrics = [
-        {
-            "type": metric,
-            "name": " ".join(METRICS.get(metric, (metric, ""))).strip(),
-            "value": round(score["mean"], 4),
-        }
+    corpus = about.get("corpus", "unknown")
+    scores = [
+        EvalResult(
+            task_type="audio-to-audio",
+            task_name="Speech separation",
+            dataset_type=corpus,
+            dataset_name=f"{corpus}, test set",
+            metric_type=metric,
+            metric_name=" ".join(METRICS.get(metric, (metric, ""))).strip(),
+            metric_value=round(score["mean"], 4),
+        )
         for metric, score in sorted(about.get("scores", {}).items(), key=_order)
     ]
-    if not metrics:
-        return None
-    corpus = about.get("corpus", "unknown")
-    result = {
-        "task": {"type": "audio-to-audio", "name": "Speech separation"},
-        "dataset": {"type": corpus, "name": f"{corpus}, test set"},
-        "metrics": metrics,
-    }
-    return [{"name": config.about.get("name", "Conv-TasNet"), "results": [result]}]
+    return ModelCardData(
+        license=about.get("licence"),
+        language=about.get("language"),
+        library_name="speechbrain",
+        pipeline_tag="audio-to-audio",
+        tags=["speech-separation", "source-separation", "Conv-TasNet", "SpeechBrain", "speechbrain_tasnet"],
+        datasets=about.get("datasets"),
+        model_name=about.get("name", "Conv-TasNet"),
+        eval_results=scores or None,
+    ).to_yaml()

@@ -3,23 +3,22 @@
 import csv
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from numpy.lib.stride_tricks import sliding_window_view
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
+from speechbrain_tasnet.audio.pcm import full_scale
 from speechbrain_tasnet.audio.reading import WAY_OUT
-from speechbrain_tasnet.audio.writing import FULL_SCALE
 from speechbrain_tasnet.data.dynamic_mixing.recordings import unreadable
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.data.skipping import blaming
+from speechbrain_tasnet.data.speed import resampler
 from speechbrain_tasnet.errors import InputError
 
 # Speeds are told apart to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
@@ -189,7 +188,7 @@ def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray) -> Non
 
 def _check_unclipped(signals: list[soundfile.SoundFile], stretch: np.ndarray, rate: int) -> None:
     """Refuse an item [time, files] of which a file is clipped: its mixture is not the sum of its sources."""
-    at_limit = np.abs(np.abs(stretch) - 1) <= 2 / FULL_SCALE
+    at_limit = np.abs(np.abs(stretch) - 1) <= 2 / full_scale()
     run = ceil(CLIPPED * rate)
     if at_limit.sum() < run or len(stretch) < run:
         return
@@ -204,13 +203,9 @@ def _perturb_speed(
     """Play each source at a random speed, and mix anew with whatever the mixture holds besides the sources."""
     rest = mixture - sources.sum(1)
     drawn = [speeds[rng.integers(len(speeds))] for _ in range(sources.shape[1])]
-    played = [_resampler(round(f * SPEED_STEPS))(source) for f, source in zip(drawn, sources.T, strict=True)]
+    played = [
+        resampler(round(f * SPEED_STEPS), SPEED_STEPS)(source) for f, source in zip(drawn, sources.T, strict=True)
+    ]
     length = min(len(signal) for signal in (*played, rest))
     sources = torch.stack([signal[:length] for signal in played], dim=1)
     return sources.sum(1) + rest[:length], sources
-
-
-@lru_cache
-def _resampler(hundredths: int) -> torchaudio.transforms.Resample:
-    """Make the resampler for one speed; its filter is computed once."""
-    return torchaudio.transforms.Resample(hundredths, SPEED_STEPS)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from speechbrain_tasnet.installation import first_broken
 from speechbrain_tasnet.ops.fallbacks import note
-from speechbrain_tasnet.ops.malloc import keep_freed_memory
 
 
 class Activation(NamedTuple):
@@ -68,7 +67,6 @@ def traced() -> bool:
 
 @cache
 def _load(name: str, library: str) -> ModuleType | None:
-    keep_freed_memory()
     try:
         return importlib.import_module(f"speechbrain_tasnet.ops.{name}")
     except Exception as error:  # whatever keeps the library from working, there is a way without it

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from speechbrain_tasnet.audio.pcm import quantize
+
 # Longer utterances are cut, so that the page stays small enough to send by mail.
 MAX_SECONDS = 10
 
@@ -55,7 +57,7 @@ def same_level(
 def audio_uri(samples: Tensor, sample_rate: int) -> str:
     """Encode samples [time] as a data URI of 16-bit FLAC, half the size of WAV."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples.numpy(), sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, quantize(samples.numpy()).astype(np.int16), sample_rate, format="FLAC")
     return _data_uri("audio/flac", buffer)
 
 

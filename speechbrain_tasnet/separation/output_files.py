@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from speechbrain_tasnet.audio.pcm import quantize
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.system.files import new_file
 
@@ -119,16 +120,15 @@ def new_audio(path: Path, kind: AudioFormat, rate: int, channels: int) -> Iterat
     DiskError
         The file cannot be written.
     """
-    scale = 2 ** (SUBTYPES[kind.subtype] - 1)
+    bits = SUBTYPES[kind.subtype]
     with new_file(path) as partial:
         try:
             with soundfile.SoundFile(partial, "w", rate, channels, kind.subtype, format=kind.format) as file:
 
                 def write(samples: np.ndarray) -> None:
                     if kind.limited:
-                        # libsndfile would round down; it takes integers left-aligned in 32 bits. 1.0 has no value.
-                        levels = np.minimum(np.round(samples.astype(np.float64) * scale), scale - 1)
-                        samples = levels.astype(np.int32) * np.int32(2**31 // scale)
+                        # libsndfile would round down; it takes integers left-aligned in 32 bits.
+                        samples = quantize(samples, bits) << 32 - bits
                     file.write(samples)
 
                 yield write

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from speechbrain_tasnet.audio.pcm import count_clipped, full_scale, quantize
 from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import DiskError
 from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 # What a sample is in the bytes of a format, and which value is full scale.
-FORMATS = {"s16le": (np.dtype("<i2"), 2**15), "f32le": (np.dtype("<f4"), 1)}
+FORMATS = {"s16le": (np.dtype("<i2"), full_scale()), "f32le": (np.dtype("<f4"), 1)}
 
 
 @dataclass
@@ -87,8 +88,8 @@ def stream(
         start = time.perf_counter()
         known = live.step(torch.from_numpy(samples).unsqueeze(0))
         account.add(len(samples), time.perf_counter() - start)
-        account.clipped += _write(known[0].numpy(), sinks, kind, scale)
-    account.clipped += _write(live.flush()[0].numpy(), sinks, kind, scale)
+        account.clipped += _write(known[0].numpy(), sinks, kind)
+    account.clipped += _write(live.flush()[0].numpy(), sinks, kind)
 
 
 def _chunks(source: int, size: int) -> Iterator[bytes]:
@@ -103,14 +104,11 @@ def _chunks(source: int, size: int) -> Iterator[bytes]:
         yield held
 
 
-def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype, scale: int) -> int:
+def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype) -> int:
     """Write ``sources`` [time, C]; returns how many samples were clipped."""
     clipped = 0
     if kind.kind == "i":
-        sources = np.round(sources * scale)
-        limited = np.clip(sources, -scale, scale - 1)
-        clipped = int((sources != limited).sum())
-        sources = limited
+        clipped, sources = count_clipped(sources), quantize(sources)
     sources = sources.astype(kind)
     for sink, part in zip(sinks, [sources] if len(sinks) == 1 else sources.T, strict=True):
         data = memoryview(part.tobytes())

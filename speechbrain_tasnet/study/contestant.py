@@ -27,6 +27,7 @@ from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.system.files import new_file, write_text
 from speechbrain_tasnet.system.locks import exclusive
 from speechbrain_tasnet.system.memory import peak_memory_increase
+from speechbrain_tasnet.system.process import tune_process
 from speechbrain_tasnet.training.dry_run import FIRST_USE
 
 COSTS = "costs.json"
@@ -172,5 +173,6 @@ def write_examples(hparams: Hparams, listing: Path) -> None:
 
 
 if __name__ == "__main__":
+    tune_process()
     with one_line_errors("tasnet"), exclusive(Path(sys.argv[1]) / ".lock", Path(sys.argv[1])):
         run_contestant(Path(sys.argv[1]), sys.argv[2:])

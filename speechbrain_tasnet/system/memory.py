@@ -49,7 +49,7 @@ def peak() -> int:
 
 
 def give_back(device: str) -> None:
-    """Let the system have what was freed, which glibc, `keep_freed_memory` and torch's CUDA would rather keep."""
+    """Let the system have what was freed, which `process.tune_process` and torch's CUDA would rather keep."""
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 
+from speechbrain_tasnet.audio.pcm import full_scale
 from speechbrain_tasnet.audio.reading import WAY_OUT, read_audio
-from speechbrain_tasnet.audio.writing import FULL_SCALE
 from speechbrain_tasnet.data.skipping import blaming
+from speechbrain_tasnet.data.speed import resampler
 from speechbrain_tasnet.errors import InputError
 
 THREADS = 16  # what a slow disk needs to be kept busy; a fast one does not mind
@@ -25,7 +25,6 @@ QUIET = 0.1  # of a recording's level: the mean power that a stretch must have
 TRIES = 8
 # 44100 Hz at speed 0.95 is 8379 : 1600 of 8 kHz; the filters of such a ratio fill megabytes.
 LARGEST_DENOMINATOR = 500
-FILTER_WIDTH = 16  # zero crossings; torchaudio's 6 let a good deal of the band above pass
 
 
 class Header(NamedTuple):
@@ -123,7 +122,7 @@ class Recordings:
                 else:
                     samples = _audible(_read_whole(path, header), wanted, rng)
         if old != new:
-            samples = _resampler(old, new)(torch.from_numpy(samples)).numpy()
+            samples = resampler(old, new)(torch.from_numpy(samples)).numpy()
         return samples[:size]
 
     def _blaming(self, number: int) -> AbstractContextManager[None]:
@@ -169,7 +168,7 @@ def _read(path: Path, header: Header, start: int, count: int) -> np.ndarray:
                     raise InputError(f"{path}: overwritten, no wav any more; {WAY_OUT}")
                 file.seek(header.offset + 2 * start)
                 pcm = np.frombuffer(file.read(2 * count), "<i2")
-            samples = np.multiply(pcm, 1 / FULL_SCALE, dtype=np.float32)
+            samples = np.multiply(pcm, 1 / full_scale(), dtype=np.float32)
     except (soundfile.LibsndfileError, OSError) as error:
         raise unreadable(path, error) from None
     if len(samples) != count:
@@ -218,9 +217,3 @@ def _audible(samples: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
 def _ratio(old_rate: int, new_rate: int, speed: float) -> tuple[int, int]:
     """Return how many samples of a file become how many of what is heard."""
     return Fraction(old_rate * speed / new_rate).limit_denominator(LARGEST_DENOMINATOR).as_integer_ratio()
-
-
-@lru_cache
-def _resampler(old: int, new: int) -> torchaudio.transforms.Resample:
-    """Make a resampler; its filter is computed once."""
-    return torchaudio.transforms.Resample(old, new, lowpass_filter_width=FILTER_WIDTH)

@@ -7,6 +7,7 @@ import numpy as np
 
 from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES, audio_length
 from speechbrain_tasnet.data.folders.speech import SPLITS
+from speechbrain_tasnet.data.folders.walk import audio_files
 from speechbrain_tasnet.errors import InputError
 
 NOISE_CSV = "noise.csv"
@@ -44,7 +45,7 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
     if (folder / NOISE_CSV).is_file():
         splits = _splits_of_csv(folder)
     elif any((folder / split).is_dir() for split in SPLITS.values()):
-        splits = {split: _audio_files(folder / split) for split in SPLITS.values()}
+        splits = {split: audio_files(folder / split) for split in SPLITS.values()}
     else:
         splits = _random_splits(folder, seed)
     for split, files in splits.items():
@@ -80,7 +81,7 @@ def training_noise(folder: Path | str) -> list[Path]:
     if (folder / NOISE_CSV).is_file():
         return _splits_of_csv(folder)[SPLITS["train"]]
     inside = folder / SPLITS["train"]
-    files = _audio_files(inside if inside.is_dir() else folder)
+    files = audio_files(inside if inside.is_dir() else folder)
     if not files:
         raise InputError(f"{folder}: no audio found; expected {', '.join(AUDIO_SUFFIXES)} files")
     return files
@@ -95,7 +96,7 @@ def _existing(folder: Path | str) -> Path:
 
 def _random_splits(folder: Path, seed: int) -> dict[str, list[Path]]:
     """Draw which file goes where."""
-    files = _audio_files(folder)
+    files = audio_files(folder)
     if len(files) < len(SPLITS):
         raise InputError(
             f"{folder}: {len(files)} noise files ({', '.join(AUDIO_SUFFIXES)}) found, at least {len(SPLITS)} "
@@ -136,14 +137,3 @@ def _splits_of_csv(folder: Path) -> dict[str, list[Path]]:
                 f"{table}: no noise with split {name}; add lines, or delete the file for a random split"
             )
     return {split: sorted(files) for split, files in splits.items()}
-
-
-def _audio_files(folder: Path) -> list[Path]:
-    """List the audio in a folder, however deep, without what is hidden."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )

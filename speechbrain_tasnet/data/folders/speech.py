@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES
+from speechbrain_tasnet.data.folders.walk import audio_files, passed_over
 from speechbrain_tasnet.errors import InputError
 
 SPEAKERS_CSV = "speakers.csv"
@@ -35,8 +36,8 @@ def find_speakers(folder: Path | str) -> Speakers:
         The folder is missing or has no audio in subfolders.
     """
     folder = _existing(folder)
-    speakers = {entry.name: _audio_files(entry) for entry in sorted(folder.iterdir()) if entry.is_dir()}
-    speakers = {name: files for name, files in speakers.items() if files and not name.startswith(".")}
+    entries = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not passed_over(entry.name)]
+    speakers = {entry.name: files for entry in entries if (files := audio_files(entry))}
     if not speakers:
         raise InputError(
             f"{folder}: no audio found; expected a subfolder a speaker with {', '.join(AUDIO_SUFFIXES)} files"
@@ -104,7 +105,7 @@ def _splits_of_csv(folder: Path, num_speakers: int) -> dict[str, Speakers]:
             raise InputError(f"{where}: split {split!r}; expected {', '.join(SPLITS)}")
         if not (speaker and (folder / speaker).is_dir()):
             raise InputError(f"{where}: no folder {speaker!r} in {folder}; fix or delete the line")
-        files = _audio_files(folder / speaker)
+        files = audio_files(folder / speaker)
         if not files:
             raise InputError(f"{where}: folder {speaker!r} holds no audio; delete the line")
         for path in files:
@@ -125,11 +126,3 @@ def _existing(folder: Path | str) -> Path:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a folder with a subfolder a speaker")
     return folder
-
-
-def _audio_files(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
