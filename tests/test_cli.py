@@ -1,5 +1,7 @@
 """The command line as a person and a script meet it: help, exit codes, one line for every mistake."""
 
+import argparse
+import inspect
 import shutil
 import subprocess
 import sys
@@ -12,8 +14,13 @@ from huggingface_hub import ModelCard
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, load_weights
 from speechbrain_tasnet.bundle import save_bundle
-from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.cli import _parser, main
+from speechbrain_tasnet.generate.librimix import generate_librimix
+from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.room_simulation import make_room_bank
+from speechbrain_tasnet.generate.wsj0mix import generate_wsj0mix
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.recording import SeparationOptions
 
 COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "study", "separate", "stream", "import")
 COMMANDS += ("export",)
@@ -252,3 +259,34 @@ def test_what_the_system_refuses_is_one_line(tmp_path, capsys):
 
 def test_a_missing_mixture(trained, tmp_path, capsys):
     assert "no such file" in refused(capsys, "separate", tmp_path / "x.wav", "--model", trained)
+
+
+FUNCTIONS = {
+    "mix": make_mixtures,
+    "generate wsj0-mix": generate_wsj0mix,
+    "generate librimix": generate_librimix,
+    "generate rooms": make_room_bank,
+    "separate": SeparationOptions,
+    "export bundle": save_bundle,
+}
+
+
+@pytest.mark.parametrize("words", FUNCTIONS)
+def test_options_have_the_defaults_of_the_functions(words):
+    """They stand in both places, for a help page must not import what the functions need."""
+    parser = _parser()
+    for word in words.split():
+        (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+        parser = commands.choices[word]
+    options = {
+        action.dest: tuple(action.default) if isinstance(action.default, list) else action.default
+        for action in parser._actions
+        if action.default is not None
+    }
+    # generate_librimix takes several rates and modes.
+    options |= {f"{name}s": value for name, value in options.items() if isinstance(value, tuple)}
+    parameters = inspect.signature(FUNCTIONS[words]).parameters
+    own = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+    shared = own.keys() & options.keys()
+    assert shared
+    assert {name: own[name] for name in shared} == {name: options[name] for name in shared}

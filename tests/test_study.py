@@ -16,11 +16,11 @@ import yaml
 
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.study import runner
+from speechbrain_tasnet.study import processes
 from speechbrain_tasnet.study.contestant import run_contestant
 from speechbrain_tasnet.study.definition import STUDIES, find_study, load_study
 from speechbrain_tasnet.study.outcomes import read_outcomes
-from speechbrain_tasnet.study.run import run_study, write_results
+from speechbrain_tasnet.study.workflow import run_study, write_results
 
 PACKAGED = [path.stem for path in sorted(STUDIES.glob("*.yaml"))]
 SHOWN = [path.parent for path in Path(__file__).parents[1].glob("benchmarks/studies/*/study.yaml")]
@@ -75,7 +75,7 @@ def finished(definition):
             return f"{type(error).__name__}: {error}"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "_run", run_here)
+        patch.setattr(processes, "_run", run_here)
         folder = run_study([str(definition)])
         run_study([str(folder)])
     return folder, ran

@@ -1,7 +1,6 @@
 """The wheel works without the checkout: built, installed elsewhere, run elsewhere."""
 
 import os
-import shutil
 import subprocess
 import sys
 import venv
@@ -10,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tools.wheel import ROOT, build_wheel
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    # From a copy, which has no remains of earlier builds, and without isolation, which would download.
-    ignored = shutil.ignore_patterns(".*", "build", "results", "*.egg-info", "__pycache__")
-    source = shutil.copytree(ROOT, out / "source", ignore=ignored)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
-    subprocess.run(command, check=True, capture_output=True)
-    return next(out.glob("*.whl"))
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +32,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 def test_it_holds_recipes_and_template_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for recipe in [*ROOT.glob("hparams/*.yaml"), *ROOT.glob("hparams/model/*.yaml")]:
+    for recipe in ROOT.glob("hparams/**/*.yaml"):
         assert f"speechbrain_tasnet/{recipe.relative_to(ROOT)}" in names
     assert {"speechbrain_tasnet/report/report.html.j2", "speechbrain_tasnet/bundle/model_card.md.j2"} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "recipes/"))]

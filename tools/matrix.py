@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
+from tools.wheel import ROOT, build_wheel
 
-ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 VERSIONS = ("lock", "newest", "lowest")
@@ -50,7 +50,7 @@ def main() -> None:
     failed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        wheel, corpus = _build_wheel(folder / "dist"), _make_corpus(folder)
+        wheel, corpus = build_wheel(folder / "dist"), _make_corpus(folder)
         cells = [Cell(python, versions) for python in pythons for versions in options.versions]
         with ThreadPoolExecutor(options.workers) as pool:
             for row in pool.map(lambda cell: _row(cell, wheel, corpus, folder / "-".join(cell)), cells):
@@ -73,18 +73,6 @@ def _works(python: str) -> bool:
     """Return whether there is such a Python: a launcher of that name may be there without it."""
     program = shutil.which(f"python{python}")
     return program is not None and _run([program, "--version"]).returncode == 0
-
-
-def _build_wheel(out: Path) -> Path:
-    source = out.with_name("source")
-    ignored = shutil.ignore_patterns(".*", "build", "results", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, source, ignore=ignored)
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, source],
-        check=True,
-        capture_output=True,
-    )
-    return next(out.glob("*.whl"))
 
 
 def _make_corpus(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import TrainLogger
 from torch import nn
 
-from speechbrain_tasnet.evaluation.evaluator import METRICS
+from speechbrain_tasnet.evaluation.metrics import METRICS
 from speechbrain_tasnet.network.model import PARTS
 from speechbrain_tasnet.training import budget
 

@@ -3,36 +3,19 @@
 import csv
 import io
 import json
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.audio import signal_distortion_ratio
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
+from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
 from speechbrain_tasnet.system.files import write_text
-
-METRICS = ("sdr", "pesq", "stoi")
-
-# BSS eval version 3 lets a distortion filter of this many taps pass as part of the target.
-FILTER_LENGTH = 512
-
-# Keeps the equations of a target of a few pure tones solvable, and a perfect estimate at 100 dB instead of
-# infinity; at 60 dB it moves the score by less than 0.001 dB.
-DIAGONAL_LOADING = 1e-10
-
-# What SI-SNR gives an estimate that has nothing of its target, by SpeechBrain's epsilon.
-LOWEST_DB = -80.0
-
-PESQ_MODES = {8000: "nb", 16000: "wb"}
 
 Row = dict[str, str | float | None]
 
@@ -81,7 +64,7 @@ class Evaluator:
     """
 
     def __init__(self, sample_rate: int, metrics: Sequence[str] = ("sdr",)) -> None:
-        _check_metrics(metrics, sample_rate)
+        check_metrics(metrics, sample_rate)
         self.sample_rate = sample_rate
         self._metrics = [name for name in METRICS if name in metrics]
         self._rows: dict[str, Row] = {}
@@ -92,8 +75,8 @@ class Evaluator:
     @property
     def columns(self) -> list[str]:
         """Names of the scores, in SpeechBrain's order."""
-        sdr = ["sdr", "sdr_i"] if "sdr" in self._metrics else []
-        return [*sdr, "si-snr", "si-snr_i", *(name for name in self._metrics if name != "sdr")]
+        of_sdr = ["sdr", "sdr_i"] if "sdr" in self._metrics else []
+        return [*of_sdr, "si-snr", "si-snr_i", *(name for name in self._metrics if name != "sdr")]
 
     @property
     def rows(self) -> list[Row]:
@@ -161,10 +144,10 @@ class Evaluator:
         before = si_snr(targets[None], mixtures[None])[0]
         values["si-snr_i"] = values["si-snr"] - before
         if "sdr" in self._metrics:
-            values["sdr"], sdr_before = _sdr(targets, torch.stack([estimates, mixtures]))
+            values["sdr"], sdr_before = sdr(targets, torch.stack([estimates, mixtures]))
             values["sdr_i"] = values["sdr"] - sdr_before
         pairs = list(zip(targets.T.numpy(), estimates.T.numpy(), strict=True))
-        for name, quality in (("pesq", _pesq), ("stoi", _stoi)):
+        for name, quality in (("pesq", pesq), ("stoi", stoi)):
             if name in self._metrics:
                 values[name] = torch.tensor([quality(*pair, self.sample_rate) for pair in pairs]).double()
         row: Row = {name: _finite_mean(values[name]) for name in self.columns}
@@ -255,23 +238,6 @@ class Evaluator:
         return sorted((row for row in self.rows if row["si-snr_i"] is not None), key=lambda r: r["si-snr_i"])
 
 
-def _check_metrics(metrics: Sequence[str], sample_rate: int) -> None:
-    """Refuse before the first utterance what would fail at it."""
-    for name in metrics:
-        if name not in METRICS:
-            raise InputError(f"metric {name!r} is unknown: choose from {', '.join(METRICS)}")
-    if "pesq" in metrics and sample_rate not in PESQ_MODES:
-        raise InputError(f"pesq at {sample_rate} Hz is not defined: use 8000 or 16000 Hz, or leave it out")
-    for name, package in (("pesq", "pesq"), ("stoi", "pystoi")):
-        if name in metrics:
-            try:
-                __import__(package)
-            except ImportError:
-                raise InputError(
-                    f"metric {name!r} needs the package {package}: pip install 'speechbrain-tasnet[quality]'"
-                ) from None
-
-
 def in_target_order(targets: Tensor, estimates: Tensor) -> Tensor:
     """Put estimates in the order of the targets.
 
@@ -286,43 +252,6 @@ def in_target_order(targets: Tensor, estimates: Tensor) -> Tensor:
         The estimates [time, C] under their best permutation.
     """
     return reorder(estimates[None], best_permutation(targets[None], estimates[None]))[0]
-
-
-def _sdr(targets: Tensor, estimates: Tensor) -> Tensor:
-    """Targets [time, C] and estimates [..., time, C] -> SDR [..., C] in dB."""
-    # Zeros behind the end change no correlation, and with fewer samples than taps some would be missing.
-    missing = max(0, FILTER_LENGTH - targets.shape[0])
-    estimates = torch.nn.functional.pad(estimates.transpose(-1, -2), (0, missing))
-    targets = torch.nn.functional.pad(targets.T, (0, missing)).expand_as(estimates)
-    # One pair at a time: after `torch.set_num_threads` torch 2.11 solves several linear systems at once wrongly on
-    # some processors (https://github.com/pytorch/pytorch/issues/142815).
-    sdr = [
-        signal_distortion_ratio(estimate, target, filter_length=FILTER_LENGTH, load_diag=DIAGONAL_LOADING)
-        for estimate, target in zip(estimates.flatten(0, -2), targets.flatten(0, -2), strict=True)
-    ]
-    return torch.stack(sdr).view(estimates.shape[:-1]).clamp(min=LOWEST_DB)
-
-
-def _pesq(target: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """PESQ as MOS-LQO; NaN below a quarter of a second, where there is no speech or no estimate."""
-    from pesq import PesqError, pesq
-
-    try:
-        return pesq(sample_rate, target, estimate, PESQ_MODES[sample_rate])
-    except (PesqError, ValueError):
-        return math.nan
-
-
-def _stoi(target: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """STOI; NaN if the target has less than 0.4 s of speech, where pystoi warns and returns 1e-5."""
-    from pystoi import stoi
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        try:
-            return float(stoi(target, estimate, sample_rate))
-        except (RuntimeWarning, ValueError):
-            return math.nan
 
 
 def _finite_mean(values: Tensor) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from speechbrain_tasnet.report.charts import Axis, LogAxis
+from speechbrain_tasnet.report.charts import Axis, LogAxis, page_template
 from speechbrain_tasnet.study.columns import COLUMNS
 from speechbrain_tasnet.study.outcomes import Outcome
 
@@ -181,3 +181,27 @@ def _stacked(ends: Sequence[tuple[str, float, float]]) -> list[Label]:
         ys[index] = min(ys[index], limit)
         limit = ys[index] - LINE
     return [Label(name, x + 6, y) for (name, x, _), y in zip(ordered, ys, strict=True)]
+
+
+def pictures(outcomes: Sequence[Outcome], title: str) -> dict[str, str]:
+    """Draw the charts of the page once more as files of their own, for papers and other pages.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        In the order of the study; those that failed are left out.
+    title : str
+        Of the study.
+
+    Returns
+    -------
+    dict
+        By the file's name an SVG picture; what cannot be shown is not there.
+    """
+    charts = {"quality.svg": ("gains", scatters(outcomes)), "curves.svg": ("learning", curves(outcomes))}
+    template = page_template("study/picture.svg.j2")
+    return {
+        name: template.render(title=title, kind=kind, charts=found, colours=colours(outcomes))
+        for name, (kind, found) in charts.items()
+        if found
+    }

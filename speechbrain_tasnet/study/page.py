@@ -46,7 +46,7 @@ def study_page(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair])
 
 
 def study_markdown(study: Study, outcomes: Sequence[Outcome], pairs: Sequence[Pair]) -> str:
-    """Write table and pictures, of `pictures`, for places that show Markdown; parameters as for `study_page`."""
+    """Write table and `figures.pictures` for places that show Markdown; parameters as for `study_page`."""
     return page_template("study/results.md.j2").render(_table(study, outcomes, pairs))
 
 

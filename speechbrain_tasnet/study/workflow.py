@@ -7,10 +7,10 @@ import yaml
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.study.definition import Study, load_study
+from speechbrain_tasnet.study.figures import pictures
 from speechbrain_tasnet.study.outcomes import read_outcomes
 from speechbrain_tasnet.study.page import study_markdown, study_page
-from speechbrain_tasnet.study.pictures import pictures
-from speechbrain_tasnet.study.runner import run_contestants
+from speechbrain_tasnet.study.processes import run_contestants
 from speechbrain_tasnet.study.statistics import compare_all
 from speechbrain_tasnet.study.tables import pairs_csv, results_csv, results_tex
 from speechbrain_tasnet.system.files import write_text
