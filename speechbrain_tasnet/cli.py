@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tasnet",
         description="Conv-TasNet speech separation: get and mix speech, train, evaluate, separate.",
-        epilog="Start with `tasnet demo`. `tasnet COMMAND --help` tells the options of a command. Exit status: 0 "
+        epilog="Start with `tasnet demo`. `tasnet COMMAND --help` lists the options of a command. Exit status: 0 "
         "done, 2 something given was wrong, and one line says what, 1 a defect of ours.",
     )
     parser.add_argument("--version", action="version", version=f"tasnet {__version__}")

@@ -57,7 +57,7 @@ def pit_si_snr_loss(targets: Tensor, estimates: Tensor, lengths: Tensor | None =
 
     Takes its arguments as SpeechBrain's `get_si_snr_with_pitwrapper` does and equals it wherever that is
     defined. Silent targets are left out of the mean over the sources, since no estimate can be right or
-    wrong about them; `silent` tells which they are.
+    wrong about them; `silent` returns which they are.
 
     Parameters
     ----------

@@ -143,7 +143,7 @@ def test_a_signal_to_one_saves_once_and_ends_all(two_epochs, unbroken, tmp_path,
     assert ended.returncode != 0, ended.stderr
     assert {(tmp_path / f"status{rank}").read_text() for rank in (0, 1)} == {"143"}
     log = (tmp_path / "run/log.txt").read_text()
-    assert log.count("Told to end: saved a checkpoint after 2 steps of the epoch") == 1
+    assert log.count("Asked to end: saved a checkpoint after 2 steps of the epoch") == 1
     again = run_signalled(tmp_path, "nobody's", two_epochs)
     assert again.returncode == 0, again.stderr
     assert "Resuming after 1 complete epochs and 2 steps of the next" in (tmp_path / "run/log.txt").read_text()

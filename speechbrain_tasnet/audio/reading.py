@@ -33,7 +33,7 @@ class AudioFile(soundfile.SoundFile):
 
 
 def open_audio(path: Path | str) -> AudioFile:
-    """Open an audio file that holds at least one sample and, as far as its header tells, all of them.
+    """Open an audio file that holds at least one sample and, as far as its header says, all of them.
 
     Parameters
     ----------

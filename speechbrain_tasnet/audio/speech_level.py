@@ -8,7 +8,7 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal import cheby2, lfilter, sosfilt
 
 # P.56, method B: an envelope smoothed twice, its pauses shorter than the hangover bridged, and the level which
-# lies the margin above the threshold that tells its speech from its pauses.
+# lies the margin above the threshold between its speech and its pauses.
 TIME_CONSTANT = 0.03  # seconds
 HANGOVER = 0.2  # seconds
 MARGIN = 15.9  # dB

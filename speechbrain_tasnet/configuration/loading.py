@@ -48,7 +48,7 @@ class Recipe:
     run_opts: RunOptions
 
     def build(self) -> Hparams:
-        """Build what the recipe describes, anew at every call.
+        """Build what the recipe describes, with new objects at every call.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from speechbrain_tasnet.evaluation.metrics import METRICS
 from speechbrain_tasnet.network.model import PARTS
 from speechbrain_tasnet.training import budget
 
-MOST_HERTZ = 2**20  # whoever means more has written something else
+MOST_HERTZ = 2**20  # a larger number is a mistake
 
 
 class Expected(NamedTuple):

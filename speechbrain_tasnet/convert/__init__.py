@@ -28,7 +28,7 @@ class Imported(NamedTuple):
     """A model that was another toolkit's."""
 
     model: Model
-    sample_rate: int | None  # where the checkpoint tells it
+    sample_rate: int | None  # where the checkpoint states it
 
 
 def load_weights(
@@ -75,7 +75,7 @@ def load_weights(
 
 
 def import_model(toolkit: str, checkpoint: Checkpoint, **answers: object) -> Imported:
-    """Do what `load_weights` does, and tell the sample rate too."""
+    """Do what `load_weights` does, and return the sample rate too."""
     kit = _find(toolkit)
     state, stated = _read(kit, open_checkpoint(checkpoint))
     renamed = kit.layout(state).to_ours(state)

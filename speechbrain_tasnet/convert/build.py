@@ -1,4 +1,4 @@
-"""From tensors under our names to our modules: every one is accounted for, and their shapes tell the sizes."""
+"""From tensors under our names to our modules: every one is accounted for, and their shapes give the sizes."""
 
 import torch
 from torch import Tensor

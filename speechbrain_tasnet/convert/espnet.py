@@ -31,7 +31,7 @@ def layout(state: Mapping[str, object]) -> Layout:
 
 
 def read(content: object) -> tuple[dict[str, object], Settings]:
-    """Tell by the names whether the model is causal; the rest stands in its config.yaml alone."""
+    """Return by the names whether the model is causal; the rest stands in its config.yaml alone."""
     state = state_of(content)
     return state, {"causal": is_causal(state, PREFIX)}
 

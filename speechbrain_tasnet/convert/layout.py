@@ -23,7 +23,7 @@ class Renamed(NamedTuple):
     names: dict[str, str]  # our name -> theirs, of all that such a network may have
     unknown: list[str]
     blocks: int
-    X: int | None  # blocks in a repeat, where their names tell
+    X: int | None  # blocks in a repeat, where their names say so
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Toolkit:
     usual : dict
         Settings that hold unless the checkpoint or the user says otherwise.
     hints : dict of str
-        What to tell a user who must answer one of `QUESTIONS`.
+        What to show a user who must answer one of `QUESTIONS`.
     adapt : callable, optional
         Changes tensors (under our names) and settings where its mathematics is other than ours.
     express : callable, optional

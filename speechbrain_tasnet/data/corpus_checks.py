@@ -52,7 +52,7 @@ def wrong_sum(corpus: Corpus, row: Row) -> str | None:
     Parameters
     ----------
     corpus : Corpus
-        The row's corpus, which tells the sums.
+        The row's corpus, which knows the sums.
     row : Row
         One mixture with sound headers.
 

@@ -46,9 +46,9 @@ class StreamLoader(DataLoader):
     stream : Stream
         What is loaded.
     position : callable
-        Tells where the stream was left, whenever an iteration begins.
+        Returns where the stream was left, whenever an iteration begins.
     should_continue : callable
-        Tells before each batch whether there is to be another one.
+        Returns before each batch whether there is to be another one.
     **options
         Of a `DataLoader`, such as ``batch_size``, ``num_workers`` and ``collate_fn``.
     """

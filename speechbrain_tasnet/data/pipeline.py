@@ -21,7 +21,7 @@ from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.data.speed import resampler
 from speechbrain_tasnet.errors import InputError
 
-# Speeds are told apart to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
+# Speeds are distinguished to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
 SPEED_STEPS = 100
 
 # Seconds on end at full scale, where no unclipped speech stays.
@@ -64,9 +64,9 @@ def make_dataset(
     sample_rate : int
         In Hz.
     segment : float, optional
-        Seconds to cut out of each mixture at a random place, anew each time; None: whole mixtures.
+        Seconds to cut out of each mixture at a random place, another one each time; None: whole mixtures.
     speeds : tuple of float
-        Speed perturbation: each source is played at a speed drawn from these, and mixed anew.
+        Speed perturbation: each source is played at a speed drawn from these, and mixed again.
     seed : int
         Of these draws, which depend on the seed, the epoch and the index of the item alone.
 
@@ -200,7 +200,7 @@ def _check_unclipped(signals: list[soundfile.SoundFile], stretch: np.ndarray, ra
 def _perturb_speed(
     mixture: Tensor, sources: Tensor, speeds: tuple[float, ...], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Play each source at a random speed, and mix anew with whatever the mixture holds besides the sources."""
+    """Play each source at a random speed, and mix again with whatever the mixture holds besides the sources."""
     rest = mixture - sources.sum(1)
     drawn = [speeds[rng.integers(len(speeds))] for _ in range(sources.shape[1])]
     played = [

@@ -61,7 +61,7 @@ def blaming(name: str) -> Iterator[None]:
 
 
 class SkipBadItems(EpochDataset):
-    """A dataset that goes on where an item is bad, and tells.
+    """A dataset that continues where an item is bad, and reports it.
 
     Which item comes instead depends on the index alone, so that a run repeats with any number of workers.
 
@@ -116,7 +116,7 @@ def collate(fetched: list[Fetched]) -> PaddedBatch | SimpleNamespace:
     Returns
     -------
     PaddedBatch
-        Of the good items; ``bad`` tells the others. Where no item is left, it has nothing but ``bad`` and an
+        Of the good items; ``bad`` names the others. Where no item is left, it has nothing but ``bad`` and an
         empty ``id``.
 
     Examples

@@ -64,7 +64,7 @@ def _cache() -> Path | None:
     """Return the folder in which Numba keeps the machine code of our loops; None where it keeps none."""
     try:
         from speechbrain_tasnet.ops.cpu import forward
-    except Exception:  # Numba does not work, which is told elsewhere
+    except Exception:  # Numba does not work, which is reported elsewhere
         return None
     path = forward.convolve.stats.cache_path
     return None if path is None else Path(path)

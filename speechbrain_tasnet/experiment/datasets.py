@@ -32,7 +32,7 @@ def evaluation_set(hparams: Hparams, manifest: str) -> SkipBadItems:
 
 
 def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
-    """Make the training set, from disk or mixed anew, and say what its loader needs besides."""
+    """Make the training set, from disk or by dynamic mixing, and return what its loader needs besides."""
     draws = {"segment": hparams.segment, "speeds": hparams.speeds, "seed": hparams.item_seed}
     if hparams.speech_folder is None:
         return SkipBadItems(_corpus_items(hparams, "train_data", **draws), replace=True), {}
@@ -47,7 +47,7 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         target=hparams.target,
         **draws,
     )
-    # Every item is drawn anew, so their order need not be. Processes that share it take turns.
+    # Every item is drawn at random, so their order need not be. Processes that share it take turns.
     return SkipBadItems(dataset, replace=True), {"shuffle": False, "sampler": SequentialSampler(dataset)}
 
 

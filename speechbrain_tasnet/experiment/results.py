@@ -27,7 +27,7 @@ from speechbrain_tasnet.training.loggers import LEDGER
 
 logger = logging.getLogger(__name__)
 
-LEVEL_MIXTURES = 20  # are enough to tell how loud sources should be
+LEVEL_MIXTURES = 20  # are enough to know how loud sources should be
 PACKAGES = ("speechbrain_tasnet", "speechbrain", "torch")
 
 

@@ -74,7 +74,7 @@ class BudgetPlan:
     hparams : Hparams
         Of the recipe.
     ledger : Ledger
-        Tells what is used.
+        Records what is used.
     macs_per_second : callable
         Counts the network's multiply-accumulates for a second of audio, if the budget wants to know.
 

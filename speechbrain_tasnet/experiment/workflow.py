@@ -51,7 +51,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     -------
     Path
         The output folder. It holds ``test_results.csv``, ``test_results.json``, ``report.html`` and, in
-        ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads; ``runs.json`` tells how it
+        ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads; ``runs.json`` records how it
         came about, ``bad_items.csv`` what could not be used.
 
     Raises

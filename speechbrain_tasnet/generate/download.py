@@ -78,7 +78,7 @@ def download(name: str, out: Path | str, mirror: str | None = None, keep: bool =
 def fetch(address: str, path: Path) -> None:
     """Download a file, or the rest of it.
 
-    What the server told of the file is kept beside it: the server sends the rest only of the same file
+    What the server says of the file is kept beside it: the server sends the rest only of the same file
     (If-Range, RFC 9110), and where it sends another all the same, the download starts again.
 
     Parameters
@@ -86,7 +86,7 @@ def fetch(address: str, path: Path) -> None:
     address : str
         Web address of the file.
     path : pathlib.Path
-        Where it goes; ``PATH.json`` beside it holds what the server told.
+        Where it goes; ``PATH.json`` beside it holds what the server said.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def _ask(address: str, have: int, known: dict) -> HTTPResponse:
 
 
 def _identity(response: HTTPResponse) -> dict:
-    """Return what says whether it is the same file: tag, date and size of the whole; None where not told."""
+    """Return what says whether it is the same file: tag, date and size of the whole; None where not stated."""
     headers = response.headers
     if response.status == PARTIAL_CONTENT:
         size = headers.get("Content-Range", "").rpartition("/")[2]

@@ -11,7 +11,7 @@ CC_BY_NC = "CC BY-NC 4.0"
 
 @dataclass(frozen=True)
 class Source:
-    """One archive. A checksum or a size that its publisher does not tell, or that we are not sure of, is None."""
+    """One archive. A checksum or a size that its publisher does not state, or that we are not sure of, is None."""
 
     base: str  # the address without the archive's name; a mirror takes its place
     archive: str

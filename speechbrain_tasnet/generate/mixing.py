@@ -43,7 +43,7 @@ def make_mixtures(
     A mixture is `num_speakers` different speakers of a split, drawn uniformly, and an utterance of each.
     Every utterance is scaled to unit active level, then by a gain: g dB for the first, -g dB for the last,
     evenly spaced between, g uniform in [0, 2.5], after MERL's `create_wav_2speakers.m`. All are cut to the
-    shortest. Noise and a room of its own are added to each mixture on demand, see `scenes`, and are told in
+    shortest. Noise and a room of its own are added to each mixture on demand, see `scenes`, and are recorded in
     `scenes.csv` of the split. All signals of a mixture are scaled together so that the largest peak of any of
     them is 0.9. The same options give the same bytes, whatever the number of workers, and the same seed the same
     utterances, whatever surrounds them.

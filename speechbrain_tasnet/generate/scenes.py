@@ -154,7 +154,7 @@ def write_scenes(path: Path, plan: list[Mixture], noise_folder: Path | None) -> 
     path : pathlib.Path
         File to write.
     plan : list of Mixture
-        All with a room or all without, and so with noise. Noise is told by its path inside `noise_folder` and its
+        All with a room or all without, and so with noise. Noise is named by its path inside `noise_folder` and its
         SNR in dB; a room by its T60 in seconds, places in metres, and each speaker's direct path: distance in
         metres, delay in seconds, gain.
     noise_folder : pathlib.Path, optional

@@ -193,7 +193,7 @@ def _read_line(line: str, num_speakers: int, where: str) -> tuple[tuple[PurePosi
 
 
 def _check_file(path: Path, rate: int) -> None:
-    """Refuse an utterance whose header tells that it cannot be used."""
+    """Refuse an utterance whose header shows that it cannot be used."""
     try:
         with path.open("rb") as file:
             header = file.read(1024)

@@ -1,7 +1,7 @@
-"""What tells the norms apart: how mean and deviation of a row follow from the moments of rows.
+"""How the norms differ: how mean and deviation of a row follow from the moments of rows.
 
 A row is one frame's channels. Given mean and variance of each row, [batch, frames], and how many frames of each
-item are ``valid``, [batch], `spread` tells the mean and the reciprocal deviation to normalise each
+item are ``valid``, [batch], `spread` returns the mean and the reciprocal deviation to normalise each
 row with, and `spread_backward` takes the derivative back through them. All in float64: there are few rows.
 """
 

@@ -60,7 +60,7 @@ class SourcesFirst(nn.Module):
 
 
 class Masks(nn.Module):
-    """A mask network of another toolkit, told how long the items of a padded batch are.
+    """A mask network of another toolkit, which knows how long the items of a padded batch are.
 
     Parameters
     ----------

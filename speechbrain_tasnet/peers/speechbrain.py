@@ -43,7 +43,7 @@ class Decoder(Flat):
 class MaskNet(Masks):
     """One of SpeechBrain's mask networks, its weights drawn as its recipes draw them.
 
-    A network is built of copies of one block; drawing every layer's weights once more tells them apart.
+    A network is built of copies of one block; drawing every layer's weights once more makes them differ.
 
     Parameters
     ----------

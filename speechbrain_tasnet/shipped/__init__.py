@@ -4,7 +4,7 @@ from pathlib import Path
 
 HOME = Path(__file__).parent
 
-# What `tasnet separate` and `tasnet stream` take when they are told nothing else.
+# What `tasnet separate` and `tasnet stream` take by default.
 DEFAULT = "convtasnet-8k-2spk"
 LIVE = "convtasnet-8k-2spk-live"
 

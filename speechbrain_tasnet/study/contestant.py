@@ -161,7 +161,7 @@ def write_examples(hparams: Hparams, listing: Path) -> None:
     for number in range(min(HOW_MANY, len(ids))):
         utterance_id = ids[(2 * number + 1) * len(ids) // (2 * HOW_MANY)]
         item, _ = test[test.dataset.data_ids.index(utterance_id)]
-        if item is None:  # the log of the test tells why
+        if item is None:  # the log of the test says why
             continue
         mixture, targets = item["mixture"], item["sources"]
         estimates = in_target_order(targets, model(mixture[None])[0])

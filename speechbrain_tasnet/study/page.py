@@ -105,5 +105,5 @@ def _facts(study: Study, done: Sequence[Outcome]) -> dict[str, str]:
             f"{name} {version}" for name, version in start["versions"].items() if version
         )
         energy = outcome.ledger["energy"]
-        facts["Energy"] = ", ".join(energy) if energy else "not told by this machine"
+        facts["Energy"] = ", ".join(energy) if energy else "not reported by this machine"
     return facts

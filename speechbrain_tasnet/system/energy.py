@@ -9,7 +9,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class EnergyMeter:
-    """Counts what processors (RAPL) and GPUs (NVML) take, whoever uses them.
+    """Counts what processors (RAPL) and GPUs (NVML) take, whichever process uses them.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class EnergyMeter:
     Attributes
     ----------
     sources : list of str
-        What is counted; empty where the machine does not tell.
+        What is counted; empty where the machine does not report it.
     """
 
     def __init__(self, powercap: Path = POWERCAP):

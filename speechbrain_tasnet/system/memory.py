@@ -13,7 +13,7 @@ from speechbrain_tasnet.system.c_functions import loaded_function
 
 try:
     import resource
-except ModuleNotFoundError:  # on Windows, where psutil tells the peak
+except ModuleNotFoundError:  # on Windows, where psutil reports the peak
     resource = None
 
 PROCESS = Path("/proc/self")  # on Linux alone
@@ -59,7 +59,7 @@ def give_back(device: str) -> None:
 
 
 def held(device: str) -> int:
-    """Return the bytes that this process holds, libraries' files apart where the system tells them apart."""
+    """Return the bytes that this process holds, without libraries' files where the system counts these."""
     if device == "cuda":
         return torch.cuda.memory_reserved()
     memory = psutil.Process().memory_info()
@@ -72,7 +72,7 @@ def available(device: str) -> int:
 
 
 def _peak_from_here() -> Callable[[], int]:
-    """Let the peak start again where the system can, and return what tells it."""
+    """Reset the peak where the system can, and return what reads it."""
     try:
         (PROCESS / "clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -81,6 +81,6 @@ def _peak_from_here() -> Callable[[], int]:
 
 
 def _high_water_mark() -> int:
-    """Read the peak since `clear_refs`; `getrusage` may tell the parent's, from before this program began."""
+    """Read the peak since `clear_refs`; `getrusage` may return the parent's, from before this program began."""
     status = (PROCESS / "status").read_text(encoding="utf-8")
     return 1024 * int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)[1])

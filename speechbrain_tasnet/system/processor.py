@@ -37,7 +37,7 @@ def is_amd() -> bool:
 
 
 def features() -> dict[str, bool]:
-    """Return which vector instructions there are, by name; empty where LLVM does not tell."""
+    """Return which vector instructions there are, by name; empty where LLVM does not know."""
     try:
         from llvmlite import binding
 

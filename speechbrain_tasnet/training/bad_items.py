@@ -41,7 +41,7 @@ class BadItems:
         return sorted(name for found, name in self._reasons if found == split)
 
     def forget(self, *splits: str) -> None:
-        """Begin anew with some splits: what an earlier start has found bad may have been fixed."""
+        """Start again with some splits: what an earlier start has found bad may have been fixed."""
         self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] not in splits}
         if if_main_process():
             self._write()

@@ -29,9 +29,9 @@ class SeparationBrain(GuardedBrain):
 
     Batches carry ``id``, ``mixture`` [batch, time], ``sources`` [batch, time, C] and, as ``bad``, name and reason
     of items that could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``,
-    ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (told of every
-    batch and epoch), ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called after
-    each step of the optimizer, or null).
+    ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which records
+    every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called
+    after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. After `evaluate`, ``evaluator`` holds the
     score of each utterance.
     """
@@ -110,7 +110,7 @@ class SeparationBrain(GuardedBrain):
         super()._save_intra_epoch_ckpt()
         self.telemetry.ready()  # saving is no waiting for data
         if self.ending:
-            logger.warning("Told to end: saved a checkpoint after %d steps of the epoch", self.step)
+            logger.warning("Asked to end: saved a checkpoint after %d steps of the epoch", self.step)
             self.termination.resume()
             sys.exit(STATUS)
 
@@ -158,7 +158,7 @@ class SeparationBrain(GuardedBrain):
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin the averages and the progress bar of a stage."""
         self.losses, self.improvements, self.silent_targets = [], [], 0
-        self.improved = 0.0  # the sum: the bar tells the mean after every step
+        self.improved = 0.0  # the sum: the bar shows the mean after every step
         self.telemetry = Telemetry(self.device)
         if stage == sb.Stage.TRAIN:
             self.termination.defer()
@@ -182,7 +182,7 @@ class SeparationBrain(GuardedBrain):
         self.hparams.bad_items.gather()
         losses, improvements = gather(self.losses), gather(self.improvements)
         if not losses and stage != sb.Stage.TRAIN:
-            raise InputError(f"{name}: no item could be used; the warnings in the log tell why")
+            raise InputError(f"{name}: no item could be used; the warnings in the log say why")
         # A run that goes on after the last step of an epoch has nothing to train in it.
         stats = {"si-snr": fmean(losses), "si-snr_i": fmean(improvements)} if losses else {}
         if silent_targets := sum(gather([self.silent_targets])):

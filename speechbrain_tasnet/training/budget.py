@@ -121,7 +121,7 @@ class Annealing:
     lr : float
         The full learning rate.
     used : callable
-        Tells that share.
+        Returns that share.
     """
 
     def __init__(self, lr: float, used: Callable[[], float]):

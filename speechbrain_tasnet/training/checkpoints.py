@@ -1,6 +1,6 @@
 """Checkpoints that are there as a whole or not at all, whenever the process is killed.
 
-SpeechBrain's `Checkpointer` writes the file that tells a checkpoint from any other folder before the parameters:
+SpeechBrain's `Checkpointer` writes the file that marks a folder as a checkpoint before the parameters:
 killed in between, it leaves a folder that the next run would load.
 """
 

@@ -70,7 +70,7 @@ def rehearse(
     longest : float
         Seconds of the longest training item.
     plan : Plan
-        Tells how long training will last.
+        Forecasts how long training will last.
 
     Returns
     -------

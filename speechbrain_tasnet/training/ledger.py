@@ -30,7 +30,7 @@ class Ledger:
     seconds, cpu_seconds : float
         Wall clock, and processor time of all threads.
     joules : float or None
-        None where the machine does not tell.
+        None where the machine does not report it.
     checksums : dict
         By number of batches, CRC-32 of the samples of all mixtures up to there, in hexadecimal digits.
     curve : list of dict

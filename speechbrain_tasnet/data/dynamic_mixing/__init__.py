@@ -1,1 +1,1 @@
-"""Mixtures made anew for every training item."""
+"""Dynamic mixing: a new mixture for every training item."""

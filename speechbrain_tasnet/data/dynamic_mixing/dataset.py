@@ -27,7 +27,7 @@ from speechbrain_tasnet.errors import InputError, whole_number
 
 
 class DynamicMixing(EpochDataset):
-    """Mixtures of a folder of speech, drawn anew for every item.
+    """Mixtures of a folder of speech, drawn again for every item.
 
     An item is `num_spks` different speakers, drawn uniformly, an utterance of each, and a stretch of it that is
     not silent. An utterance that is shorter lies at a random place in the segment. Each is scaled by its active

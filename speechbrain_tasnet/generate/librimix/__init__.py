@@ -42,7 +42,7 @@ def generate_librimix(
 ) -> Path:
     """Make `OUT/Libri2Mix/wav8k/min/{train-100,train-360,dev,test}/{s1,s2,mix_clean,...}/ID.wav` and tables.
 
-    The tables of the metadata tell the number of speakers (`Libri3Mix` for three), the utterances, the noise and
+    The tables of the metadata give the number of speakers (`Libri3Mix` for three), the utterances, the noise and
     the gains. Each signal is multiplied by its gain and resampled; `min` cuts all of a mixture to the shortest,
     `max` pads them with zeros to the longest; a mixture is the sum. What lies beyond full scale is clipped, as
     in the original. The same options give the same bytes, whatever the number of workers.
@@ -150,7 +150,7 @@ def _parts(mixture: Mixture) -> list[Part]:
 
 
 def _check_rate(path: Path) -> None:
-    """Refuse a file whose header is unsound or tells another rate."""
+    """Refuse a file whose header is unsound or states another rate."""
     rate = audio_rate(path)
     if rate != RATE:
         raise InputError(f"{path}: {rate} Hz, expected {RATE}; take the file of the original corpus")
@@ -159,7 +159,7 @@ def _check_rate(path: Path) -> None:
 def _make(
     mixture: Mixture, folder: Path, split: str, rates: Sequence[int], modes: Sequence[str], types: Sequence[str]
 ) -> Row:
-    """Write all files of a mixture, unless an earlier run has, and tell what the tables say of it."""
+    """Write all files of a mixture, unless an earlier run has, and return what the tables say of it."""
     note = folder / ROWS / split / f"{mixture.name}.json"
     if note.exists():
         return json.loads(note.read_text(encoding="utf-8"))
@@ -231,7 +231,7 @@ def _fit(signals: dict[str, np.ndarray], mode: str) -> dict[str, np.ndarray]:
 def _mix(
     signals: dict[str, np.ndarray], types: Sequence[str], num_speakers: int
 ) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
-    """Add the mixtures to the signals, and tell the ratio in dB of each term to the rest of its mixture."""
+    """Add the mixtures to the signals, and return the ratio in dB of each term to the rest of its mixture."""
     mixed, ratios = dict(signals), {}
     for kind in types:
         parts = [signals[name].astype(np.float64) for name in terms(kind, num_speakers)]

@@ -29,7 +29,7 @@ def _compiled(**options):
             return _without_cache(function, options, str(error))
         # Numba asks only whether the function's own file has changed, and would keep the machine code of loops
         # that it has taken in from another file, across an upgrade too. Its stamp is no public attribute: where
-        # there is none, old machine code could not be told from new, and none is kept.
+        # there is none, old machine code could not be distinguished from new, and none is kept.
         file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
         if not hasattr(file, "_source_stamp"):
             reason = f"numba {numba.__version__} keeps its stamp elsewhere"

@@ -21,7 +21,7 @@ _lock = threading.Lock()
 def _start_threads() -> None:
     """Start Numba's threads, and see to it that torch keeps to as many as it was given.
 
-    Both may sit on one OpenMP, which Numba tells to use all cores. OpenMP is told otherwise directly, since after
+    Both may sit on one OpenMP, which Numba sets to all cores. OpenMP is set back directly, since after
     `torch.set_num_threads` torch 2.11 solves linear systems wrongly on some processors.
     """
     threads = torch.get_num_threads()

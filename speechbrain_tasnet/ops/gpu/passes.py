@@ -25,7 +25,7 @@ _loop = triton.jit(do_not_specialize=["rows", "frames", "left", "step"])
 
 @triton.jit
 def _locate(first, valid, frames, rows, R: tl.constexpr):
-    """Tell of each row of a tile its index, whether it exists, its frame, and where its item ends."""
+    """Return for each row of a tile its index, whether it exists, its frame, and where its item ends."""
     row = first + tl.arange(0, R)
     exists = row < rows
     end = tl.load(valid + row // frames, mask=exists, other=0)
@@ -236,7 +236,7 @@ def _chunks(x: Tensor) -> int:
 
 
 def _run(kernel, x: Tensor, *arguments, **constants) -> None:
-    """Run a kernel over the rows of ``x``, by as many programs as `_chunks` tells."""
+    """Run a kernel over the rows of ``x``, by as many programs as `_chunks` returns."""
     if x.numel() == 0:
         return
     R, C = _tile(x)
