@@ -134,7 +134,7 @@ class Training(Section):
     max_bad_items: Natural = 100
     """So many items that cannot be used are tolerated; they are listed in `bad_items.csv`."""
     nonfinite_patience: Natural = 3
-    """Steps in a row whose gradient is not finite, before the training ends."""
+    """Steps of an epoch whose gradient may be not finite, before the training ends."""
     loss_threshold: Decibels
     """Items whose loss is below teach nothing more and are left out."""
     precision: one_of("fp32", "bf16", "fp16", "auto") = "fp32"

@@ -16,7 +16,7 @@ class AnyEncoder(Protocol):
     ----------
     tail : str
         ``drop`` where samples that fill no whole stride are left out, so that what is decoded is shorter; any
-        other value promises that it is not.
+        other value, or none, promises that it is not.
     """
 
     tail: str
@@ -95,7 +95,7 @@ def separate(
     mixture_w = encoder(mixture)  # [batch, N, frames]
     masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
     estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
-    if bare_encoder.tail == "drop":
+    if getattr(bare_encoder, "tail", "fill") == "drop":
         estimates = F.pad(estimates, (0, mixture.shape[1] - estimates.shape[2]))
     estimates = estimates.permute(1, 2, 0)
     return estimates if padding is None else estimates.masked_fill(padding, 0)

@@ -37,8 +37,6 @@ class Encoder(nn.Module):
     torch.Size([2, 8, 14])
     """
 
-    tail = "fill"
-
     def __init__(self, net: ConvTasNet):
         super().__init__()
         self.stride = net.enc_stride
