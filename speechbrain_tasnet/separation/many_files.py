@@ -38,7 +38,7 @@ def separate_files(
 ) -> None:
     """Separate files as `write_sources` does and print the names of what is written.
 
-    Of several files, one that cannot be read is told on standard error, and the others are separated all the
+    Of several files, one that cannot be read is reported on standard error, and the others are separated all the
     same. An interrupt or a termination signal leaves whole files only.
 
     Parameters

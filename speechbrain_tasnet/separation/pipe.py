@@ -37,7 +37,7 @@ class Account:
         self.worst = max(self.worst, seconds)
 
     def lines(self, rate: int) -> Iterator[str]:
-        """Tell it, one line each."""
+        """Report it, one line each."""
         if self.dropped:
             yield f"the input ended within a sample: {self.dropped} bytes are dropped"
         if self.silenced:

@@ -130,7 +130,7 @@ def write_sources(
     kind : AudioFormat
         What is written; by default 16-bit wav.
     progress : callable, optional
-        Is told the seconds of each piece that is separated.
+        Is called with the seconds of each piece that is separated.
 
     Returns
     -------

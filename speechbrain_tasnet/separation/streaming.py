@@ -15,7 +15,7 @@ from speechbrain_tasnet.network.tcn import BlockState
 
 
 class StreamState(NamedTuple):
-    """All that is remembered of a batch of streams; in every tensor the first axis tells them apart."""
+    """All that is remembered of a batch of streams; in every tensor the first axis is that of the streams."""
 
     encoder: Tensor
     masknet: MaskState
@@ -133,7 +133,7 @@ class StreamingSeparator:
         Returns
         -------
         dict of Tensor
-            In every tensor the first axis tells the streams apart; empty before the first chunk.
+            In every tensor the first axis is that of the streams; empty before the first chunk.
         """
         if self._state is None:
             return {}

@@ -36,7 +36,7 @@ def separate_windows(
     ------
     tuple of Tensor
         A piece of the mixture, [channels, time], and its sources, [channels, time, C], on the processor, float32.
-        Source c is the same speaker in all pieces and channels, as far as the overlaps tell.
+        Source c is the same speaker in all pieces and channels, as far as the overlaps show.
 
     Example
     -------
