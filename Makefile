@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_FOUND = $$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo test test-newest test-long coverage bench lint lock update matrix clean
+.PHONY: demo test test-newest test-long coverage bench docs lint lock update matrix clean
 
 demo: .venv/ready
 	$(BIN)/tasnet demo
@@ -32,9 +32,14 @@ coverage: .venv/ready
 
 # Its options go into BENCH: make bench BENCH=--quick
 bench: .venv-bench/ready
-	.venv-bench/bin/python -m benchmarks $(BENCH)
-	.venv-bench/bin/python -m benchmarks.streaming
-	.venv-bench/bin/python -m benchmarks.data
+	.venv-bench/bin/python -m benchmarks.speed $(BENCH)
+	.venv-bench/bin/python -m benchmarks.live.streaming
+	.venv-bench/bin/python -m benchmarks.speed.data_loading
+
+# The documentation site, in build/site: its code blocks, commands and links are tested.
+docs: .venv/ready
+	$(BIN)/python -m pytest -q tests/test_docs.py
+	$(BIN)/mkdocs build --quiet
 
 lint: .venv/ready
 	$(BIN)/ruff check .
