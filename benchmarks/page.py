@@ -1,46 +1,32 @@
-"""``RESULTS.md``, which several scripts write: the tables of `markdown`, then a section a script."""
+"""Places that the benchmarks write to: sections of the documentation's pages, and a folder for everything else."""
 
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
-BORDER = "<!-- Each of the sections below is written by the script that it names. -->\n"
+from speechbrain_tasnet.system.files import write_text
 
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+OUTPUT = ROOT / "results/bench"  # full tables, plots and JSON, which git ignores
 
-def write_tables(page: Path, tables: str) -> None:
-    """Replace what stands above the sections.
-
-    Parameters
-    ----------
-    page : path-like
-        Made if it is not there.
-    tables : str
-        Ends with a line's end.
-    """
-    page.write_text(f"{tables}\n{BORDER}{_sections(page)}", encoding="utf-8")
+LEVEL = "## "
 
 
 def write_section(page: Path, section: str) -> None:
-    """Put a section in the place of the one with the same heading, or at the end.
+    """Replace the section of a page that has the same heading, or append the section.
+
+    The old section ends where the next heading of its level begins; the rest of the page stays as it is.
 
     Parameters
     ----------
-    page : path-like
-        Made if it is not there.
+    page : Path
+        Markdown file; it is created if it does not exist.
     section : str
-        Begins with ``## Heading`` and ends with a line's end.
+        Begins with ``## Heading``.
     """
-    text = page.read_text(encoding="utf-8") if page.exists() else BORDER
-    above, _, below = text.partition(BORDER)
-    sections = {_heading(part): part for part in below.split("\n## ")[1:]}
-    new = section.removeprefix("## ")
-    sections[_heading(new)] = new
-    joined = "".join(f"\n## {part.rstrip()}\n" for part in sections.values())
-    page.write_text(f"{above}{BORDER}{joined}", encoding="utf-8")
-
-
-def _sections(page: Path) -> str:
-    return page.read_text(encoding="utf-8").partition(BORDER)[2] if page.exists() else ""
-
-
-def _heading(section: str) -> str:
-    return section.partition("\n")[0]
+    lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    new = section.strip("\n").splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith(LEVEL)]
+    begin = next((number for number in heads if lines[number].rstrip() == new[0].rstrip()), len(lines))
+    end = next((number for number in heads if number > begin), len(lines))
+    parts = ["\n".join(part).strip("\n") for part in (lines[:begin], new, lines[end:])]
+    write_text(page, "\n\n".join(part for part in parts if part) + "\n")

@@ -1,49 +1,74 @@
-"""The benchmark's arithmetic, its order of turns and its page; the other toolkits are not needed."""
+"""The arithmetic of the benchmarks, their order of turns and their pages; the other toolkits are not needed."""
 
 import importlib
 import os
 import signal
+import sys
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import bench, markdown, page, plan
-from benchmarks.contestants import Contestant, Model, draw
-from benchmarks.networks import Ours, Torchaudio
-from benchmarks.players import Player
-from benchmarks.remote import Remote
-from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
-from benchmarks.rounds import Rounds, alternate
-from benchmarks.sizes import SIZES, Sizes
+from benchmarks import page
+from benchmarks.speed import bench, markdown, networks, plan
+from benchmarks.speed.__main__ import report
+from benchmarks.speed.contestants import Contestant, Entry, draw
+from benchmarks.speed.players import Player
+from benchmarks.speed.remote import Remote
+from benchmarks.speed.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
+from benchmarks.speed.rounds import Rounds, alternate
+from benchmarks.speed.sizes import SIZES, Sizes
 from speechbrain_tasnet.system import memory
 
 TINY = Sizes(N=16, L=16, B=8, H=16, Sc=8, P=3, X=2, R=1)
 CELL = Cell("best", INFERENCE, batch=2, seconds=4)
 
 
-def always(seconds):
-    """Turns that take so long, or so they say."""
-    return lambda: (seconds, None)
+UNLUCKY = """
+N: !PLACEHOLDER
+L: !PLACEHOLDER
+C: !PLACEHOLDER
+encoder: !new:speechbrain_tasnet.convtasnet.Encoder {N: !ref <N>, L: !ref <L>}
+masknet: !new:test_benchmarks.Unlucky {C: !ref <C>}
+decoder: !new:speechbrain_tasnet.convtasnet.Decoder {N: !ref <N>, L: !ref <L>}
+"""
 
 
 class Unlucky(torch.nn.Module):
-    """Separates two mixtures at once, is killed by three and crashes at four."""
+    """Makes masks for up to two mixtures at once, is killed by three and crashes at four."""
 
     runs = 0
 
-    def __init__(self, sizes):
+    def __init__(self, C):
         super().__init__()
-        self.gain = torch.nn.Parameter(torch.rand(sizes.C))
+        self.gain = torch.nn.Parameter(torch.rand(C, 1, 1, 1))
 
-    def forward(self, mixture):
+    def forward(self, mixture_w):
         Unlucky.runs += 1
-        if len(mixture) == 3:
+        if len(mixture_w) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-        if len(mixture) == 4:
+        if len(mixture_w) == 4:
             raise RuntimeError("out of | luck\nand more")
-        return mixture.unsqueeze(2) * self.gain
+        return self.gain.expand(-1, *mixture_w.shape)
+
+
+@pytest.fixture(scope="module")
+def unlucky(tmp_path_factory):
+    """A contestant whose model file is our own."""
+    path = tmp_path_factory.mktemp("models") / "unlucky.yaml"
+    path.write_text(UNLUCKY, encoding="utf-8")
+    return Contestant("unlucky", str(path), "float32")
+
+
+def entry(model, precision="float32"):
+    return Entry(Contestant("", model, precision), TINY, "cpu")
+
+
+def always(seconds):
+    """Turns that take so long, or so they say."""
+    return lambda: (seconds, None)
 
 
 def make_row(**fields):
@@ -75,7 +100,7 @@ def test_rounds_go_on_while_there_is_time_but_not_for_ever():
     assert len(alternate({"A": always(1.0)}, Rounds(1, 7, 60))["A"].times) == 7
 
 
-def test_who_fails_says_why_and_the_others_go_on():
+def test_a_failure_gives_its_reason_and_the_others_go_on():
     answers = iter([(1.0, None), (None, "tired")])
     outcomes = alternate({"A": lambda: next(answers), "B": always(2.0)}, Rounds(4, 4, 0))
     assert outcomes["A"].why == "tired"
@@ -83,7 +108,7 @@ def test_who_fails_says_why_and_the_others_go_on():
     assert outcomes["B"].times == [2.0] * 4
 
 
-def test_who_lives_elsewhere_answers_fails_dies_and_starts_anew():
+def test_an_object_elsewhere_answers_fails_dies_and_starts_again():
     remote = Remote(importlib.import_module, "os")
     assert remote.ask("getpid") == (None, "the process was not started")
     remote.start()
@@ -125,7 +150,7 @@ def test_long_cells_are_run_once_or_left_out():
 
 
 def test_what_does_not_fit_is_left_out():
-    measured = Memory(CELL, OURS, "float32", rise=10**9)
+    measured = Memory(CELL, OURS, "float32", increase=10**9)
     large = CELL._replace(seconds=60)
     assert plan.shortage(large, measured, available=30 * 10**9) is None
     assert "needs about 15 GB" in plan.shortage(large, measured, available=16 * 10**9)
@@ -139,7 +164,10 @@ def test_the_page_holds_every_row(tmp_path):
         make_row(name="absent", why="ModuleNotFoundError: No module named 'absent'"),
         make_row(cell=Cell("small", TRAINING, 2, 1.5), times=(0.5,)),
     ]
-    peaks = [Memory(CELL, "slow", "float32", rise=1_234_000_000), Memory(CELL, "absent", "float32", why="killed")]
+    peaks = [
+        Memory(CELL, "slow", "float32", increase=1_234_000_000),
+        Memory(CELL, "absent", "float32", why="killed"),
+    ]
     results = Results({"processor": "abacus"}, rows, peaks)
     save(results, tmp_path / "results.json")
     assert load(tmp_path / "results.json") == results
@@ -153,16 +181,43 @@ def test_the_page_holds_every_row(tmp_path):
     assert "| absent | float32 | killed |" in text
 
 
-def test_each_script_writes_its_part_of_the_page(tmp_path):
-    path = tmp_path / "RESULTS.md"
+def test_a_section_replaces_the_one_of_its_name_and_leaves_the_rest(tmp_path):
+    path = tmp_path / "docs/live.md"
     page.write_section(path, "## Live\n\nslow\n")
-    page.write_tables(path, "# Speed\n\n## Memory\n\nmuch\n")
-    page.write_section(path, "## Late\n\nvery\n")
+    assert path.read_text() == "## Live\n\nslow\n"
+    path.write_text(
+        "# Streams\n\nBy hand.\n\n## Live\n\nslow\n\n### Detail\n\n1\n## Late\nvery\n\n\n## Lively\n\n2\n"
+    )
     page.write_section(path, "## Live\n\nfast\n\n### More\n")
-    page.write_tables(path, "# Speed\n\n## Memory\n\nlittle\n")
-    above, below = path.read_text().split(page.BORDER)
-    assert above == "# Speed\n\n## Memory\n\nlittle\n\n"
-    assert below == "\n## Live\n\nfast\n\n### More\n\n## Late\n\nvery\n"
+    page.write_section(path, "## New\n\n3\n")
+    above, *sections = path.read_text().split("\n## ")
+    assert above == "# Streams\n\nBy hand.\n"
+    assert sections == ["Live\n\nfast\n\n### More\n", "Late\nvery\n\n", "Lively\n\n2\n", "New\n\n3\n"]
+
+
+def test_the_full_page_is_apart_from_the_sections_of_the_documentation(tmp_path, capsys, monkeypatch):
+    plot = SimpleNamespace(draw=lambda results, path: path.write_bytes(b"drawn by matplotlib"))
+    monkeypatch.setitem(sys.modules, "benchmarks.speed.plot", plot)
+    rows = [make_row(times=(2.0, 3.0))]
+    save(
+        Results({"processor": "abacus"}, rows, [Memory(CELL, OURS, "float32", increase=1)]),
+        tmp_path / "r/all.json",
+    )
+    (tmp_path / "speed.md").write_text("# Speed\n\n## Why\n\nSo.\n\n## Summary\n\nold\n")
+    report(tmp_path / "r", "all", tmp_path / "speed.md")
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["all.json", "all.md", "all.png"]
+    text = (tmp_path / "speed.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "# Speed",
+        "## Why",
+        "## Summary",
+        "## Machine",
+        "## Memory",
+    ]
+    assert "old" not in text
+    assert "abacus" in text
+    assert "![" not in text
+    assert capsys.readouterr().out
 
 
 def test_the_summary_has_both_kinds_side_by_side_and_ours_last():
@@ -173,7 +228,7 @@ def test_the_summary_has_both_kinds_side_by_side_and_ours_last():
         make_row(cell=CELL._replace(kind=TRAINING), times=(6.0,)),
         make_row(cell=CELL._replace(seconds=60), times=(99.0,)),
     ]
-    peaks = [Memory(CELL._replace(kind=kind), OURS, "float32", rise=10**9) for kind in (TRAINING, INFERENCE)]
+    peaks = [Memory(CELL._replace(kind=kind), OURS, "float32", increase=10**9) for kind in (TRAINING, INFERENCE)]
     lines = markdown.summary(Results({"processor": "abacus"}, rows, peaks)).splitlines()
     assert lines[0] == "N512 L16 B128 H512 Sc128 P3 X8 R3 C2, 2 x 4 s at 8000 Hz; abacus."
     assert lines[-3:] == [
@@ -185,22 +240,33 @@ def test_the_summary_has_both_kinds_side_by_side_and_ours_last():
 
 def test_torchaudio_has_our_weights():
     mixture, sources = draw(2, 0.1, TINY.C, "cpu")
-    ours, theirs = (Model(Contestant("", n, "float32"), TINY, "cpu") for n in (Ours, Torchaudio))
+    ours, theirs = entry("convtasnet"), entry("torchaudio")
     assert ours.parameters == theirs.parameters
     torch.testing.assert_close(ours.inference(mixture, sources), theirs.inference(mixture, sources))
     torch.testing.assert_close(ours.training(mixture, sources), theirs.training(mixture, sources))
+    with pytest.raises(ValueError, match="B=8, Sc=4: torchaudio's skip path"):
+        networks.build("torchaudio", TINY._replace(Sc=4))
+
+
+def test_networks_are_those_of_the_model_files_at_other_sizes():
+    theirs = networks.build("speechbrain", TINY, norm_type="cLN", causal=True)
+    assert theirs(torch.randn(2, 500)).shape == (2, 500, TINY.C)
+    assert "Chomp1d" in str(theirs.masknet)  # which causal convolutions alone have
+    causal = networks.build("causal", TINY)
+    assert causal.masknet.config["norm"] == "cumulative"
+    assert not causal.encoder.edge_padding
 
 
 def test_deviation_tells_precisions_apart():
     assert bench.deviation(np.float32([1, -5]), np.float64([2, -4])) == 0.25
     mixture, sources = draw(1, 0.1, TINY.C, "cpu")
-    full, half = (Model(Contestant("", Ours, p), TINY, "cpu") for p in ("float32", "bfloat16"))
+    full, half = (entry("convtasnet", precision) for precision in ("float32", "bfloat16"))
     truth = full.truth(mixture).numpy()
     deviations = [bench.deviation(model.inference(mixture, sources).numpy(), truth) for model in (full, half)]
     assert deviations[0] < 1e-5 < deviations[1] < 5e-2
 
 
-def test_an_untimed_run_comes_first_where_memory_was_given_back(monkeypatch):
+def test_an_untimed_run_comes_first_where_memory_was_given_back(unlucky, monkeypatch):
     def runs(warm_up):
         before = Unlucky.runs
         seconds, estimates = player.turn(warm_up)
@@ -209,8 +275,8 @@ def test_an_untimed_run_comes_first_where_memory_was_given_back(monkeypatch):
         return Unlucky.runs - before
 
     monkeypatch.setattr(memory, "RELEASE_ABOVE", 2**60)
-    player = Player(Contestant("", Unlucky, "float32"), "cpu")
-    assert player.prepare(TINY, INFERENCE, 2, 0.1) == TINY.C
+    player = Player(unlucky, "cpu")
+    assert player.prepare(TINY, INFERENCE, 2, 0.1) == TINY.C + 2 * TINY.N * TINY.L
     assert [runs(warm_up=True) for _ in range(3)] == [2, 1, 1]
     player.give_back()
     assert runs(warm_up=True) == 2
@@ -221,12 +287,12 @@ def test_an_untimed_run_comes_first_where_memory_was_given_back(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def arena():
+def arena(unlucky):
     """A contestant like any other and an unlucky one, in real processes, with tiny networks and a small product.
 
     Starting them takes seconds, so the tests below share them.
     """
-    contestants = [Contestant(OURS, Ours, "float32"), Contestant("unlucky", Unlucky, "float32")]
+    contestants = [Contestant(OURS, "convtasnet", "float32"), unlucky]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, "tiny", TINY)
         patch.setattr(bench, "PRODUCT", 64)
@@ -235,7 +301,7 @@ def arena():
 
 
 @pytest.mark.parametrize("kind", [INFERENCE, TRAINING])
-def test_everybody_is_measured(arena, kind):
+def test_all_contestants_are_measured(arena, kind):
     rows = arena.measure(Cell("tiny", kind, 2, 0.1), 0, Results({}, [], []))
     for row, (contestant, player) in zip(rows, arena.players.items(), strict=True):
         assert row.label == contestant.label
@@ -252,7 +318,7 @@ def test_everybody_is_measured(arena, kind):
         (4, "RuntimeError: out of | luck"),
     ],
 )
-def test_who_fails_in_a_turn_leaves_the_others_alone(arena, batch, why):
+def test_a_failure_in_a_turn_leaves_the_others_alone(arena, batch, why):
     lucky, unlucky = arena.measure(Cell("tiny", INFERENCE, batch, 0.1), 0, Results({}, [], []))
     assert len(lucky.times) == plan.LEAST
     assert unlucky.why == why
@@ -262,13 +328,13 @@ def test_who_fails_in_a_turn_leaves_the_others_alone(arena, batch, why):
 
 def test_a_peak_is_a_number_or_a_reason(arena):
     lucky, unlucky = (arena.peak(Cell("tiny", INFERENCE, 4, 4), contestant) for contestant in arena.players)
-    assert lucky.rise > 4 * 4000 * TINY.H * 4  # bytes of a block's frames
+    assert lucky.increase > 4 * 4000 * TINY.H * 4  # bytes of a block's frames
     assert lucky.why is None
-    assert unlucky.rise is None
+    assert unlucky.increase is None
     assert unlucky.why == "RuntimeError: out of | luck"
 
 
-def test_who_was_killed_begins_anew_and_who_holds_much_is_stopped(arena, monkeypatch):
+def test_a_killed_process_begins_again_and_one_that_holds_much_is_stopped(arena, monkeypatch):
     monkeypatch.setattr(memory, "RELEASE_ABOVE", 1)
     _, revived = arena.measure(Cell("tiny", INFERENCE, 1, 0.1), 0, Results({}, [], []))
     assert len(revived.times) == plan.LEAST
@@ -280,7 +346,7 @@ def test_memory_is_what_the_run_adds():
         torch.zeros(2**24)
 
     assert memory.peak_memory_increase(run, "cpu") == pytest.approx(2**26, rel=0.05)
-    model = Model(Contestant(OURS, Ours, "float32"), TINY, "cpu")
+    model = entry("convtasnet")
     signals = draw(8, 4, TINY.C, "cpu")
     frames_of_the_block = 8 * 4001 * TINY.H * 4  # bytes
     assert memory.peak_memory_increase(lambda: model.training(*signals), "cpu") > 2 * frames_of_the_block
@@ -289,7 +355,7 @@ def test_memory_is_what_the_run_adds():
 @pytest.fixture
 def data():
     """The module, which loads SpeechBrain: no need of it where a process imports this file for a class."""
-    return importlib.import_module("benchmarks.data")
+    return importlib.import_module("benchmarks.speed.data_loading")
 
 
 def test_mixtures_of_both_kinds_are_counted_and_compared(data, speech_folder, tmp_path, monkeypatch, capsys):

@@ -2,15 +2,23 @@
 
 import importlib
 import logging
+import re
+import shutil
 import warnings
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from other_toolkits import stir
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, separate
+from speechbrain_tasnet.bundle import save_bundle
+from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.export import export_onnx, export_streaming_onnx
+from speechbrain_tasnet.export.compare import _measure as measure
+from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.network.model import Model
 
 onnx = pytest.importorskip("onnx")
@@ -122,3 +130,73 @@ def test_torch_export_in_strides(name):
         mixture = torch.randn(shape)
         with torch.no_grad():
             torch.testing.assert_close(program.module()(mixture), separate(*model, mixture), rtol=0, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A separator of two sources, untrained."""
+    path = tmp_path_factory.mktemp("bundle") / "two"
+    save_bundle(path, Model(*build(C=2)), 8000)
+    return path
+
+
+@pytest.mark.parametrize("words", [[], ["--int8"]])
+def test_a_graph_is_compared_with_torch(bundle, corpus, tmp_path, capsys, words):
+    out, folder = tmp_path / "whole.onnx", corpus / "wav8k/min/tt"
+    main(["export", "onnx", str(bundle), "--out", str(out), "--compare", str(folder), *words])
+    size, head, *lines, last = capsys.readouterr().out.splitlines()
+    assert size == f"{out}: {out.stat().st_size / 1e6:.1f} MB, for onnxruntime.InferenceSession"
+    mixtures = sorted((folder / "mix").iterdir())
+    assert re.fullmatch(rf"{len(mixtures)} mixtures on \d+ threads?", head)
+    rows = [
+        re.fullmatch(r"(\w+) +SI-SNRi (-?[\d.]+) dB, real-time factor ([\d.]+)", line).groups() for line in lines
+    ]
+    assert [name for name, _, _ in rows] == ["torch", "onnxruntime"]
+    mean, most = map(
+        float, re.fullmatch(r"change +([-+][\d.]+) dB on average, ([\d.]+) dB at most", last).groups()
+    )
+    assert abs(mean) <= most
+    assert (most > 0.001) == (words == ["--int8"])
+    assert mean == pytest.approx(float(rows[1][1]) - float(rows[0][1]), abs=0.0021)
+
+
+def test_what_is_compared_is_the_improvement(tmp_path):
+    """A network that gives the mixture for each source improves nothing, and one that is right very much."""
+    rng = np.random.default_rng(0)
+    sources = rng.normal(size=(2, 800)).astype(np.float32) / 10
+    targets = Targets(torch.from_numpy(sources).T[None])
+    mixture = torch.from_numpy(sources.sum(0))[None]
+    same = measure(lambda x: x.unsqueeze(2).expand(-1, -1, 2), mixture, targets, 8000)
+    right = measure(lambda x: torch.from_numpy(sources[::-1].copy()).T[None], mixture, targets, 8000)
+    assert same.improvement == pytest.approx(0, abs=1e-4)
+    assert right.improvement > 50
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "message"),
+    [
+        (lambda folder: shutil.rmtree(folder / "s2"), [], "has no folder s2; expected the folders mix, s1, s2"),
+        (lambda folder: shutil.rmtree(folder / "mix"), [], "has no folder mix;"),
+        (lambda folder: shutil.copytree(folder / "s1", folder / "s3"), [], "has a folder s3; .* has 2 sources"),
+        (lambda folder: min((folder / "s1").iterdir()).unlink(), [], "no such file"),
+        (lambda folder: [path.unlink() for path in (folder / "mix").iterdir()], [], "mix: holds no audio files"),
+        (
+            lambda folder: soundfile.write(min((folder / "s2").iterdir()), np.ones(80), 8000),
+            [],
+            r"s2/\S+: expected the length of its mixture",
+        ),
+        (lambda folder: None, ["--step", "10"], "--step together with --compare"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_before_the_export(
+    bundle, corpus, tmp_path, capsys, spoil, words, message
+):
+    folder = shutil.copytree(corpus / "wav8k/min/tt", tmp_path / "tt")
+    spoil(folder)
+    out = tmp_path / "whole.onnx"
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "onnx", str(bundle), "--out", str(out), "--compare", str(folder), *words])
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert re.search(message, line)
+    assert not out.exists()

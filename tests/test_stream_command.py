@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import torch
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, separate
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.separation import measure_stream
 from speechbrain_tasnet.separation.pipe import Account, stream
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.shipped import LIVE
@@ -231,3 +234,65 @@ def test_a_model_that_sees_the_future(trained):
     status, _, said = Tasnet(trained).end()
     assert status == 2
     assert "--causal True --norm cumulative" in said.splitlines()[-1]
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Half a second of stereo at a rate that is not the model's."""
+    path = tmp_path / "recording.flac"
+    soundfile.write(path, np.random.default_rng(0).normal(size=(8000, 2)) / 10, 16000)
+    return path
+
+
+def test_a_stream_is_measured_in_real_time(folder, recording, capsys):
+    main(["stream", "--model", str(folder), "--measure", str(recording), "--chunk", "3"])
+    latency, factor = capsys.readouterr().out.splitlines()
+    numbers = re.fullmatch(r"latency in ms: median ([\d.]+), 99 % ([\d.]+), worst ([\d.]+)", latency)
+    middle, late, worst = map(float, numbers.groups())
+    assert 0 < middle <= late <= worst
+    assert float(re.fullmatch(r"real-time factor (\d+\.\d{3})", factor)[1]) >= 0
+
+
+def test_a_sample_waits_for_the_end_of_its_chunk(folder, recording):
+    """Half a second fills the first third of its chunk, so that its last sample waits for a whole second."""
+    measured = measure_stream.measure_stream(folder, recording, chunk=1500, pcm="f32le")
+    assert measured.latency.shape == (4000,)
+    assert (measured.latency > 1000).all()
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("raise SystemExit('tasnet: error: first\\ntasnet: error: no more')", "no more"),
+        ("import sys; sys.stdin.buffer.read(100); sys.exit(3)", "tasnet stream: ended with status 3"),
+        ("import sys; print(0, flush=True); sys.stdin.close(); sys.exit(3)", "tasnet stream: ended with status 3"),
+        ("print(0)", "tasnet stream: ended with status 0"),
+    ],
+)
+def test_a_measured_stream_that_dies_is_one_line(folder, recording, program, message, tmp_path, monkeypatch):
+    (tmp_path / "python").write_text(f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(program)}\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(InputError, match=rf"^{message}$"):
+        measure_stream.measure_stream(folder, recording, chunk=10)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing.wav"], "nothing.wav: no such file"),
+        (["{recording}", "--out", "s1", "s2"], "--out together with --measure"),
+        (["{recording}", "--chunk", "0"], "--chunk 0: expected milliseconds above 0"),
+        (["{recording}", "--model", "."], "holds no separator"),
+        (["{recording}", "--model", "convtasnet-8k-2spk"], "this model sees the future"),
+    ],
+)
+def test_what_cannot_be_measured(folder, recording, words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [word.format(recording=recording) for word in words]
+    with pytest.raises(SystemExit) as ended:
+        main(["stream", "--model", str(folder), "--measure", *words])
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert list(tmp_path.iterdir()) == [recording]

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.shift``: how much a model minds where its frames begin, the paper's shift test.
+"""Measure how much depends on where the frames begin, the paper's shift test: ``python -m benchmarks.live.shift``.
 
-Each mixture starts ``s`` samples later, s = 0 ... 2L, by zeros in front of it. The frames then fall elsewhere, and
-a good model separates as well as before: what is told is the standard deviation of SDRi over the shifts.
+Each mixture starts ``s`` samples later, s = 0 ... 2L, by zeros in front of it. The frames then lie elsewhere, and
+a good model separates as well as before: the result is the standard deviation of SDRi over the shifts.
 """
 
 import argparse
@@ -16,14 +16,17 @@ from torch import Tensor
 from torchmetrics.functional.audio import permutation_invariant_training, signal_distortion_ratio
 from tqdm import tqdm
 
-from benchmarks.page import RESULTS, write_section
+from benchmarks.page import DOCS, OUTPUT, write_section
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
+PAGE = DOCS / "live.md"
+PLOT = OUTPUT / "shift.png"
+
 
 def improvements(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, shifts: int) -> list[float]:
-    """Separate a mixture at each shift and tell the SDRi of each in dB.
+    """Separate a mixture at each shift and return the SDRi of each in dB.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ def improvements(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, 
 
 
 def improvement_live(separator: TasNetSeparation, mixture: Tensor, sources: Tensor) -> float:
-    """Stream a mixture [time] through a causal model in chunks of 10 ms and tell the SDRi in dB."""
+    """Stream a mixture [time] through a causal model in chunks of 10 ms and return the SDRi in dB."""
     live = StreamingSeparator(separator.mods.encoder, separator.mods.masknet, separator.mods.decoder)
     chunks = mixture[None].split(separator.hparams.sample_rate // 100, dim=1)
     estimates = torch.cat([*(live.step(chunk) for chunk in chunks), live.flush()], dim=1)[0].T
@@ -71,7 +74,7 @@ def test_set(manifest: Path, root: Path, rate: int) -> Iterator[tuple[Tensor, Te
 
 
 def draw(scores: np.ndarray, path: Path) -> None:
-    """Plot SDRi over the shift, a grey line a mixture and their mean, and how large the deviations are."""
+    """Plot SDRi over the shift, a grey line a mixture and their mean, and a histogram of the deviations."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -83,16 +86,18 @@ def draw(scores: np.ndarray, path: Path) -> None:
     left.set(xlabel="shift in samples", ylabel="SDRi in dB")
     right.hist(scores.std(axis=1), bins=20)
     right.set(xlabel="standard deviation of SDRi over the shifts in dB", ylabel="mixtures")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
 
 def main() -> None:
-    """Run the test and write plot, numbers and the page's section."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shift", description=__doc__)
+    """Run the test, and write the plot and the section of the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.live.shift", description=__doc__)
     parser.add_argument("run", type=Path, help="output folder of a training run")
     parser.add_argument("--data_folder", type=Path, required=True, help="the corpus that it was trained on")
     parser.add_argument("--mixtures", type=int, default=20, help="of the test set (%(default)s)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
+    parser.add_argument("--out", type=Path, default=PAGE, metavar="PAGE", help="page to write into (%(default)s)")
+    parser.add_argument("--plot", type=Path, default=PLOT, metavar="FILE", help="picture to draw (%(default)s)")
     options = parser.parse_args()
     separator = TasNetSeparation.from_bundle(options.run)
     causal = separator.mods.masknet.config["causal"]
@@ -103,22 +108,20 @@ def main() -> None:
         table.append(improvements(separator, *signals, shifts))
         live.append(improvement_live(separator, *signals) if causal else table[-1][0])
     scores = np.array(table)
-    picture = options.out.with_name("shift.png")
-    draw(scores, picture)
+    draw(scores, options.plot)
     deviation = scores.std(axis=1)
     text = (
-        "## Shifted mixtures\n\n"
-        f"`python -m benchmarks.shift`, the paper's shift test: {len(scores)} mixtures, each begun 0 to "
+        "## Shift test\n\n"
+        f"`python -m benchmarks.live.shift`, the shift test of the paper: {len(scores)} mixtures, each begun 0 to "
         f"{shifts - 1} samples later. SDRi {scores.mean():.2f} dB; its standard deviation over the shifts is "
-        f"{deviation.mean():.3f} dB in the mean, {deviation.max():.3f} dB at most. "
+        f"{deviation.mean():.3f} dB on average, {deviation.max():.3f} dB at most."
     )
     if causal:
         text += (
-            f"Streamed in chunks of 10 ms, SDRi differs by {np.abs(scores[:, 0] - live).max():.1e} dB at most. "
+            f" Streamed in chunks of 10 ms, SDRi differs by {np.abs(scores[:, 0] - live).max():.1e} dB at most."
         )
-    text += f"\n\n![SDRi over the shift]({picture.name})\n"
     write_section(options.out, text)
-    print(text)
+    print(f"{text}\n{options.plot}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.streaming``: what live separation costs, beside doing it anew for each chunk.
+"""Measure what live separation costs: ``python -m benchmarks.live.streaming``.
 
-A peer cannot stream: for the same latency it computes, for each chunk, all the signal
-that its network looks back on, of which only the newest samples are used.
+Another toolkit's network cannot stream. For the same latency it has to compute, for each chunk, the whole signal
+that the network looks back on, of which only the newest samples are used.
 """
 
 import argparse
@@ -20,20 +20,36 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import Tensor
 
-from benchmarks.page import RESULTS, write_section
-from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, receptive_field, separate
+from benchmarks.page import DOCS, write_section
+from benchmarks.speed.networks import build
+from benchmarks.speed.sizes import Sizes
+from speechbrain_tasnet import StreamingSeparator, receptive_field
+from speechbrain_tasnet.network.model import Model
 
 RATE = 8000
 CHUNKS = (2, 10, 100)  # ms
 SIZES = {
-    "5 M": {"N": 512, "L": 16, "B": 128, "H": 512, "Sc": 128, "X": 8, "R": 3},
-    "1.5 M": {"N": 128, "L": 40, "B": 128, "H": 256, "Sc": 128, "X": 7, "R": 2},
+    "5 M": Sizes(N=512, L=16, B=128, H=512, Sc=128, P=3, X=8, R=3),
+    "1.5 M": Sizes(N=128, L=40, B=128, H=256, Sc=128, P=3, X=7, R=2),
 }
+PAGE = DOCS / "live.md"
+HEAD = """\
+## Real-time factors of streaming
+
+`python -m benchmarks.live.streaming --hour "5 M"`: one stream at {rate} Hz on {threads} thread(s), float32,
+causal, two sources; {machine}, torch {version}, load {load:.1f} before. The real-time factor is the median time
+of a chunk divided by its length. *Recomputed* means that the network runs over its whole receptive field again
+for each chunk, as a network that cannot stream must for the same latency.
+
+| parameters | | chunk | real-time factor | worst chunk | chunks |
+|---|---|--:|--:|--:|--:|
+"""
+
 Step = Callable[[Tensor], object]
 
 
 class Row(NamedTuple):
-    """What one contestant took for chunks of one length."""
+    """The times that one contestant took for chunks of one length."""
 
     sizes: str
     name: str
@@ -51,51 +67,28 @@ class Row(NamedTuple):
         )
 
 
-def build(letters: dict) -> tuple[Encoder, MaskNet, Decoder]:
-    """Build our causal model with the paper's cumulative norm."""
-    N, L = letters["N"], letters["L"]
-    net = {name: value for name, value in letters.items() if name != "L"}
-    return Encoder(N, L), MaskNet(**net, C=2, norm="cumulative", causal=True), Decoder(N, L)
+def recomputed(model: Model, samples: int) -> Step:
+    """Return a step that separates the last ``samples`` again for each chunk."""
+    window = torch.zeros(1, samples)
+
+    @torch.inference_mode()
+    def step(chunk: Tensor) -> None:
+        nonlocal window
+        window = torch.cat([window, chunk], dim=1)[:, -samples:]
+        model(window)
+
+    return step
 
 
-def ours(model: tuple) -> Step:
-    """Stream."""
-    return StreamingSeparator(*model).step
-
-
-def ours_anew(model: tuple) -> Step:
-    """Separate the receptive field anew for each chunk."""
-    return _window(lambda signal: separate(*model, signal), receptive_field(*model[:2], RATE).samples)
-
-
-def speechbrain_anew(letters: dict, samples: int) -> Step:
-    """Let SpeechBrain's causal network separate as much anew for each chunk; it has no cumulative norm."""
-    from speechbrain.lobes.models.conv_tasnet import MaskNet as TheirMaskNet
-    from speechbrain.lobes.models.dual_path import Decoder as TheirDecoder
-    from speechbrain.lobes.models.dual_path import Encoder as TheirEncoder
-
-    N, L, B, H, X, R = (letters[name] for name in ("N", "L", "B", "H", "X", "R"))
-    encoder = TheirEncoder(kernel_size=L, out_channels=N)
-    masknet = TheirMaskNet(N, B, H, 3, X, R, 2, norm_type="cLN", causal=True, mask_nonlinear="relu")
-    decoder = TheirDecoder(in_channels=N, out_channels=1, kernel_size=L, stride=L // 2, bias=False)
-
-    def run(signal: Tensor) -> None:
-        mixture_w = encoder(signal)
-        for mask in masknet(mixture_w):
-            decoder(mixture_w * mask)
-
-    return _window(run, samples)
-
-
-def in_onnxruntime(model: tuple, chunk: int) -> Step:
-    """Stream the exported graph."""
+def in_onnxruntime(model: Model, chunk: int) -> Step:
+    """Return a step of the exported graph."""
     import onnxruntime
 
     from speechbrain_tasnet.export import export_streaming_onnx
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.onnx"
-        export_streaming_onnx(*model, path, chunk)
+        export_streaming_onnx(*model.values(), path, chunk)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -110,20 +103,8 @@ def in_onnxruntime(model: tuple, chunk: int) -> Step:
     return step
 
 
-def _window(run: Callable[[Tensor], object], samples: int) -> Step:
-    window = torch.zeros(1, samples)
-
-    @torch.inference_mode()
-    def step(chunk: Tensor) -> None:
-        nonlocal window
-        window = torch.cat([window, chunk], dim=1)[:, -samples:]
-        run(window)
-
-    return step
-
-
 def clock(step: Step, chunk: int, seconds: float) -> tuple[float, float, int]:
-    """Feed chunks for some time; returns the median and the largest time, and how many there were."""
+    """Feed chunks for some time; return the median and the largest time, and the number of chunks."""
     signal = torch.randn(50, 1, chunk) / 10
     step(signal[0])
     step(signal[1])
@@ -137,27 +118,29 @@ def clock(step: Step, chunk: int, seconds: float) -> tuple[float, float, int]:
 
 
 def measure(seconds: float) -> Iterator[Row]:
-    """Let everybody run, one after the other."""
-    for sizes, letters in SIZES.items():
+    """Measure all contestants, one after the other."""
+    for name, sizes in SIZES.items():
         torch.manual_seed(0)
-        model = build(letters)
-        samples = receptive_field(*model[:2], RATE).samples
+        ours = build("causal", sizes)
+        # SpeechBrain has no cumulative norm.
+        theirs = build("speechbrain", sizes, norm_type="cLN", causal=True)
+        samples = receptive_field(ours.encoder, ours.masknet, RATE).samples
         for chunk in CHUNKS:
             size = chunk * RATE // 1000
             contestants = {
-                "StreamingSeparator": lambda model=model: ours(model),
-                "its model anew": lambda model=model: ours_anew(model),
-                "SpeechBrain's causal model anew": lambda letters=letters, n=samples: speechbrain_anew(letters, n),
+                "StreamingSeparator": StreamingSeparator(*ours.values()).step,
+                "the same model, recomputed": recomputed(ours, samples),
+                "SpeechBrain's causal model, recomputed": recomputed(theirs, samples),
             }
-            if size % (letters["L"] // 2) == 0:
-                contestants["ONNX step in onnxruntime"] = lambda model=model, n=size: in_onnxruntime(model, n)
-            for name, make in contestants.items():
-                yield Row(sizes, name, chunk, *clock(make(), size, seconds))
+            if size % ours.encoder.stride == 0:
+                contestants["ONNX step in onnxruntime"] = in_onnxruntime(ours, size)
+            for contestant, step in contestants.items():
+                yield Row(name, contestant, chunk, *clock(step, size, seconds))
 
 
-def an_hour(sizes: str) -> str:
-    """Stream an hour, and tell how much memory that took."""
-    live = StreamingSeparator(*build(SIZES[sizes]))
+def stream_an_hour(sizes: str) -> str:
+    """Stream an hour of noise; return a sentence about the time and the memory that it took."""
+    live = StreamingSeparator(*build("causal", SIZES[sizes]).values())
     chunks = torch.randn(100, 1, 80) / 10
     for chunk in chunks.repeat(10, 1, 1):
         live.step(chunk)
@@ -166,34 +149,29 @@ def an_hour(sizes: str) -> str:
     for i in range(360_000):
         live.step(chunks[i % 100])
     took = time.perf_counter() - start
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return (
-        f"An hour in chunks of 10 ms ({sizes}): {took:.0f} s; the peak of memory rose by {grown / 1024:.1f} MB.\n"
-    )
+    increase = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return f"An hour in chunks of 10 ms ({sizes}) took {took:.0f} s and {increase / 1024:.1f} MB more memory.\n"
 
 
 def main() -> None:
-    """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=__doc__)
+    """Measure, and write the section of the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.live.streaming", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="for each row (%(default)g)")
     parser.add_argument("--hour", choices=SIZES, help="also stream an hour through this configuration")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
+    parser.add_argument("--out", type=Path, default=PAGE, metavar="PAGE", help="page to write into (%(default)s)")
     options = parser.parse_args()
-    threads = torch.get_num_threads()
-    text = (
-        "## Live separation\n\n"
-        '`python -m benchmarks.streaming --hour "5 M"`. '
-        f"One stream at {RATE} Hz on {threads} thread{'s' * (threads > 1)}, float32, causal, two sources; "
-        f"{platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before. The real-time "
-        "factor is the median time of a chunk by its length. *Anew* means: for each chunk the network runs over "
-        "its whole receptive field again, which a network that cannot stream must for the same latency.\n\n"
-        "| parameters | | chunk | real-time factor | worst chunk | chunks |\n|---|---|--:|--:|--:|--:|\n"
+    text = HEAD.format(
+        rate=RATE,
+        threads=torch.get_num_threads(),
+        machine=platform.machine(),
+        version=torch.__version__,
+        load=os.getloadavg()[0],
     )
     for row in measure(options.seconds):
         print(row.line(), end="", flush=True)
         text += row.line()
     if options.hour:
-        text += f"\n{an_hour(options.hour)}"
+        text += f"\n{stream_an_hour(options.hour)}"
     write_section(options.out, text)
 
 

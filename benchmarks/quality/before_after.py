@@ -1,4 +1,4 @@
-"""A mixture before and after a separator, as spectrograms: ``python -m benchmarks.before_after --help``."""
+"""Draw a mixture before and after a separator, as spectrograms: ``python -m benchmarks.quality.before_after``."""
 
 import argparse
 from pathlib import Path
@@ -22,7 +22,7 @@ DYNAMIC_RANGE_DB = 60
 
 def main() -> None:
     """Draw the picture and print the scores of its mixture."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.before_after", description=__doc__)
     parser.add_argument("split", type=Path, help="folder of a corpus that holds mix, s1 and s2")
     parser.add_argument("name", help="of the mixture's file")
     parser.add_argument("--model", default="convtasnet-8k-2spk", help="folder or name of a separator")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def draw(signals: list[torch.Tensor], titles: list[str], rate: int, path: Path) -> None:
-    """Draw the mixture above, below it each source beside its estimate, all on one scale of colours."""
+    """Draw the mixture at the top and each source beside its estimate, all on one scale of colours."""
     figure, axes = plt.subplot_mosaic([[0, 0], [1, 2], [3, 4]], figsize=(11, 6.4), layout="constrained")
     top = max(_decibels(signal, rate).max() for signal in signals[:1])
     for place, (signal, title) in enumerate(zip(signals, titles, strict=True)):

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.windows``: what windows of some seconds cost a long mixture, against separating it whole.
+"""Compare windows of some seconds with separating a long mixture whole: ``python -m benchmarks.quality.windows``.
 
-Two test speakers talk for minutes at a stretch, one 0 to 5 dB above the other, with rests of up to a second. Told
-are the SI-SNRi of the whole, what a window changes in it on average and at most, memory and time.
+Two test speakers talk for minutes, one 0 to 5 dB above the other, with pauses of up to a second. The table has the
+SI-SNRi of the whole, what a window changes in it on average and at most, memory and time.
 """
 
 import argparse
@@ -14,44 +14,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.page import RESULTS, write_section
+from benchmarks.page import DOCS, write_section
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.data.folders.speech import split_speakers
-from speechbrain_tasnet.losses import best_permutation, reorder, si_snr
+from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.windows import separate_windows
 from speechbrain_tasnet.system.memory import peak_memory_increase
 
-REST = 1.0  # second between two utterances, at most
+PAGE = DOCS / "separate.md"
+PAUSE = 1.0  # seconds between two utterances, at most
 
 
 def talk(utterances: Sequence[Path], rate: int, num_samples: int, rng: random.Random) -> Tensor:
-    """Join utterances in random order to one long one, [num_samples] with a deviation of 1."""
+    """Join utterances in random order to a signal [num_samples] with a standard deviation of 1."""
     pieces, length = [], 0
     while length < num_samples:
         speech = read_audio(rng.choice(utterances), rate)
-        pieces += [speech, np.zeros(round(rng.uniform(0, REST) * rate), np.float32)]
+        pieces += [speech, np.zeros(round(rng.uniform(0, PAUSE) * rate), np.float32)]
         length += len(pieces[-2]) + len(pieces[-1])
     samples = torch.from_numpy(np.concatenate(pieces)[:num_samples])
     return samples / samples.std()
 
 
 def separate_in(separator: TasNetSeparation, mixture: Tensor, window: float | None) -> Tensor:
-    """Separate a mixture [1, time] in windows of some seconds, or whole; [1, time, C]."""
+    """Separate a mixture [1, time] in windows of some seconds, or whole: [1, time, C]."""
     size = None if window is None else round(window * separator.hparams.sample_rate)
     pieces = separate_windows(separator.separate_batch, mixture.split(2**16, dim=1), size)
     return torch.cat([sources for _, sources in pieces], dim=1)
 
 
 def improvement(mixture: Tensor, sources: Tensor, estimates: Tensor) -> float:
-    """Tell the mean SI-SNRi in dB."""
-    estimates = reorder(estimates, best_permutation(sources, estimates))
-    unprocessed = mixture.unsqueeze(2).expand_as(sources)
-    return float((si_snr(sources, estimates) - si_snr(sources, unprocessed)).mean())
+    """Return the mean SI-SNRi in dB."""
+    targets = Targets(sources)
+    return float((-targets.loss(estimates) - targets.si_snr_of_mixture(mixture)).mean())
 
 
 def measure(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, window: float | None) -> list[float]:
-    """Tell SI-SNRi in dB, bytes and seconds."""
+    """Measure SI-SNRi in dB, memory in bytes and time in seconds."""
     start = time.perf_counter()
     estimates = separate_in(separator, mixture, window)
     seconds = time.perf_counter() - start
@@ -60,12 +60,12 @@ def measure(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, windo
 
 
 def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> str:
-    """Write the page's section.
+    """Write the section of the page.
 
     Parameters
     ----------
     results : numpy.ndarray
-        [mixtures, 1 + windows, 3], what `measure` tells; the whole comes first.
+        [mixtures, 1 + windows, 3], as `measure` returns them; the whole comes first.
     windows : sequence of float
         Seconds.
     seconds : float
@@ -74,9 +74,9 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> st
     lines = [
         "## Long recordings in windows",
         "",
-        f"`python -m benchmarks.windows`: {len(results)} mixtures of {seconds:g} s separated "
-        f"on {torch.get_num_threads()} thread(s), whole and in windows. Memory is what comes "
-        "on top of the libraries and the model.",
+        f"`python -m benchmarks.quality.windows`: {len(results)} mixtures of {seconds:g} s separated "
+        f"on {torch.get_num_threads()} thread(s), whole and in windows. Memory is the increase "
+        "beyond the libraries and the model.",
         "",
         "| window, s | SI-SNRi, dB | change on average | at most | memory, MB | real-time factor |",
         "|--:|--:|--:|--:|--:|--:|",
@@ -92,14 +92,14 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> st
 
 
 def main() -> None:
-    """Measure, and write the page's section."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.windows", description=__doc__)
+    """Measure, and write the section of the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.windows", description=__doc__)
     parser.add_argument("run", type=Path, help="output folder of a training run")
     parser.add_argument("--speech", type=Path, required=True, help="speech folder, as for tasnet mix")
     parser.add_argument("--mixtures", type=int, default=10, help="%(default)s")
     parser.add_argument("--seconds", type=float, default=120, help="of a mixture (%(default)g)")
     parser.add_argument("--windows", type=float, nargs="+", default=[5, 10, 20, 30], help="seconds (%(default)s)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
+    parser.add_argument("--out", type=Path, default=PAGE, metavar="PAGE", help="page to write into (%(default)s)")
     options = parser.parse_args()
     separator = TasNetSeparation.from_bundle(options.run)
     rate = separator.hparams.sample_rate

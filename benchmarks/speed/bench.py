@@ -9,21 +9,21 @@ from statistics import median
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import machine
-from benchmarks.contestants import CONTESTANTS, Contestant
-from benchmarks.plan import plan_cells, plan_rounds, shortage
-from benchmarks.players import Player, Referee
-from benchmarks.remote import Answer, Remote
-from benchmarks.results import Cell, Memory, Results, Row
-from benchmarks.rounds import Rounds, alternate
-from benchmarks.sizes import SIZES
+from benchmarks.speed import machine
+from benchmarks.speed.contestants import CONTESTANTS, Contestant
+from benchmarks.speed.plan import plan_cells, plan_rounds, shortage
+from benchmarks.speed.players import Player, Referee
+from benchmarks.speed.remote import Answer, Remote
+from benchmarks.speed.results import Cell, Memory, Results, Row
+from benchmarks.speed.rounds import Rounds, alternate
+from benchmarks.speed.sizes import SIZES
 from speechbrain_tasnet.system import memory
 
 PRODUCT = 2048  # rows and columns of the matrices whose product sets the roof
 
 
 def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
-    """Measure everything; yields the results so far after each cell."""
+    """Measure everything and yield the results so far after each cell."""
     cells = plan_cells(device, quick)
     results = Results(machine.describe(device), [], [])
     runs = [(cell, c) for cell in cells[:2] for c in CONTESTANTS[device] if cell.kind in c.kinds]
@@ -41,12 +41,12 @@ def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
 
 
 class Arena:
-    """Where contestants meet: each in a process of its own, one of which computes at any time.
+    """Run contestants against each other, each in a process of its own, of which one computes at any time.
 
     Parameters
     ----------
     contestants : list of Contestant
-        Who is measured.
+        What is measured.
     device : str
         ``cpu`` or ``cuda``.
     """
@@ -64,18 +64,18 @@ class Arena:
             process.stop()
 
     def peak(self, cell: Cell, contestant: Contestant) -> Memory:
-        """Let ``contestant`` run once in ``cell`` and see how much memory that adds."""
-        rise = None
+        """Run ``contestant`` once in ``cell`` and measure how much memory that adds."""
+        increase = None
         player = self.players[contestant]
         player.start()
         _, why = self._prepare(cell, contestant)
         if not why:
-            rise, why = player.ask("peak_memory_increase")
+            increase, why = player.ask("peak_memory_increase")
         _release(player)
-        return Memory(cell, contestant.name, contestant.precision, rise, why)
+        return Memory(cell, contestant.name, contestant.precision, increase, why)
 
     def measure(self, cell: Cell, whole: float, results: Results) -> list[Row]:
-        """Let everybody take turns in ``cell``; who cannot gets a row that says why.
+        """Run all contestants by turns in ``cell``; one that cannot run gets a row that gives the reason.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Arena:
         whole : float
             Seconds that the whole benchmark may take, about.
         results : Results
-            What is known so far.
+            Measured so far.
         """
         contestants = [c for c in self.players if cell.kind in c.kinds]
         free = memory.available(self.device)
@@ -127,12 +127,12 @@ class Arena:
         if why:
             return None, why
         seconds, self._outputs[contestant] = answer
-        if rounds.single:  # a cell that needs much: the next one shall have the memory
+        if rounds.single:  # a cell that needs much memory, which the next contestant must have
             _release(self.players[contestant])
         return seconds, None
 
     def _deviation(self, cell: Cell, contestant: Contestant) -> float | None:
-        key = contestant.network, cell.sizes, cell.seconds
+        key = contestant.model, cell.sizes, cell.seconds
         if key not in self._truths:
             self._truths[key], _ = self.referee.ask("truth", contestant, SIZES[cell.sizes], cell.seconds)
         truth = self._truths[key]
@@ -140,12 +140,12 @@ class Arena:
 
 
 def deviation(output: np.ndarray, truth: np.ndarray) -> float:
-    """Give the largest difference by the largest value."""
+    """Return the largest difference divided by the largest value."""
     return float(np.abs(output - truth).max() / np.abs(truth).max())
 
 
 def _release(process: Remote) -> None:
-    """Let a process that rests give back its memory; engines hold on to theirs, and lose it with the process."""
+    """Make an idle process return its memory; engines keep theirs, so their process is stopped."""
     held, _ = process.ask("give_back")
     if held and held > memory.RELEASE_ABOVE:
         process.stop()

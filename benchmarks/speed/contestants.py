@@ -1,4 +1,4 @@
-"""Who is measured: networks, each in a precision and in torch or another engine."""
+"""What is measured: networks, each in a precision and in torch or another engine."""
 
 import copy
 from collections.abc import Callable
@@ -7,18 +7,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks import engines
-from benchmarks.networks import Asteroid, Ours, SpeechBrain, Torchaudio
-from benchmarks.results import INFERENCE, OURS, TRAINING
-from benchmarks.sizes import SAMPLE_RATE, Sizes
+from benchmarks.speed import engines, networks
+from benchmarks.speed.results import INFERENCE, OURS, TRAINING
+from benchmarks.speed.sizes import SAMPLE_RATE, Sizes
 from speechbrain_tasnet import pit_si_snr_loss
 
 
 class Contestant(NamedTuple):
-    """A name for the tables, a class of `networks`, ``float32``, ``tf32`` or ``bfloat16``, and the engine."""
+    """A name for the tables, a model file, ``float32``, ``tf32`` or ``bfloat16``, and the engine."""
 
     name: str
-    network: type[torch.nn.Module]
+    model: str  # as `networks.build` takes it
     precision: str
     engine: Callable | None = None  # one of `engines`; None: torch itself
 
@@ -29,39 +28,44 @@ class Contestant(NamedTuple):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What it can do; engines do not train."""
+        """Kinds of runs that it is capable of; engines do not train."""
         return (INFERENCE, TRAINING) if self.engine is None else (INFERENCE,)
 
 
-NETWORKS = {OURS: Ours, "SpeechBrain": SpeechBrain, "Asteroid": Asteroid, "torchaudio": Torchaudio}
+MODELS = {
+    OURS: networks.OURS,
+    "SpeechBrain": "speechbrain",
+    "Asteroid": "asteroid",
+    "torchaudio": networks.TORCHAUDIO,
+}
 
 CONTESTANTS = {
     "cpu": [
-        Contestant(OURS, Ours, "float32"),
-        Contestant(OURS, Ours, "bfloat16"),
-        Contestant("SpeechBrain", SpeechBrain, "float32"),
-        Contestant("Asteroid", Asteroid, "float32"),
-        Contestant("torchaudio", Torchaudio, "float32"),
-        Contestant("torchaudio", Torchaudio, "bfloat16"),
-        Contestant("torchaudio in onnxruntime", Torchaudio, "float32", engines.onnxruntime),
-        Contestant("torchaudio in OpenVINO", Torchaudio, "float32", engines.openvino),
-        Contestant("torchaudio in OpenVINO", Torchaudio, "bfloat16", engines.openvino),
+        Contestant(OURS, networks.OURS, "float32"),
+        Contestant(OURS, networks.OURS, "bfloat16"),
+        Contestant("SpeechBrain", "speechbrain", "float32"),
+        Contestant("Asteroid", "asteroid", "float32"),
+        Contestant("torchaudio", networks.TORCHAUDIO, "float32"),
+        Contestant("torchaudio", networks.TORCHAUDIO, "bfloat16"),
+        Contestant("torchaudio in onnxruntime", networks.TORCHAUDIO, "float32", engines.onnxruntime),
+        Contestant("torchaudio in OpenVINO", networks.TORCHAUDIO, "float32", engines.openvino),
+        Contestant("torchaudio in OpenVINO", networks.TORCHAUDIO, "bfloat16", engines.openvino),
     ],
     "cuda": [
-        Contestant(name, network, precision)
-        for name, network in NETWORKS.items()
+        Contestant(name, model, precision)
+        for name, model in MODELS.items()
         for precision in ("float32", "tf32", "bfloat16")
     ],
 }
 
 
-class Model:
-    """A contestant with weights, the same in every process, ready to run.
+class Entry:
+    """A contestant's network with weights, the same in every process, ready to run.
 
     Parameters
     ----------
     contestant : Contestant
-        Who.
+        Which one.
     sizes : Sizes
         Of the network.
     device : str
@@ -70,21 +74,21 @@ class Model:
 
     def __init__(self, contestant: Contestant, sizes: Sizes, device: str):
         torch.manual_seed(0)
-        self.module = contestant.network(sizes).to(device)
-        self.parameters = sum(p.numel() for p in self.module.parameters())
+        self.network = networks.build(contestant.model, sizes).to(device)
+        self.parameters = sum(p.numel() for p in self.network.parameters())
         self.precision = contestant.precision
         self.device = device
         allow_tf32(self.precision == "tf32")  # in the whole process
-        self.run = contestant.engine(self.module, self.precision) if contestant.engine else self._forward
+        self.run = contestant.engine(self.network, self.precision) if contestant.engine else self._forward
 
     def inference(self, mixture: Tensor, sources: Tensor) -> Tensor:
-        """Separate ``mixture`` [batch, time]; ``sources`` are not looked at."""
+        """Separate ``mixture`` [batch, time]; ``sources`` are not used."""
         with torch.inference_mode():
             return self.run(mixture)
 
     def training(self, mixture: Tensor, sources: Tensor) -> Tensor:
-        """Separate, compare with ``sources`` [batch, time, C] and go back; gradients are left in the module."""
-        self.module.zero_grad(set_to_none=True)
+        """Separate, compare with ``sources`` [batch, time, C] and go back; the gradients stay in the network."""
+        self.network.zero_grad(set_to_none=True)
         estimates = self._forward(mixture)
         pit_si_snr_loss(sources, estimates).mean().backward()
         return estimates.detach()
@@ -92,15 +96,15 @@ class Model:
     def truth(self, mixture: Tensor) -> Tensor:
         """Separate with the same network and weights in float64."""
         with torch.inference_mode():
-            return copy.deepcopy(self.module).double()(mixture.double())
+            return copy.deepcopy(self.network).double()(mixture.double())
 
     def _forward(self, mixture: Tensor) -> Tensor:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return self.module(mixture).float()
+            return self.network(mixture).float()
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Let float32 products on a GPU round their factors to 10 bits, or not."""
+    """Set whether float32 products on a GPU may round their factors to 10 bits."""
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
 

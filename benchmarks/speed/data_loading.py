@@ -1,7 +1,7 @@
-"""``python -m benchmarks.data``: how fast one process makes training mixtures, beside SpeechBrain's own way.
+"""Compare the making of training mixtures with SpeechBrain's: ``python -m benchmarks.speed.data_loading``.
 
-SpeechBrain's dynamic mixing lies in its recipe for wsj0-mix, not in its package; `toolkit_dataset` takes the same
-steps with the package's functions. It wants all files at the sampling rate.
+The dynamic mixing of SpeechBrain is part of its recipe for wsj0-mix, not of its package; `toolkit_dataset` takes
+the same steps with the functions of the package. It needs all files at the sampling rate.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from speechbrain.processing.signal_processing import rescale
 from speechbrain.utils.data_pipeline import provides, takes
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.rounds import Rounds, alternate
+from benchmarks.speed.rounds import Rounds, alternate
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.data.folders.speech import find_speakers
@@ -42,10 +42,10 @@ MIXTURE = "mixture"
 def toolkit_dataset(
     speech: Path, num_spks: int, sample_rate: int, segment: float, length: int, noise: Path | None = None
 ) -> Dataset:
-    """Make SpeechBrain's dynamic mixing. Its levels are mean amplitudes, its mixtures as long as the shortest."""
+    """Make SpeechBrain's dynamic mixing: levels are mean amplitudes, mixtures as long as the shortest source."""
     files = {name: [str(path) for path in paths] for name, paths in find_speakers(speech).items()}
     if any(audio_io.info(path).sample_rate != sample_rate for paths in files.values() for path in paths):
-        raise SystemExit(f"{speech}: a file is not at {sample_rate} Hz, as SpeechBrain's dynamic mixing wants it")
+        raise SystemExit(f"{speech}: a file is not at {sample_rate} Hz, which SpeechBrain's dynamic mixing needs")
     speakers, counts = list(files), [len(paths) for paths in files.values()]
     weights = [count / sum(counts) for count in counts]
     noises = [] if noise is None else [str(path) for path in noise.rglob("*") if path.suffix in (".wav", ".flac")]
@@ -84,7 +84,7 @@ def toolkit_dataset(
 
 
 def make_epoch(dataset: Dataset | Callable[[], Dataset], rate: int) -> tuple[float, None]:
-    """Go through a dataset; returns the seconds that a second of its mixtures took, as `alternate` wants it."""
+    """Go through a dataset; return the seconds that a second of its mixtures took, and no reason for a failure."""
     random.seed(0)
     np.random.seed(0)
     start, samples = time.perf_counter(), 0
@@ -96,7 +96,7 @@ def make_epoch(dataset: Dataset | Callable[[], Dataset], rate: int) -> tuple[flo
 
 
 def measure(options: argparse.Namespace, speech: Path) -> dict[str, float]:
-    """Let everybody take turns; returns the median of the seconds of mixtures made in a second, by name."""
+    """Measure all datasets by turns; return the median of the seconds of mixtures made in a second, by name."""
     shape = {"sample_rate": options.rate, "segment": options.segment, "length": options.items}
     ours, theirs = (partial(make, speech, SPEAKERS, **shape) for make in (DynamicMixing, toolkit_dataset))
     datasets = {TOOLKIT: theirs(), OURS: ours(), f"{OURS}, scan and first epoch": ours}
@@ -113,17 +113,17 @@ def measure(options: argparse.Namespace, speech: Path) -> dict[str, float]:
 
 
 def table(speeds: dict[str, float]) -> str:
-    """Tell seconds of mixtures a second, and how many times the recipe's that is."""
+    """Write a table of seconds of mixtures made in a second, and the ratio to those of SpeechBrain's recipe."""
     lines = [f"| {name} | {speed:,.0f} | {speed / speeds[TOOLKIT]:.2f} |" for name, speed in speeds.items()]
-    return "\n".join(["| | audio s/s | by the recipe |", "|---|--:|--:|", *lines])
+    return "\n".join(["| | audio s/s | ratio to the recipe |", "|---|--:|--:|", *lines])
 
 
 def main() -> None:
-    """Read the command line and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.data_loading", description=__doc__)
     parser.add_argument("--speech", type=Path, help="speech folder, all files at the rate (synthetic voices)")
     parser.add_argument("--noise", type=Path, help="folder of noise")
-    parser.add_argument("--rooms", type=Path, help="bank of impulse responses, as `tasnet rooms` writes it")
+    parser.add_argument("--rooms", type=Path, help="bank of impulse responses, from `tasnet generate rooms`")
     parser.add_argument("--rate", type=int, default=8000, help="sampling rate in Hz (%(default)s)")
     parser.add_argument("--segment", type=float, default=4.0, help="seconds of a mixture (%(default)s)")
     parser.add_argument("--items", type=int, default=500, help="mixtures of a turn (%(default)s)")

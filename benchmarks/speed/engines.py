@@ -6,7 +6,7 @@ from io import BytesIO
 import torch
 from torch import Tensor, nn
 
-from benchmarks.sizes import SAMPLE_RATE
+from benchmarks.speed.sizes import SAMPLE_RATE
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -27,7 +27,7 @@ def onnx_graph(module: nn.Module) -> bytes:
 
 
 def onnxruntime(module: nn.Module, precision: str) -> Callable[[Tensor], Tensor]:
-    """Let onnxruntime run ``module``, in its only precision."""
+    """Return ``module`` run by onnxruntime, in its only precision."""
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
@@ -37,7 +37,7 @@ def onnxruntime(module: nn.Module, precision: str) -> Callable[[Tensor], Tensor]
 
 
 def openvino(module: nn.Module, precision: str) -> Callable[[Tensor], Tensor]:
-    """Let OpenVINO run ``module`` in ``precision``, ``float32`` or ``bfloat16``."""
+    """Return ``module`` run by OpenVINO in ``precision``, ``float32`` or ``bfloat16``."""
     import openvino as runtime
 
     core = runtime.Core()

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the versions that the figures were measured with."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def describe(device: str) -> dict[str, str]:
-    """Describe machine, versions and command."""
+    """Describe machine, versions and command, by what each is called in the table."""
     facts = {"processor": f"{processor.name()}, cores: {os.cpu_count()}, threads: {torch.get_num_threads()}"}
     if device == "cuda":
         facts["accelerator"] = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
@@ -35,5 +35,5 @@ def describe(device: str) -> dict[str, str]:
         "versions": ", ".join(f"{name} {installed(name) or 'none'}" for name in PACKAGES),
         "load before": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "command": " ".join(["python -m benchmarks.speed", *sys.argv[1:]]),
     }

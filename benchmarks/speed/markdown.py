@@ -1,10 +1,10 @@
-"""Results as tables to read."""
+"""Results as Markdown: the full page, and the short sections of the documentation."""
 
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, three_digits
-from benchmarks.sizes import SAMPLE_RATE, SIZES
+from benchmarks.speed.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, three_digits
+from benchmarks.speed.sizes import SAMPLE_RATE, SIZES
 
 INTRODUCTION = (Path(__file__).parent / "introduction.md").read_text(encoding="utf-8")
 
@@ -19,15 +19,13 @@ TIMES_HEAD = """\
 """
 
 MEMORY_HEAD = """\
-## Memory
-
 | | precision | {heads} |
 |---|---|{rules}|
 """
 
 
 def render(results: Results, picture: str) -> str:
-    """Write the whole page.
+    """Write the full page.
 
     Parameters
     ----------
@@ -36,19 +34,35 @@ def render(results: Results, picture: str) -> str:
     picture : str
         File name of the plot.
     """
-    facts = "".join(f"| {name} | {fact} |\n" for name, fact in results.machine.items())
     parts = [
         "# Speed and memory\n",
         summary(results),
         INTRODUCTION,
         f"![Speed]({picture})\n",
-        f"## Machine\n\n| | |\n|---|---|\n{facts}",
-        memory_table(results.memory),
+        f"## Machine\n\n{machine_table(results)}",
+        f"## Memory\n\n{memory_table(results.memory)}",
     ]
     for sizes, rows in groupby(sorted(results.rows, key=_sizes_first), key=lambda row: row.cell.sizes):
         parts.append(f"## {SIZES[sizes]}, {SAMPLE_RATE} Hz\n")
         parts.extend(times_table(cell, list(alike)) for cell, alike in groupby(rows, key=lambda row: row.cell))
     return "\n".join(parts)
+
+
+def sections(results: Results) -> list[str]:
+    """Write summary, machine and memory as sections of a page, under names of their own for a GPU."""
+    where = " on a GPU" if "accelerator" in results.machine else ""
+    tables = {
+        "Summary": summary(results),
+        "Machine": machine_table(results),
+        "Memory": memory_table(results.memory),
+    }
+    return [f"## {name}{where}\n\n{table}" for name, table in tables.items()]
+
+
+def machine_table(results: Results) -> str:
+    """Write the table of the machine."""
+    facts = "".join(f"| {name} | {fact} |\n" for name, fact in results.machine.items())
+    return f"| | |\n|---|---|\n{facts}"
 
 
 def summary(results: Results) -> str:
@@ -123,7 +137,7 @@ def memory_table(memory: list[Memory]) -> str:
 def _peak(row: Memory | None) -> str:
     if row is None:
         return ""
-    return row.why or f"{row.rise / 1e6:,.0f} MB"
+    return row.why or f"{row.increase / 1e6:,.0f} MB"
 
 
 def _line(*fields: str) -> str:

@@ -1,88 +1,66 @@
-"""The same network from each toolkit, as a module from a mixture [batch, time] to estimates [batch, time, C].
+"""The networks that are compared, built from the model files that `tasnet study` uses.
 
-A toolkit is imported when its network is built, so that one that is missing leaves the others alone.
+A toolkit is imported when its network is built, so one that is not installed does not affect the others.
 """
 
+from collections.abc import Mapping
+
 import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from hyperpyyaml import load_hyperpyyaml
 
-from benchmarks.sizes import SAMPLE_RATE, Sizes
+from benchmarks.speed.sizes import SAMPLE_RATE, Sizes
+from speechbrain_tasnet.configuration.model_files import find_model, sizes_of
+from speechbrain_tasnet.network.model import Model
 
+OURS, TORCHAUDIO = "convtasnet", "torchaudio"
 
-class Ours(nn.Module):
-    """Our own, with the edge padding that torchaudio has too."""
+# What the model files leave to a recipe, beside the sizes.
+CHOICES = {
+    "norm": "global",
+    "causal": False,
+    "encoder_activation": None,
+    "mask_activation": "sigmoid",
+    "sample_rate": SAMPLE_RATE,
+}
 
-    def __init__(self, sizes: Sizes):
-        from speechbrain_tasnet import Decoder, Encoder, MaskNet
-
-        super().__init__()
-        letters = sizes._asdict()
-        N, L = letters["N"], letters.pop("L")
-        self.encoder = Encoder(N, L, edge_padding=True)
-        self.masknet = MaskNet(**letters)
-        self.decoder = Decoder(N, L, edge_padding=True)
-
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Separate."""
-        from speechbrain_tasnet import separate
-
-        return separate(self.encoder, self.masknet, self.decoder, mixture)
+# torchaudio pads the signal at both ends. The recipes do not, so the model file has no key for it.
+EDGE_PADDING = {name: {"edge_padding": True} for name in ("encoder", "decoder")}
 
 
-class SpeechBrain(nn.Module):
-    """SpeechBrain's own, put together as in its recipes; it has neither skip path nor biases."""
+def build(model: str, sizes: Sizes, **choices: object) -> Model:
+    """Build a network with random weights.
 
-    def __init__(self, sizes: Sizes):
-        from speechbrain.lobes.models.conv_tasnet import MaskNet
+    torchaudio's gets the weights that ours draws under the same seed, since it must then compute the same.
 
-        from speechbrain_tasnet.peers.speechbrain import Decoder, Encoder
+    Parameters
+    ----------
+    model : str
+        A YAML file, or the name of a packaged one, see `model_files.find_model`.
+    sizes : Sizes
+        The paper's letters.
+    **choices
+        Other values of the model file to override.
 
-        super().__init__()
-        N, L, B, H, _, P, X, R, C = sizes
-        self.encoder, self.decoder = Encoder(N, L).encoder, Decoder(N, L).decoder
-        self.masknet = MaskNet(N, B, H, P, X, R, C, norm_type="gLN", causal=False, mask_nonlinear="relu")
-
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Separate."""
-        mixture_w = self.encoder(mixture)
-        masks = self.masknet(mixture_w)
-        sources_w = torch.stack([mixture_w] * len(masks)) * masks
-        estimates = torch.stack([self.decoder(source_w) for source_w in sources_w], dim=-1)
-        missing = mixture.shape[1] - estimates.shape[1]
-        return F.pad(estimates, (0, 0, 0, missing)) if missing else estimates
-
-
-class Asteroid(nn.Module):
-    """Asteroid's; it computes a last residual that nothing reads."""
-
-    def __init__(self, sizes: Sizes):
-        from speechbrain_tasnet.peers.asteroid import conv_tasnet
-
-        super().__init__()
-        self.net = conv_tasnet(**sizes._asdict(), sample_rate=SAMPLE_RATE)
-
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Separate."""
-        return self.net(mixture.unsqueeze(1)).transpose(1, 2)
+    Raises
+    ------
+    ValueError
+        It is torchaudio's, whose skip path is as wide as its bottleneck, and Sc is not B.
+    """
+    if model != TORCHAUDIO:
+        return _load(model, sizes, choices)
+    if sizes.Sc != sizes.B:
+        raise ValueError(f"B={sizes.B}, Sc={sizes.Sc}: torchaudio's skip path is as wide as its bottleneck")
+    ours, theirs = _load(OURS, sizes, choices), _load(TORCHAUDIO, sizes, choices)
+    with torch.no_grad():  # both register the same weights in the same order
+        for weight, source in zip(theirs.parameters(), ours.parameters(), strict=True):
+            weight.copy_(source.view_as(weight))
+    return theirs
 
 
-class Torchaudio(nn.Module):
-    """torchaudio's, with the weights that `Ours` draws under the same seed: it must give the same."""
-
-    def __init__(self, sizes: Sizes):
-        from speechbrain_tasnet.peers.torchaudio import conv_tasnet
-
-        super().__init__()
-        letters = sizes._asdict()
-        if letters["B"] != letters.pop("Sc"):
-            raise ValueError(f"{sizes}: torchaudio's skip path is as wide as its bottleneck")
-        ours = Ours(sizes)
-        self.net = conv_tasnet(**letters)
-        with torch.no_grad():  # both register the same weights in the same order
-            for theirs, mine in zip(self.net.parameters(), ours.parameters(), strict=True):
-                theirs.copy_(mine.view_as(theirs))
-
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Separate."""
-        return self.net(mixture.unsqueeze(1)).transpose(1, 2)
+def _load(model: str, sizes: Sizes, choices: Mapping[str, object]) -> Model:
+    values = CHOICES | sizes._asdict()
+    overrides = {name: values[name] for name, value in sizes_of(model).items() if value is None} | choices
+    if model == OURS:
+        overrides |= EDGE_PADDING
+    with find_model(model).open(encoding="utf-8") as file:
+        return Model.of(load_hyperpyyaml(file, overrides))

@@ -1,10 +1,10 @@
-"""Which cells are measured, how often, and which must be left out."""
+"""The plan: which cells are measured, how often, and which must be left out."""
 
 from collections.abc import Iterable
 from itertools import product
 
-from benchmarks.results import INFERENCE, TRAINING, Cell, Memory, Row
-from benchmarks.rounds import Rounds
+from benchmarks.speed.results import INFERENCE, TRAINING, Cell, Memory, Row
+from benchmarks.speed.rounds import Rounds
 
 KINDS = (INFERENCE, TRAINING)
 
@@ -18,7 +18,7 @@ SHAPES = {
 FIRST_SHARE = {INFERENCE: 1 / 12, TRAINING: 1 / 6}
 SHARE = 1 / 60
 
-# Of the whole time, too: where a round takes longer, there is only one, or none at all.
+# Also of the whole time: where a round takes longer, there is only one, or none at all.
 SINGLE_ROUND = 1 / 40
 NO_ROUND = 1 / 4
 
@@ -27,14 +27,14 @@ USABLE_MEMORY = 0.8  # of what is available: the allocators have their own losse
 
 
 def plan_cells(device: str, quick: bool) -> list[Cell]:
-    """Give the cells in the order in which they are measured."""
+    """List the cells in the order in which they are measured."""
     first, *others = SHAPES[device]
     cells = [Cell("best", kind, *first) for kind in KINDS] + [Cell("small", kind, 2, 1.5) for kind in KINDS]
     return cells if quick else cells + [Cell("best", kind, *shape) for kind in KINDS for shape in others]
 
 
 def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
-    """Decide how often everybody has a turn in ``cell``.
+    """Decide how often each contestant has a turn in ``cell``.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
     whole : float
         Seconds that the whole benchmark may take, about.
     rows : iterable of Row
-        What those who are to run did so far, the first cell of this kind first.
+        Results so far of the contestants that are to run, the first cell of this kind first.
 
     Returns
     -------
     Rounds or str
-        Or why there can be none.
+        Or the reason why there can be none.
     """
     alike = [row for row in rows if (row.cell.sizes, row.cell.kind) == (cell.sizes, cell.kind) and row.times]
     if not alike:
@@ -64,10 +64,10 @@ def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
 
 
 def shortage(cell: Cell, measured: Memory | None, available: int) -> str | None:
-    """Tell that ``cell`` would not fit into ``available`` bytes, going by what was ``measured`` in another."""
+    """Return why ``cell`` does not fit into ``available`` bytes, judged by what was ``measured`` in another."""
     if measured is None or measured.why:
         return measured and measured.why
-    needed = measured.rise * cell.audio / measured.cell.audio
+    needed = measured.increase * cell.audio / measured.cell.audio
     if needed < USABLE_MEMORY * available:
         return None
     return f"does not fit: needs about {needed / 1e9:.0f} GB, {available / 1e9:.0f} GB are free"

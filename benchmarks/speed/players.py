@@ -1,4 +1,4 @@
-"""Who lives in the processes: a contestant with its networks, and the referee."""
+"""The objects in the processes: a contestant with its networks, and the referee."""
 
 import time
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.contestants import Contestant, Model, allow_tf32, draw
-from benchmarks.sizes import Sizes
+from benchmarks.speed.contestants import Contestant, Entry, allow_tf32, draw
+from benchmarks.speed.sizes import Sizes
 from speechbrain_tasnet.system import memory
 
 FIRST_USE = 0.5  # seconds of audio; SpeechBrain's padding fails on much less
@@ -15,12 +15,12 @@ NAP, NAPS = 0.005, 200  # seconds between two looks at the threads, and how many
 
 
 class Player:
-    """A contestant that has a process for itself.
+    """A contestant in a process of its own.
 
     Parameters
     ----------
     contestant : Contestant
-        Who.
+        Which one.
     device : str
         ``cpu`` or ``cuda``.
     """
@@ -28,17 +28,17 @@ class Player:
     def __init__(self, contestant: Contestant, device: str):
         self._contestant = contestant
         self._device = device
-        self._models: dict[Sizes, Model] = {}
+        self._entries: dict[Sizes, Entry] = {}
         self._run = None
-        self._cold = True  # what memory it uses must come from the system first
+        self._cold = True  # its memory must first come from the system again
 
     def prepare(self, sizes: Sizes, kind: str, batch: int, seconds: float) -> int:
-        """Get ready for turns.
+        """Prepare for turns.
 
         Parameters
         ----------
         sizes : Sizes
-            Of the network, which is built if it is not there.
+            Of the network, which is built if it does not exist yet.
         kind : str
             What is to be run, ``inference`` or ``training``.
         batch, seconds : int, float
@@ -49,19 +49,19 @@ class Player:
         int
             Number of parameters.
         """
-        if sizes not in self._models:
-            self._models[sizes] = Model(self._contestant, sizes, self._device)
-        model = self._models[sizes]
-        run = getattr(model, kind)
-        run(*draw(1, FIRST_USE, sizes.C, self._device))  # what is compiled or loaded at first use is not the run's
-        model.module.zero_grad(set_to_none=True)
+        if sizes not in self._entries:
+            self._entries[sizes] = Entry(self._contestant, sizes, self._device)
+        entry = self._entries[sizes]
+        run = getattr(entry, kind)
+        run(*draw(1, FIRST_USE, sizes.C, self._device))  # compiles and loads what is needed at first use
+        entry.network.zero_grad(set_to_none=True)
         signals = draw(batch, seconds, sizes.C, self._device)
         self._run = lambda: run(*signals)
         self._cold = True
-        return model.parameters
+        return entry.parameters
 
     def peak_memory_increase(self) -> int:
-        """Run once; returns the bytes by which that raises the peak of memory."""
+        """Run once and return the bytes by which that raises the peak of memory."""
         return memory.peak_memory_increase(self._run, self._device)
 
     def turn(self, warm_up: bool) -> tuple[float, np.ndarray]:
@@ -88,14 +88,14 @@ class Player:
         return seconds, estimates
 
     def give_back(self) -> int:
-        """Let the system have what was freed; returns the bytes that are still held."""
+        """Return freed memory to the system, and the number of bytes that are still held."""
         self._cold = True
         memory.give_back(self._device)
         return memory.held(self._device)
 
 
 class Referee:
-    """Who knows how fast the machine is and what is right.
+    """The measure of all: how fast the machine multiplies, and what a network gives in float64.
 
     Parameters
     ----------
@@ -112,19 +112,19 @@ class Referee:
         self.product()  # starts the threads
 
     def product(self) -> float:
-        """Multiply two matrices; returns the seconds that it took."""
+        """Multiply two matrices and return the seconds that it took."""
         _, seconds = _timed(lambda: self._matrices[0] @ self._matrices[1], self._device)
         _come_to_rest()
         return seconds
 
     def truth(self, contestant: Contestant, sizes: Sizes, seconds: float) -> np.ndarray:
         """Separate the first item of every batch in float64, with the contestant's network; [1, time, C]."""
-        model = Model(contestant._replace(engine=None, precision="float32"), sizes, self._device)
+        entry = Entry(contestant._replace(engine=None, precision="float32"), sizes, self._device)
         mixture, _ = draw(1, seconds, sizes.C, self._device)
-        return model.truth(mixture).cpu().numpy()
+        return entry.truth(mixture).cpu().numpy()
 
     def give_back(self) -> int:
-        """Let the system have what was freed; returns the bytes that are still held."""
+        """Return freed memory to the system, and the number of bytes that are still held."""
         memory.give_back(self._device)
         return memory.held(self._device)
 
@@ -139,7 +139,7 @@ def _timed(run: Callable, device: str) -> tuple[torch.Tensor, float]:
 
 
 def _come_to_rest() -> None:
-    """Wait until this process's threads sleep: for a while after their work they spin in hope of more."""
+    """Wait until the threads of this process sleep: after their work they spin for a while, waiting for more."""
     for _ in range(NAPS):
         before = time.process_time()
         time.sleep(NAP)

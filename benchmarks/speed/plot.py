@@ -1,4 +1,4 @@
-"""Results as a picture: how much audio a second of computing gets through, inference beside training."""
+"""Results as a picture: seconds of audio per second of computing, inference beside training."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from benchmarks.results import INFERENCE, OURS, TRAINING, Results, Row, three_digits
-from benchmarks.sizes import SIZES
+from benchmarks.speed.results import INFERENCE, OURS, TRAINING, Results, Row, three_digits
+from benchmarks.speed.sizes import SIZES
 
 OUR_COLOUR, THEIR_COLOUR = "#0b6e99", "#9aa0a6"
 HATCHES = {"float32": "", "tf32": "..", "bfloat16": "///"}

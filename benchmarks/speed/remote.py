@@ -1,4 +1,4 @@
-"""An object in a process of its own, which computes when it is asked and waits, blocked, while it is not."""
+"""An object in a process of its own, which computes on request and is blocked otherwise."""
 
 import multiprocessing
 import signal
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-Answer = tuple[Any, str | None]  # a value, or None and why there is none
+Answer = tuple[Any, str | None]  # a value, or None and the reason why there is none
 
 
 class Remote:
-    """Somebody who lives in another process.
+    """An object in another process.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Remote:
         return self._process is not None
 
     def start(self) -> None:
-        """Start the process, anew if it has ended."""
+        """Start the process, again if it has ended."""
         if self.alive:
             return
         self._pipe, theirs = self._context.Pipe()
@@ -44,7 +44,7 @@ class Remote:
         theirs.close()
 
     def ask(self, method: str, *arguments) -> Answer:
-        """Call a method there and wait for what it gives; who has died does not come back for a question.
+        """Call a method of the object and wait for its value; a process that has ended is not started again.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class Remote:
 
 
 def attempt(function: Callable, *arguments) -> Answer:
-    """Call ``function``; returns its result, or None and why it failed.
+    """Call ``function`` and return its result, or None and the reason why it failed.
 
     Example
     -------
@@ -99,8 +99,8 @@ def _cause_of_death(code: int) -> str:
 
 def _serve(pipe: Connection, kind: Callable, arguments: tuple) -> None:
     """Answer questions until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's, who then ends this process
-    warnings.simplefilter("ignore")  # the toolkits' deprecations are theirs
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent, which then ends this process
+    warnings.simplefilter("ignore")  # deprecations within the toolkits
     subject = kind(*arguments)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What was measured, on disk, and what follows from it: medians, spreads, shares of the roof."""
+"""The results, on disk, and what follows from them: medians, quartiles, shares of the roof."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.sizes import SAMPLE_RATE, SIZES
+from benchmarks.speed.sizes import SAMPLE_RATE, SIZES
+from speechbrain_tasnet.system.files import write_text
 
 OURS = "speechbrain_tasnet"
 INFERENCE, TRAINING = "inference", "training"
 
 
 class Cell(NamedTuple):
-    """What one table is about."""
+    """The subject of one table."""
 
     sizes: str  # a key of `SIZES`
     kind: str  # INFERENCE or TRAINING
@@ -41,7 +42,7 @@ def three_digits(value: float) -> str:
 
 
 class Row(NamedTuple):
-    """A contestant in a cell; either ``times`` or ``why`` is there."""
+    """A contestant in a cell, with either ``times`` or ``why``."""
 
     cell: Cell
     name: str
@@ -50,7 +51,7 @@ class Row(NamedTuple):
     rate: float | None = None  # of the product of matrices in the same rounds, operations a second
     parameters: int | None = None
     delta: float | None = None  # max |output - truth| / max |truth|
-    why: str | None = None  # there is no time
+    why: str | None = None  # the reason why there are no times
 
     @property
     def label(self) -> str:
@@ -75,13 +76,13 @@ class Row(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """The peak that one run adds; either ``rise`` or ``why`` is there."""
+    """The increase of the peak by one run, with either ``increase`` or ``why``."""
 
     cell: Cell
     name: str
     precision: str
-    rise: int | None = None  # bytes
-    why: str | None = None
+    increase: int | None = None  # bytes
+    why: str | None = None  # the reason why there is none
 
     @property
     def label(self) -> str:
@@ -90,7 +91,7 @@ class Memory(NamedTuple):
 
 
 class Results(NamedTuple):
-    """All of it."""
+    """All results of one run of the benchmark."""
 
     machine: dict[str, str]
     rows: list[Row]
@@ -98,7 +99,7 @@ class Results(NamedTuple):
 
 
 def roof(cell: Cell, parameters: int, rate: float) -> float:
-    """Give the seconds of two operations a parameter and frame at ``rate``, three times as many in training.
+    """Return the seconds of two operations a parameter and frame at ``rate``, three times as many in training.
 
     Example
     -------
@@ -116,12 +117,12 @@ def save(results: Results, path: Path) -> None:
         "rows": [row._asdict() | {"cell": row.cell._asdict()} for row in results.rows],
         "memory": [row._asdict() | {"cell": row.cell._asdict()} for row in results.memory],
     }
-    path.write_text(json.dumps(tables, indent=1) + "\n")
+    write_text(path, json.dumps(tables, indent=1) + "\n")
 
 
 def load(path: Path) -> Results:
     """Read what `save` wrote."""
-    tables = json.loads(path.read_text())
+    tables = json.loads(path.read_text(encoding="utf-8"))
     rows = [Row(**row | {"cell": Cell(**row["cell"]), "times": tuple(row["times"])}) for row in tables["rows"]]
     memory = [Memory(**row | {"cell": Cell(**row["cell"])}) for row in tables["memory"]]
     return Results(tables["machine"], rows, memory)

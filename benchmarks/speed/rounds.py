@@ -1,4 +1,4 @@
-"""Turns, so that whatever slows the machine for a while slows everybody."""
+"""Turns: whatever slows the machine for a while then slows all contestants."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -7,22 +7,22 @@ from typing import NamedTuple
 
 
 class Rounds(NamedTuple):
-    """How often everybody has a turn: until ``seconds`` are over, but ``least`` times and at most ``most``."""
+    """How often each has a turn: until ``seconds`` are over, but ``least`` times and at most ``most``."""
 
     least: int
     most: int
     seconds: float
-    warm_up: bool = False  # a round before, that does not count
+    warm_up: bool = False  # an extra round before the others, which does not count
 
     @property
     def single(self) -> bool:
-        """Whether one turn is all that anybody has."""
+        """Whether each has one turn only."""
         return self.most == 1
 
 
 @dataclass
 class Outcome:
-    """What somebody's turns gave: seconds, and why there are no more."""
+    """The seconds of the turns of one of them, and the reason why there are no more."""
 
     times: list[float] = field(default_factory=list)
     why: str | None = None
@@ -31,19 +31,19 @@ class Outcome:
 def alternate(
     turns: dict[Hashable, Callable[[], tuple[float | None, str | None]]], rounds: Rounds
 ) -> dict[Hashable, Outcome]:
-    """Let everybody take turns.
+    """Take turns.
 
     Parameters
     ----------
     turns : dict
-        By name what gives the seconds of a turn, or None and why it failed.
+        By name, a function that returns the seconds of a turn, or None and the reason why it failed.
     rounds : Rounds
         How often.
 
     Returns
     -------
     dict of Outcome
-        By name. Who fails has no further turns.
+        By name. One that fails has no further turns.
     """
     outcomes = {name: Outcome() for name in turns}
     if rounds.warm_up:

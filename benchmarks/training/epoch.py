@@ -1,4 +1,4 @@
-"""``python -m benchmarks.epoch``: where the wall clock of a training epoch goes, at the demo's settings."""
+"""Measure where the time of an epoch of the demo's training goes: ``python -m benchmarks.training.epoch``."""
 
 import tempfile
 import time
@@ -20,7 +20,7 @@ FORWARD, BACKWARD, OPTIMIZER, LOADING = "forward and loss", "backward", "clippin
 
 
 class Stopwatch:
-    """Seconds by what they were spent on, from the end of the warm-up to the end of the epoch."""
+    """Count seconds by what they were spent on, from the end of the warm-up to the end of the epoch."""
 
     def __init__(self):
         self.spent = Counter()
@@ -29,7 +29,7 @@ class Stopwatch:
         self.done = None
 
     def timed(self, name: str, function: Callable) -> Callable:
-        """Wrap a function so that its time counts for ``name``."""
+        """Return a function whose time counts for ``name``."""
 
         @wraps(function)
         def wrapper(*args, **kwargs):
@@ -49,7 +49,7 @@ class Stopwatch:
             self.start = self.stop
 
     def table(self) -> str:
-        """Tell milliseconds a step and shares of the whole."""
+        """Write a table of the milliseconds a step and the shares of the whole."""
         steps, whole = self.steps - WARM_UP, self.stop - self.start
         rows = {**self.spent, "the rest": whole - sum(self.spent.values()), "all": whole}
         return "\n".join(f"{name:25}{1e3 * s / steps:7.1f} ms {s / whole:7.1%}" for name, s in rows.items())
@@ -60,7 +60,7 @@ def main() -> None:
     watch = Stopwatch()
 
     class TimedBrain(SeparationBrain):
-        """A Brain that looks at the clock."""
+        """A Brain whose parts are timed."""
 
         def on_fit_start(self):
             super().on_fit_start()

@@ -23,6 +23,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--int8", action="store_true", help="8 bits a weight: a smaller file, and sources a little worse"
     )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="FOLDER",
+        help="then separate up to 30 mixtures of a folder with mix, s1, s2, ... by torch and by the graph, and "
+        "print SI-SNRi and real-time factor of both",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,12 +37,18 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.bundle import find_bundle, load_bundle
     from speechbrain_tasnet.errors import InputError
     from speechbrain_tasnet.export import export_onnx, export_streaming_onnx
+    from speechbrain_tasnet.export.compare import compare, find_mixtures
     from speechbrain_tasnet.system.files import check_not_there
 
+    if options.step is not None and options.compare is not None:
+        raise InputError(
+            "--step together with --compare: mixtures need the whole separator; leave one of them out"
+        )
     if not options.overwrite:
         check_not_there([options.out])
     model, config = load_bundle(find_bundle(options.model))
     rate = config.sample_rate
+    mixtures = [] if options.compare is None else find_mixtures(options.compare, config.num_spks, rate)
     if options.step is None:
         export_onnx(*model.values(), options.out, rate, options.int8)
     else:
@@ -47,3 +60,5 @@ def run(options: argparse.Namespace) -> None:
             )
         export_streaming_onnx(*model.values(), options.out, int(samples), rate, options.int8)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, for onnxruntime.InferenceSession")
+    if mixtures:
+        print(*compare(model, options.out, mixtures, rate).lines(), sep="\n")

@@ -45,12 +45,40 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, nargs="+", metavar="FILE", help="one file or named pipe a source (standard output)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--measure",
+        type=Path,
+        metavar="RECORDING",
+        help="print the latency and the real-time factor of a stream that is fed with this audio file at the pace "
+        "of speech; no other input or output is needed",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     if not 0 < options.chunk <= 60_000:
         raise InputError(f"--chunk {options.chunk:g}: expected milliseconds above 0, at most 60000")
+    if options.measure is not None:
+        _measure(options)
+    else:
+        _stream(options)
+
+
+def _measure(options: argparse.Namespace) -> None:
+    """Measure a stream between pipes of our own."""
+    if options.out is not None:
+        raise InputError(
+            "--out together with --measure: the sources of a measured stream are dropped; leave one out"
+        )
+
+    from speechbrain_tasnet.separation.measure_stream import measure_stream
+
+    for line in measure_stream(options.model, options.measure, options.chunk, options.format).lines():
+        print(line)
+
+
+def _stream(options: argparse.Namespace) -> None:
+    """Stream from standard input to standard output or to files."""
     if os.isatty(0) or (options.out is None and os.isatty(1)):
         raise InputError("standard input and output: expected raw PCM through pipes, not a terminal")
     for path in options.out or ():

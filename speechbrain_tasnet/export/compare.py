@@ -1,157 +1,134 @@
-"""``python -m benchmarks.int8``: what 8 bits a weight cost and save in onnxruntime, beside torch.
+"""An exported graph in onnxruntime beside the same separator in torch: quality and speed on mixtures."""
 
-A trained separator is written as a graph with float32 and with 8-bit weights, and test mixtures go through torch
-and both graphs. Told are the SI-SNRi, what it loses against torch, the size of the file and the real-time factor;
-of a network of the paper's size with weights drawn at random, the last two.
-"""
-
-import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.page import RESULTS, write_section
-from benchmarks.windows import improvement
-from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.audio.reading import read_audio
-from speechbrain_tasnet.export import Separator, export_onnx
-from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES, audio_length, read_audio
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.export.graph import need
+from speechbrain_tasnet.losses import Targets
+from speechbrain_tasnet.network.model import Model
 
-Separate = Callable[[Tensor], Tensor]  # [batch, time] -> [batch, time, C]
-
-PAPER_SECONDS, PAPER_RUNS = 4, 5
-
-
-class Way(NamedTuple):
-    """One way to run a model."""
-
-    name: str
-    separate: Separate
-    size: int | None = None  # bytes of its file
+MIXTURES = 30  # at most
 
 
 class Outcome(NamedTuple):
-    """What came out of one mixture."""
+    """SI-SNR improvement in dB, and seconds of computation per second of audio."""
 
-    improvement: float  # dB
-    factor: float  # seconds of work a second of audio
-
-
-def ways(model: tuple[nn.Module, ...], folder: Path) -> list[Way]:
-    """Make a model ready in torch and, by files in ``folder``, in onnxruntime with float32 and 8-bit weights."""
-    found = [Way("torch, float32", torch.no_grad()(Separator(*model)))]
-    for name, int8 in (("onnxruntime, float32", False), ("onnxruntime, int8", True)):
-        path = folder / f"{int8}.onnx"
-        export_onnx(*model, path, int8=int8)
-        found.append(Way(name, _in_onnxruntime(path), path.stat().st_size))
-    return found
+    improvement: float
+    real_time_factor: float
 
 
-def _in_onnxruntime(path: Path) -> Separate:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda mixture: torch.from_numpy(session.run(None, {"mixture": mixture.numpy()})[0])
+class Comparison(NamedTuple):
+    """The outcomes of torch and of the graph, mixture by mixture, on so many threads."""
+
+    in_torch: list[Outcome]
+    in_onnxruntime: list[Outcome]
+    threads: int
+
+    def lines(self) -> Iterator[str]:
+        """Write it, one line each."""
+        yield f"{len(self.in_torch)} mixtures on {self.threads} thread{'s' * (self.threads > 1)}"
+        means = []
+        for name, outcomes in (("torch", self.in_torch), ("onnxruntime", self.in_onnxruntime)):
+            improvements, factors = zip(*outcomes, strict=True)
+            means.append(np.array(improvements))
+            yield f"{name:12}SI-SNRi {np.mean(improvements):.3f} dB, real-time factor {median(factors):.4f}"
+        change = means[1] - means[0]
+        yield f"change      {change.mean():+.3f} dB on average, {np.abs(change).max():.3f} dB at most"
 
 
-def measure(way: Way, mixture: Tensor, sources: Tensor, rate: int) -> Outcome:
-    """Separate a mixture [1, time] with sources [1, time, C], and look at the clock."""
-    start = time.perf_counter()
-    estimates = way.separate(mixture)
-    seconds = time.perf_counter() - start
-    return Outcome(improvement(mixture, sources, estimates), seconds * rate / mixture.shape[1])
-
-
-def test_set(folder: Path, rate: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Read mixtures [1, time] and their sources [1, time, C] of a folder with ``mix``, ``s1``, ``s2``, ..."""
-    names = sorted(path.name for path in folder.glob("s[0-9]"))
-    for path in sorted((folder / "mix").glob("*.wav")):
-        mixture, *sources = (
-            torch.from_numpy(read_audio(folder / name / path.name, rate)) for name in ["mix", *names]
-        )
-        yield mixture.unsqueeze(0), torch.stack(sources, dim=1).unsqueeze(0)
-
-
-def measure_paper_size(rate: int) -> list[tuple[Way, float]]:
-    """Tell each way's median real-time factor for a network of the paper's size, drawn at random."""
-    mixture = torch.randn(1, PAPER_SECONDS * rate) / 10
-    with TemporaryDirectory() as folder:
-        candidates = ways((Encoder(), MaskNet(), Decoder()), Path(folder))
-        for way in candidates:
-            way.separate(mixture)
-        runs = [[measure(way, mixture, mixture.unsqueeze(2).expand(-1, -1, 2), rate).factor for way in candidates]
-                for _ in range(PAPER_RUNS)]  # fmt: skip
-    return list(zip(candidates, np.median(runs, axis=0).tolist(), strict=True))
-
-
-def section(found: list[Way], outcomes: np.ndarray, paper: list[tuple[Way, float]]) -> str:
-    """Write the page's section.
+def find_mixtures(folder: Path, num_spks: int, sample_rate: int) -> list[list[Path]]:
+    """List the first mixtures of a folder, each with its sources, after checking all that a comparison needs.
 
     Parameters
     ----------
-    found : list of Way
-        The ways; the first is what the others are held against.
-    outcomes : numpy.ndarray
-        [mixtures, ways, 2], what `measure` tells.
-    paper : list
-        What `measure_paper_size` tells.
+    folder : Path
+        Has the folders ``mix``, ``s1``, ``s2``, ... with the same file names, as ``CORPUS/wav8k/min/tt``.
+    num_spks : int
+        Sources of the separator.
+    sample_rate : int
+        Of the separator, in Hz.
+
+    Returns
+    -------
+    list of list of Path
+        Up to 30: the mixture, then its sources.
+
+    Raises
+    ------
+    InputError
+        A folder or a file is missing, there are more sources, lengths differ, or onnxruntime is not installed.
     """
-    lines = [
-        "## Weights of 8 bits in ONNX",
-        "",
-        f"`python -m benchmarks.int8`: {len(outcomes)} test mixtures on {torch.get_num_threads()} thread(s). "
-        "The change is against torch, mixture by mixture; the real-time factor is the median. The network of the "
-        "paper's size has weights drawn at random.",
-        "",
-        "| network | | file, MB | SI-SNRi, dB | change on average | at most | real-time factor |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    change = outcomes[:, :, 0] - outcomes[:, :1, 0]
-    for i, way in enumerate(found):
-        lines.append(
-            f"| trained | {way.name} | {_megabytes(way)} | {outcomes[:, i, 0].mean():.3f} "
-            f"| {change[:, i].mean():+.3f} | {np.abs(change[:, i]).max():.3f} "
-            f"| {np.median(outcomes[:, i, 1]):.4f} |"
-        )
-    lines += [
-        f"| the paper's size | {way.name} | {_megabytes(way)} | | | | {factor:.4f} |" for way, factor in paper
-    ]
-    return "\n".join(lines) + "\n"
+    need("onnxruntime")
+    names = ["mix", *(f"s{number}" for number in range(1, num_spks + 1))]
+    expected = f"expected the folders {', '.join(names)}, since the separator has {num_spks} sources"
+    missing = next((name for name in names if not (folder / name).is_dir()), None)
+    if missing:
+        raise InputError(f"--compare {folder}: has no folder {missing}; {expected}")
+    if (folder / f"s{num_spks + 1}").is_dir():
+        raise InputError(f"--compare {folder}: has a folder s{num_spks + 1}; {expected}")
+    files = sorted(path.name for path in (folder / "mix").iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not files:
+        raise InputError(f"--compare {folder / 'mix'}: holds no audio files ({', '.join(AUDIO_SUFFIXES)})")
+    mixtures = [[folder / name / file for name in names] for file in files[:MIXTURES]]
+    for mixture, *sources in mixtures:
+        length = audio_length(mixture, sample_rate)
+        for source in sources:
+            if audio_length(source, sample_rate) != length:
+                raise InputError(f"--compare {source}: expected the length of its mixture {mixture}")
+    return mixtures
 
 
-def _megabytes(way: Way) -> str:
-    return "" if way.size is None else f"{way.size / 1e6:.2f}"
+def compare(model: Model, graph: Path, mixtures: Sequence[Sequence[Path]], sample_rate: int) -> Comparison:
+    """Separate mixtures by torch and by a graph in onnxruntime, on the same number of threads.
+
+    Parameters
+    ----------
+    model : Model
+        On the processor and in float32.
+    graph : Path
+        What `export_onnx` made of it.
+    mixtures : sequence
+        As `find_mixtures` returns them.
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read.
+    """
+    ways = torch.no_grad()(model), _in_onnxruntime(graph)
+    for separate in ways:  # compiles and allocates what the first use needs
+        separate(torch.zeros(1, sample_rate))
+    outcomes = []
+    for paths in mixtures:
+        mixture, *sources = (torch.from_numpy(read_audio(path, sample_rate)) for path in paths)
+        targets = Targets(torch.stack(sources, dim=1)[None])
+        outcomes.append([_measure(separate, mixture[None], targets, sample_rate) for separate in ways])
+    return Comparison(*map(list, zip(*outcomes, strict=True)), torch.get_num_threads())
 
 
-def main() -> None:
-    """Measure, and write the page's section."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.int8", description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a training run or of a separator")
-    parser.add_argument("--test", type=Path, required=True, help="folder with mix, s1, s2, as CORPUS/wav8k/min/tt")
-    parser.add_argument("--mixtures", type=int, default=30, help="%(default)s")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
-    options = parser.parse_args()
-    separator = TasNetSeparation.from_bundle(options.run)
-    rate, mods = separator.hparams.sample_rate, separator.mods
-    with TemporaryDirectory() as folder:
-        found = ways((mods.encoder, mods.masknet, mods.decoder), Path(folder))
-        for way in found:
-            way.separate(torch.zeros(1, rate))
-        outcomes = [
-            [measure(way, *signals, rate) for way in found]
-            for _, signals in zip(range(options.mixtures), test_set(options.test, rate), strict=False)
-        ]
-    text = section(found, np.array(outcomes), measure_paper_size(rate))
-    write_section(options.out, text)
-    print(text)
+def _measure(separate: Callable[[Tensor], Tensor], mixture: Tensor, targets: Targets, sample_rate: int) -> Outcome:
+    start = time.perf_counter()
+    estimates = separate(mixture)
+    seconds = time.perf_counter() - start
+    improvement = -targets.loss(estimates) - targets.si_snr_of_mixture(mixture)
+    return Outcome(float(improvement), seconds * sample_rate / mixture.shape[1])
 
 
-if __name__ == "__main__":
-    main()
+def _in_onnxruntime(graph: Path) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda mixture: torch.from_numpy(session.run(["sources"], {"mixture": mixture.numpy()})[0])

@@ -1,4 +1,4 @@
-"""How a module becomes an ONNX file: quietly, with what it must tell its user, with 8 bits a weight if asked."""
+"""How a module becomes an ONNX file: quietly, with the metadata its user needs, with 8 bits a weight if asked."""
 
 import importlib
 import logging
@@ -67,9 +67,9 @@ def write_graph(
     InputError
         A package is not installed.
     """
-    onnx = _need("onnx")
+    onnx = need("onnx")
     if int8:
-        _need("onnxruntime")
+        need("onnxruntime")
     with new_file(path) as partial:
         with _quiet(), torch.no_grad():
             torch.onnx.export(
@@ -133,7 +133,7 @@ def _drop_unused(graph: "onnx.GraphProto") -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
-    logging.disable(logging.INFO)  # onnxruntime tells the root logger of every tensor that it leaves alone
+    logging.disable(logging.INFO)  # onnxruntime logs every tensor that it leaves alone to the root logger
     try:
         with warnings.catch_warnings():
             for message, category in KNOWN.items():
@@ -143,7 +143,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _need(package: str):
+def need(package: str):
     try:
         return importlib.import_module(package)
     except ImportError:

@@ -1,102 +1,173 @@
-"""``python -m benchmarks.latency``: how long after a sample was spoken its sources are there, behind the pipes.
+"""Latency of `tasnet stream` behind real pipes, fed with a recording at the pace of speech.
 
-A recording goes into `tasnet stream` as fast as it was spoken, a chunk whenever its last sample would be there.
-Another thread reads what comes out. The latency of a sample is from when it would have been spoken to when both
-of its sources have been read.
+A child process streams, as a user would start it. Each chunk is written at the moment when a microphone would have
+delivered its last sample, while another thread notes when how many bytes come out. The latency of a sample is the
+time from its own end to the moment when all of its sources can be read. It includes the wait for the rest of the
+chunk, what the model looks ahead, the computation and both pipes.
 """
 
-import argparse
-import shlex
-import shutil
+import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from math import ceil
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 
-from benchmarks.page import RESULTS, write_section
+from speechbrain_tasnet.audio.pcm import quantize
 from speechbrain_tasnet.audio.reading import read_audio
+from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.separation.pipe import FORMATS
 
-SAMPLE = np.dtype("<i2")
+# Seconds of silence. Those before the recording are written at once: when their sources have come out, the model
+# is loaded, its loops are compiled and nothing waits in the pipes. Those after it push its last samples out.
+BEFORE, AFTER = 1.0, 0.5
 
-
-def play(process: subprocess.Popen, pcm: bytes, chunk: int, rate: int) -> float:
-    """Write at the pace of speech; returns when the first sample was spoken."""
-    start = time.perf_counter()
-    for position in range(0, len(pcm), chunk * SAMPLE.itemsize):
-        part = pcm[position : position + chunk * SAMPLE.itemsize]
-        spoken = start + (position + len(part)) / SAMPLE.itemsize / rate
-        time.sleep(max(0, spoken - time.perf_counter()))
-        process.stdin.write(part)
-    process.stdin.close()
-    return start
+FACTOR = re.compile(r"real-time factor ([\d.]+)")
 
 
-def listen(process: subprocess.Popen, arrivals: list[tuple[float, int]]) -> None:
-    """Note when how many bytes had come."""
-    total = 0
-    while data := process.stdout.read(2**16):
-        total += len(data)
-        arrivals.append((time.perf_counter(), total))
+class Measurement(NamedTuple):
+    """Latency of each sample in ms, and the seconds of computation per second of audio."""
+
+    latency: np.ndarray
+    real_time_factor: float
+
+    def lines(self) -> Iterator[str]:
+        """Write it, one line each."""
+        middle, late = np.quantile(self.latency, [0.5, 0.99])
+        yield f"latency in ms: median {middle:.1f}, 99 % {late:.1f}, worst {self.latency.max():.1f}"
+        yield f"real-time factor {self.real_time_factor:.3f}"
 
 
-def measure(command: str, pcm: bytes, chunk: int, rate: int) -> np.ndarray:
-    """Run a pipeline of a shell and tell the latency of each sample in ms."""
-    arrivals: list[tuple[float, int]] = []
-    with subprocess.Popen(
-        command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-    ) as process:
-        # It is ready once it has answered to silence.
-        process.stdin.write(bytes(chunk * 10 * SAMPLE.itemsize))
-        ready = process.stdout.read(1)
-        reader = threading.Thread(target=listen, args=(process, arrivals))
-        reader.start()
-        time.sleep(1)
-        # With silence behind it, for the last samples would wait for the end of the stream.
-        rest = -len(pcm) % (chunk * SAMPLE.itemsize) + 10 * chunk * SAMPLE.itemsize
-        start = play(process, pcm + bytes(rest), chunk, rate)
-        reader.join()
-    times, totals = np.array(arrivals).T
-    given = (totals + len(ready)) // (2 * SAMPLE.itemsize)  # samples of which both sources were there
-    spoken = np.arange(len(pcm) // SAMPLE.itemsize)
-    arrived = times[np.searchsorted(given, spoken + 10 * chunk + 1)]
-    return 1e3 * (arrived - start - (spoken + 1) / rate)
+def measure_stream(model: Path | str, recording: Path | str, chunk: float, pcm: str = "s16le") -> Measurement:
+    """Stream a recording in real time and measure the latency of each of its samples.
+
+    Parameters
+    ----------
+    model : path-like
+        As `bundle.find_bundle` takes it; a causal one.
+    recording : path-like
+        Audio file of any rate; it is resampled to the model's.
+    chunk : float
+        Milliseconds written at once, and taken at once by the stream.
+    pcm : str
+        Format of the samples in both pipes, a key of `pipe.FORMATS`.
+
+    Raises
+    ------
+    InputError
+        The recording or the model cannot be read, or the stream ended early; its own error is the message.
+    """
+    config = load_bundle(find_bundle(model)).config
+    rate, (kind, _) = config.sample_rate, FORMATS[pcm]
+    samples = _encode(read_audio(recording, rate), kind)
+    size, lookahead = max(1, round(chunk * rate / 1000)), config.modules["encoder"]["L"]
+    # Whole chunks, so that what is written at once is also taken at once.
+    before = _whole(BEFORE * rate + lookahead, size)
+    after = _whole(len(samples) + AFTER * rate + lookahead, size) - len(samples)
+    signal = np.pad(samples, (before, after))
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "stream"]
+    command += ["--model", str(model), "--chunk", str(chunk), "--format", pcm]
+    bytes_out = config.num_spks * kind.itemsize  # of a sample
+    stream = _Stream(command, ready=(before - lookahead) * bytes_out)
+    stream.run(signal, before, size, rate)
+    times, totals = np.array(stream.arrivals).T
+    number = np.arange(len(samples)) + 1
+    arrived = times[np.searchsorted(totals // bytes_out, before + number)]
+    return Measurement(1e3 * (arrived - stream.start - number / rate), float(FACTOR.search(stream.messages)[1]))
 
 
-def main() -> None:
-    """Run it and write quantiles of the latency."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
-    parser.add_argument("recording", type=Path, help="audio file")
-    parser.add_argument("--model", type=Path, required=True, help="folder of a causal separator of two sources")
-    parser.add_argument("--rate", type=int, default=8000, help="of the model, in Hz (%(default)s)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the figures into (%(default)s)")
-    options = parser.parse_args()
-    samples = read_audio(options.recording, options.rate)
-    pcm = np.round(samples / max(1, np.abs(samples).max()) * 32767).astype(SAMPLE).tobytes()
-    text = (
-        "## Latency behind pipes\n\n"
-        f"`python -m benchmarks.latency`: {len(samples) / options.rate:.0f} s of speech, written in real time. "
-        "From the end of a sample to both of its sources at the far end, in ms:\n\n"
-        "| chunk | pipe | median | 99 % | worst |\n|--:|---|--:|--:|--:|\n"
-    )
-    for milliseconds in (10, 2):
-        chunk = round(milliseconds * options.rate / 1000)
-        model = shlex.quote(str(options.model))
-        tasnet = f"{sys.executable} -m speechbrain_tasnet.cli stream --model {model} --chunk {milliseconds}"
-        # sox reads 8192 bytes at a time and writes 4096 unless told otherwise.
-        sox = f"stdbuf -o0 sox -V1 --buffer {max(17, chunk * SAMPLE.itemsize)} -t s16 -r {options.rate}"
-        behind = {"tasnet stream": tasnet}
-        if shutil.which("sox"):
-            behind["sox, tasnet stream, sox"] = f"{sox} -c 1 - -t s16 - | {tasnet} | {sox} -c 2 - -t s16 -"
-        for name, command in behind.items():
-            latency = measure(command, pcm, chunk, options.rate)
-            middle, late = np.quantile(latency, [0.5, 0.99])
-            text += f"| {milliseconds} ms | {name} | {middle:.1f} | {late:.1f} | {latency.max():.1f} |\n"
-    write_section(options.out, text)
-    print(text)
+def _encode(samples: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """Write samples in a format of the pipes, not above full scale."""
+    samples = samples / max(1, np.abs(samples).max())
+    return (quantize(samples) if kind.kind == "i" else samples).astype(kind)
 
 
-if __name__ == "__main__":
-    main()
+def _whole(samples: float, size: int) -> int:
+    """Round up to whole chunks.
+
+    Example
+    -------
+    >>> _whole(81, 40)
+    120
+    """
+    return ceil(samples / size) * size
+
+
+class _Stream:
+    """A stream in a child process, and when it was fed and how much it gave.
+
+    Parameters
+    ----------
+    command : list of str
+        Program and arguments.
+    ready : int
+        Bytes that come out before the recording is played.
+    """
+
+    def __init__(self, command: list[str], ready: int):
+        self.arrivals: list[tuple[float, int]] = []  # moments, and how many bytes had come by then
+        self.start = 0.0  # when the recording began
+        self.messages = ""
+        self._command = command
+        self._ready, self._is_ready = ready, threading.Event()
+
+    def run(self, signal: np.ndarray, before: int, size: int, rate: int) -> None:
+        """Write a signal, its first samples at once and the others at their pace, and wait for the end.
+
+        Raises
+        ------
+        InputError
+            The stream ended early.
+        """
+        # Messages go into a file: a pipe that nobody reads stops its writer when it is full.
+        with tempfile.TemporaryFile() as file:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file, "bufsize": 0}
+            with subprocess.Popen(self._command, **pipes) as process:
+                reader = threading.Thread(target=self._listen, args=[process.stdout], daemon=True)
+                reader.start()
+                with suppress(OSError):  # it has died, which its status and its messages explain
+                    _write(process.stdin, signal[:before])
+                    self._is_ready.wait()
+                    self.start = time.perf_counter()
+                    _play(process.stdin, signal[before:], size, self.start, rate)
+                with suppress(OSError):
+                    process.stdin.close()
+                reader.join()
+            file.seek(0)
+            self.messages = file.read().decode("utf-8", "replace").strip()
+        if process.returncode != 0 or not FACTOR.search(self.messages):
+            ended = f"tasnet stream: ended with status {process.returncode}"
+            raise InputError((self.messages or ended).splitlines()[-1].removeprefix("tasnet: error: "))
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        """Note when how many bytes had come, until the pipe ends."""
+        total = 0
+        while data := pipe.read(2**16):
+            total += len(data)
+            self.arrivals.append((time.perf_counter(), total))
+            if total >= self._ready:
+                self._is_ready.set()
+        self._is_ready.set()
+
+
+def _play(pipe: IO[bytes], samples: np.ndarray, size: int, start: float, rate: int) -> None:
+    """Write chunks, each when its last sample would have been spoken."""
+    for position in range(0, len(samples), size):
+        part = samples[position : position + size]
+        time.sleep(max(0, start + (position + len(part)) / rate - time.perf_counter()))
+        _write(pipe, part)
+
+
+def _write(pipe: IO[bytes], samples: np.ndarray) -> None:
+    """Write all samples, although an unbuffered pipe may take a part at a time."""
+    data = memoryview(samples.tobytes())
+    while data:
+        data = data[pipe.write(data) :]

@@ -1,18 +1,11 @@
-"""``python -m benchmarks.mutations``: bugs planted in the package one by one, and the tests that catch them.
+"""Bugs planted in a copy of the project, and the tests that run there."""
 
-The bugs stand in ``planted.txt``. Each is planted in a copy of the project, where the tests of its file run until
-the first one fails. A bug that no test catches is a missing test.
-"""
-
-import argparse
 import os
 import shlex
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from importlib import import_module
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,11 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmarks.page import RESULTS, write_section
-
 PACKAGE = "speechbrain_tasnet"
-
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLANTED = Path(__file__).parent / "planted.txt"
 COPIED = (PACKAGE, "tests", "hparams", "recipes", "pyproject.toml")
 PATIENCE = 900  # seconds; a bug may make a loop endless
@@ -40,7 +30,7 @@ class Bug(NamedTuple):
     tests: tuple[str, ...]
 
     def plant(self, source: str) -> str:
-        """Change the text of the file.
+        """Return the text of the file with the bug in it.
 
         Raises
         ------
@@ -69,120 +59,112 @@ def read_bugs(path: Path = PLANTED) -> Iterator[Bug]:
             yield Bug(file, breaks, old, new, tuple(shlex.split(tests)))
 
 
-class _FirstFailure:
-    """A plugin of pytest that notes which test fails first, or which file cannot even be read."""
+class Project:
+    """A copy of the project, with a bug in it now and then.
 
-    name: str | None = None
+    Each run of tests is a fork of a server process that has loaded all libraries, which takes seconds, and that no
+    test has used before.
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._note(report)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self._note(report)
-
-    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        if report.failed and self.name is None:
-            self.name = report.nodeid.partition("[")[0]
-
-
-def run_tests(home: Path, tests: tuple[str, ...]) -> str | None:
-    """Run tests of the copy until the first one fails; returns its name, or None if none does.
-
-    A fork of this process runs them: it has loaded all libraries, and forgets the package alone.
+    Parameters
+    ----------
+    home : Path
+        Empty folder for the copy.
     """
-    context = get_context("fork")
-    told, teller = context.Pipe(duplex=False)
-    process = context.Process(target=_tell_first_failure, args=(home, tests, teller))
-    process.start()
-    teller.close()
-    process.join(PATIENCE)
-    if process.is_alive():
-        process.kill()
-        return "the time limit"
-    if not told.poll():  # it ended without a word
-        return f"a crash of the tests (status {process.exitcode})"
-    status, name = told.recv()
-    if name is None and status != pytest.ExitCode.OK:
-        raise SystemExit(f"pytest {shlex.join(tests)} ended with {status}")
-    return name
 
-
-def _tell_first_failure(home: Path, tests: tuple[str, ...], teller: Connection) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
-        del sys.modules[name]
-    os.chdir(home)
-    sys.path.insert(0, str(home))
-    os.environ["PYTHONPATH"] = str(home)  # for the processes that tests start
-    first = _FirstFailure()
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        status = pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *tests], plugins=[first])
-    teller.send((status, first.name))
-
-
-def campaign(home: Path, bugs: list[Bug]) -> list[str | None]:
-    """Plant the bugs one by one; returns who catches each.
-
-    Raises
-    ------
-    SystemExit
-        A test that has caught a bug fails without any.
-    """
-    caught = []
-    for bug in bugs:
-        path = home / PACKAGE / bug.file
-        source = path.read_text(encoding="utf-8")
-        path.write_text(bug.plant(source), encoding="utf-8")
-        caught.append(run_tests(home, bug.tests))
-        path.write_text(source, encoding="utf-8")
-        print(f"{bug.file}: {bug.breaks} {caught[-1] or 'NOT CAUGHT'}", flush=True)
-    catchers = sorted({test for test in caught if test})
-    tests = [test for test in catchers if "::" in test]
-    files = [test for test in catchers if test.endswith(".py")]  # that could not even be read
-    for again in (tests, files and ["--collect-only", *files]):
-        if again and (failed := run_tests(home, tuple(again))):
-            raise SystemExit(f"{failed} fails without any bug")
-    return caught
-
-
-def table(bugs: list[Bug], caught: list[str | None]) -> str:
-    """Write the section of the page."""
-    survivors = caught.count(None)
-    end = f"{survivors} of them NOT caught" if survivors else "each caught by tests"
-    head = f"`python -m benchmarks.mutations`: {len(bugs)} bugs, {end}, of which the first is named here."
-    lines = [
-        f"| `{bug.file}` | {bug.breaks.removesuffix('.')} | {f'`{test}`' if test else 'nobody'} |"
-        for bug, test in zip(bugs, caught, strict=True)
-    ]
-    return "\n".join(["## Planted bugs\n", f"{head}\n", "| file | bug | caught by |", "|---|---|---|", *lines, ""])
-
-
-def main() -> None:
-    """Run the campaign and write the page's section."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutations", description=__doc__)
-    parser.add_argument(
-        "--only", default="", metavar="FILE", help="files whose names hold this; writes no section"
-    )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="page to write the table into (%(default)s)")
-    options = parser.parse_args()
-    bugs = [bug for bug in read_bugs() if options.only in bug.file]
-    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    # A source changed twice in a second may be as long as before, and Python would take the old byte code.
-    sys.dont_write_bytecode = True
-    import_module(f"{PACKAGE}.experiment")  # for the libraries
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
+    def __init__(self, home: Path):
+        self.home = home
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, home / name)
         # Where an installed package has them.
         (home / PACKAGE / "hparams").symlink_to("../hparams")
-        caught = campaign(home, bugs)
-    text = table(bugs, caught)
-    print(text)
-    if not options.only:
-        write_section(options.out, text)
-    raise SystemExit(None in caught)
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload(["pytest", f"{PACKAGE}.experiment.workflow"])
+        self._sound: set[tuple[str, ...]] = set()
+
+    @contextmanager
+    def planted(self, bug: Bug) -> Iterator[None]:
+        """Keep a bug in the copy for a while."""
+        path = self.home / PACKAGE / bug.file
+        source = path.read_text(encoding="utf-8")
+        path.write_text(bug.plant(source), encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.write_text(source, encoding="utf-8")
+
+    def first_failure(self, tests: Sequence[str]) -> str | None:
+        """Run tests until the first one fails; return its name, or None if none does.
+
+        A file that cannot be imported counts as a test, as do a crash and a run that does not end.
+        """
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_send_first_failure, args=(self.home, tests, sender))
+        process.start()
+        sender.close()
+        process.join(PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return "the time limit"
+        try:
+            status, name = receiver.recv()
+        except EOFError:
+            return f"a crash of the tests (status {process.exitcode})"
+        if name is None and status != pytest.ExitCode.OK:
+            raise ValueError(f"pytest {shlex.join(tests)} ended with {status}")
+        return name
+
+    def is_sound(self, name: str, tests: Sequence[str]) -> bool:
+        """Return whether what has caught a bug passes without it.
+
+        Parameters
+        ----------
+        name : str
+            As `first_failure` returned it.
+        tests : sequence of str
+            That it ran.
+        """
+        if "::" in name:
+            tests = [name]
+        elif name.endswith(".py"):
+            tests = ["--collect-only", name]
+        key = tuple(tests)
+        if key not in self._sound and self.first_failure(tests) is None:
+            self._sound.add(key)
+        return key in self._sound
 
 
-if __name__ == "__main__":
-    main()
+class _FirstFailure:
+    """A plugin of pytest that keeps the name of the first test that fails, or file that cannot be imported."""
+
+    name: str | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._keep(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._keep(report)
+
+    def _keep(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.failed and self.name is None:
+            self.name = report.nodeid.partition("[")[0]
+
+
+def _send_first_failure(home: Path, tests: Sequence[str], sender: Connection) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
+        del sys.modules[name]
+    os.chdir(home)
+    sys.path.insert(0, str(home))
+    # Also for the processes that tests start. A source changed twice in a second may be as long as before, and
+    # Python would then take the old byte code.
+    os.environ |= {"PYTHONPATH": str(home), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    first = _FirstFailure()
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
+        status = pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *tests], plugins=[first])
+    sender.send((status, first.name))

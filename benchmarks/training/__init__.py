@@ -1,0 +1,1 @@
+"""Training: where the time of an epoch goes."""
