@@ -144,6 +144,7 @@ def _quiet() -> Iterator[None]:
 
 
 def need(package: str):
+    """Import a package of the extra ``export``, or say how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError:
