@@ -67,7 +67,9 @@ DAMAGES += [("CKPT.yaml", cut, "this"), ("sizes.json", empty, "this")]
 
 
 @pytest.mark.parametrize(("name", "spoil", "version"), DAMAGES)
-def test_a_damaged_checkpoint_is_one_line_and_the_one_before_is_used(tmp_path, layer, spoil, name, version, caplog):
+def test_a_damaged_checkpoint_is_one_line_and_the_one_before_is_used(
+    tmp_path, layer, spoil, name, version, caplog
+):
     checkpointer = WholeCheckpointer(tmp_path, {"layer": layer})
     first = checkpointer.save_checkpoint(meta={"unixtime": 1})
     weight = layer.weight.clone()

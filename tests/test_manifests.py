@@ -78,9 +78,9 @@ def without(column):
         with_cell(1, "1.0"),  # as SpeechBrain's own recipes have it
         with_cell(1, "-3", slice(1, 2)),
         with_cell(1, "inf", slice(1, 2)),
-        lambda lines: [line + ["", ""] for line in lines],
+        lambda lines: [[*line, "", ""] for line in lines],
         lambda lines: [lines[0], [], *lines[1:], ["", ""]],
-        lambda lines: [[*lines[0], "id", "place", "mixture"], *(line + ["1", "2", "3"] for line in lines[1:])],
+        lambda lines: [[*lines[0], "id", "place", "mixture"], *([*line, "1", "2", "3"] for line in lines[1:])],
     ],
 )
 def test_what_is_clear_is_understood_and_durations_are_those_of_the_files(change, files, lines, tmp_path):
@@ -104,7 +104,10 @@ def test_what_is_clear_is_understood_and_durations_are_those_of_the_files(change
         (lambda lines: [lines[0], [*lines[1], "and more"]], "line 2: 6 values, expected 5; put .* double quotes"),
         (with_header("name", *HEADER[1:]), "expected .*; ID is missing"),
         (without(4), r"expected .* for num_spks=2; s2_wav is missing"),
-        (with_cell(2, "$data_folder/x.wav"), r"line 2: '\$data_folder/x\.wav': no such file.*expected \$data_root"),
+        (
+            with_cell(2, "$data_folder/x.wav"),
+            r"line 2: '\$data_folder/x\.wav': no such file.*expected \$data_root",
+        ),
         (
             lambda lines: [[*lines[0], "sample_rate"], [*lines[1], "8000.0"], [*lines[2], "16000"]],
             "16000 Hz, expected sample_rate=8000",

@@ -82,10 +82,15 @@ def test_other_items_in_mid_epoch_are_refused(tmp_path):
     position.start(3, describe_order(["a", "b", "c"], 3, seed=1))
     position.items = 2
     checkpointer.save_checkpoint(end_of_epoch=False)
-    for names, seed in ((["a", "b", "x"], 1), (["a", "b", "c", "d"], 1), (["a", "b", "c"], 2), (["a", "b", "c"], None)):
+    for names, seed in (
+        (["a", "b", "x"], 1),
+        (["a", "b", "c", "d"], 1),
+        (["a", "b", "c"], 2),
+        (["a", "b", "c"], None),
+    ):
         position.__init__()
         checkpointer.recover_if_possible()
-        with pytest.raises(InputError, match="after 2 items of 3 items .*delete the last checkpoint") as caught:
+        with pytest.raises(InputError, match=r"after 2 items of 3 items .*delete the last checkpoint") as caught:
             position.start(3, describe_order(names, len(names), seed))
         assert "\n" not in str(caught.value)
         position.start(4, describe_order(names, len(names), seed))  # the next epoch may differ
@@ -150,7 +155,7 @@ def test_a_checkpoint_of_an_earlier_version_goes_on_by_batches_and_says_so(tmp_p
     del brain.checkpointer.recoverables["position"]
     brain.on_fit_start()
     brain.hparams.epoch_counter.current, brain.step = 1, 2
-    brain._save_intra_epoch_ckpt()
+    brain.checkpointer.save_checkpoint(end_of_epoch=False)
     again, loader = brain_with(tmp_path, 2, 1, epoch_counter=EpochCounter(1))
     again.checkpointer.checkpoints_dir = brain.checkpointer.checkpoints_dir
     with caplog.at_level("WARNING"):
@@ -159,8 +164,8 @@ def test_a_checkpoint_of_an_earlier_version_goes_on_by_batches_and_says_so(tmp_p
     assert again.hparams.ledger.items == 2
 
 
-# Trains with a checkpoint after every second batch and is killed in a certain one, by each process itself. What was
-# heard is kept in the checkpoints, so that it goes back with the weights.
+# Trains with a checkpoint after every second batch; each process kills itself in a certain one. What was heard is
+# kept in the checkpoints, so that it goes back with the weights.
 TRAIN = """
 import json, os, signal, sys
 import torch.distributed as dist
@@ -256,7 +261,11 @@ def test_twenty_kills(corpus, two_epochs, tmp_path):
     words[words.index("--number_of_epochs") + 1] = "12"
     drawn = random.Random(0)
     for _ in range(20):
-        processes, batch_size, accumulation = drawn.choice((1, 2)), drawn.choice((1, 2, 3)), drawn.choice((1, 1, 2))
+        processes, batch_size, accumulation = (
+            drawn.choice((1, 2)),
+            drawn.choice((1, 2, 3)),
+            drawn.choice((1, 1, 2)),
+        )
         train(tmp_path, words, drawn.randint(3, 5), processes, batch_size, accumulation)
     train(tmp_path, words, 0, 2, 2)
     check_heard(tmp_path, corpus, epochs=12)

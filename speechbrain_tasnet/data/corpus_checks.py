@@ -80,7 +80,8 @@ def _distance(whole: np.ndarray, parts: list[np.ndarray]) -> np.ndarray:
     """Return how far each sample is from the sum of its parts, as far as clipping lets it be known.
 
     A sample at full scale may have been any value beyond it, in a part as in the sum. So what the parts add up to
-    has a lower and an upper bound, one of which is infinite where a part is clipped; a clipped sum may be exceeded.
+    has a lower and an upper bound, one of which is infinite where a part is clipped; and a clipped sum may be
+    exceeded.
     """
     lower = np.sum([np.where(_clipped(-part), -np.inf, part) for part in parts], axis=0)
     upper = np.sum([np.where(_clipped(part), np.inf, part) for part in parts], axis=0)

@@ -146,8 +146,8 @@ def _with_root(row: Item, data_folder: str, where: str) -> Item:
                 row[column] = data_folder + value.removeprefix(ROOT)
             elif not Path(value).exists():
                 raise InputError(
-                    f"{where}: {value!r}: no such file, and {name} stands for nothing; expected {ROOT}, which stands "
-                    "for data_folder, or a path"
+                    f"{where}: {value!r}: no such file, and {name} stands for nothing; expected {ROOT}, which "
+                    "stands for data_folder, or a path"
                 )
     return row
 

@@ -10,8 +10,8 @@ from speechbrain_tasnet.data.wsj0mix import SPLITS
 
 # Its script asks with this constant whether to write one microphone or both.
 MONO = (
-    "is this WHAMR! as its script makes it with MONO = False, for two microphones? Make it again with MONO = True, or "
-    "keep the first channel of each file, as `sox IN.wav OUT.wav remix 1` does"
+    "is this WHAMR! as its script makes it with MONO = False, for two microphones? Make it again with MONO = "
+    "True, or keep the first channel of each file, as `sox IN.wav OUT.wav remix 1` does"
 )
 
 

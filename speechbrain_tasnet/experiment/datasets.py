@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean
 
 from speechbrain_tasnet.configuration.schema import Hparams
-from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.durations import durations
+from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.skipping import SkipBadItems

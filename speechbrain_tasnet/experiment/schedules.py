@@ -7,9 +7,9 @@ from functools import partial
 from torch.utils.data import DataLoader
 
 from speechbrain_tasnet.configuration.schema import Hparams
+from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.epoch_loader import EpochLoader
 from speechbrain_tasnet.data.epoch_position import EpochPosition, describe_order
-from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.costs import macs_per_second

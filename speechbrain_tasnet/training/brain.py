@@ -34,9 +34,9 @@ class SeparationBrain(GuardedBrain):
     ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which records
     every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called
     after each step of the optimizer, or null).
-    Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item of an
-    epoch is heard once and counts the same, whatever the batch size and the number of processes are. After `evaluate`, ``evaluator`` holds the
-    score of each utterance.
+    Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
+    of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
+    After `evaluate`, ``evaluator`` holds the score of each utterance.
     """
 
     def __init__(self, *args, **kwargs):
@@ -172,18 +172,18 @@ class SeparationBrain(GuardedBrain):
         self.step = math.ceil(math.ceil(position.items / size) / factor) * factor
 
     def _trust_batches(self, size: int) -> None:
-        """Take the position from SpeechBrain's count of batches, the only one in checkpoints of earlier versions."""
+        """Take the position from SpeechBrain's count of batches, all that earlier versions have saved."""
         if self.distributed_launch:
             raise InputError(
-                f"{self.checkpointer.checkpoints_dir}: its last checkpoint, of an earlier version, is in mid-epoch "
-                "and does not record what several processes have heard; delete it to begin the epoch again"
+                f"{self.checkpointer.checkpoints_dir}: its last checkpoint, of an earlier version, is in mid-"
+                "epoch and does not record what several processes have heard; delete it to begin the epoch again"
             )
         position = self.loader.position
         position.start(self.hparams.epoch_counter.current + 1, self.loader.order)
         position.items = min(self.step * size, len(self.loader.dataset))
         logger.warning(
-            "The last checkpoint, of an earlier version, counts batches and not items: %d batches are taken for %d "
-            "items; with another batch_size than before, some are left out or come twice",
+            "The last checkpoint, of an earlier version, counts batches and not items: %d batches are taken for "
+            "%d items; with another batch_size than before, some are left out or come twice",
             *(self.step, position.items),
         )
 

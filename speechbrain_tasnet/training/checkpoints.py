@@ -26,8 +26,9 @@ UNFINISHED = ".unfinished-"
 
 
 class WholeCheckpointer(Checkpointer):
-    """SpeechBrain's Checkpointer, but a checkpoint gets its name only when it is complete, and one that has lost a
-    file since is passed over.
+    """SpeechBrain's Checkpointer, but a checkpoint gets its name only when it is complete.
+
+    One that has lost a file since, or a part of it, is passed over.
 
     Raises
     ------

@@ -246,8 +246,9 @@ def _mix(
 
 
 def _add(parts: list[np.ndarray]) -> np.ndarray:
-    """Add signals one after the other in float32, as the original does: its samples are rounded down, so that the
-    last bit of a sum can make a level.
+    """Add signals in float32, one after the other, as the original does.
+
+    Samples are rounded down, so that the last bit of a sum can make a whole level.
     """
     total = np.zeros_like(parts[0])
     for part in parts:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 # Each type of mixture with the first task of the recipe that it can be trained on; the first is the recipe's own.
 TASKS = {"mix_clean": "sep_clean", "mix_both": "sep_noisy", "mix_single": "enh_single"}
-RECIPE = {"train_splits": "[train-360]", "sample_rate": "8000", "mode": "min", "task": "sep_clean", "num_spks": "2"}
+RECIPE = {
+    "train_splits": "[train-360]",
+    "sample_rate": "8000",
+    "mode": "min",
+    "task": "sep_clean",
+    "num_spks": "2",
+}
 
 
 def training_advice(corpus: Path) -> str:
