@@ -1,5 +1,6 @@
 """Training for a certain cost: what counts, what comes, and the course of the learning rate."""
 
+import copy
 import json
 import re
 from itertools import islice, pairwise
@@ -17,6 +18,7 @@ from speechbrain_tasnet.experiment.datasets import training_set
 from speechbrain_tasnet.experiment.schedules import make_plan
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.system.energy import EnergyMeter
+from speechbrain_tasnet.training import ledger as ledger_module
 from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.training.budget import Budget, learning_rate, parse
 from speechbrain_tasnet.training.ledger import EVERY, Ledger
@@ -112,6 +114,69 @@ def test_checksums_are_of_all_that_came():
     assert list(one.checksums) == [*range(1, EVERY + 1), 2 * EVERY, 3 * EVERY]
     same = [number for number in one.checksums if one.checksums[number] == other.checksums[number]]
     assert same == list(range(1, EVERY + 1))
+
+
+def two_ledgers(monkeypatch):
+    """Two ledgers that settle as those of two processes."""
+    ledgers = [Ledger(), Ledger()]
+    for ledger in ledgers:
+        ledger.joules = ledger._joules = 0.0
+
+    def settle():
+        shares = []
+        monkeypatch.setattr(ledger_module, "gather", lambda values: shares.extend(values) or values)
+        for rank, ledger in enumerate(ledgers):
+            monkeypatch.setenv("LOCAL_RANK", str(rank))
+            copy.deepcopy(ledger).settle()
+        monkeypatch.setattr(ledger_module, "gather", lambda values: shares)
+        for rank, ledger in enumerate(ledgers):
+            monkeypatch.setenv("LOCAL_RANK", str(rank))
+            ledger.settle()
+
+    return ledgers, settle
+
+
+def test_a_ledger_is_of_all_processes_and_goes_on_with_any_number(monkeypatch, tmp_path):
+    (one, other), settle = two_ledgers(monkeypatch)
+    for turn in range(2):
+        one.begin(torch.full((2, 8), turn + 1.0), 3.0)
+        other.begin(torch.full((1, 8), turn + 5.0), 1.0)
+        for ledger in (one, other):
+            ledger.end(stepped=True)
+            ledger.joules += 10  # of the machine, which both read
+        settle()
+        assert one.as_dict() | {"seconds": 0} == other.as_dict() | {"seconds": 0}
+        count = turn + 1
+        assert (one.batches, one.steps, one.items, one.audio) == (count, count, 3 * count, 4.0 * count)
+    assert one.joules == pytest.approx(20, abs=1)
+    assert one.cpu_seconds == other.cpu_seconds
+    assert all(len(digits.split()) == 2 for digits in one.checksums.values())
+    one._save(tmp_path / "ledger.json")
+    restored = {}
+    for processes, rank in ((2, 0), (2, 1), (1, 0)):
+        monkeypatch.setattr(ledger_module, "processes", lambda processes=processes: processes)
+        monkeypatch.setattr(ledger_module, "rank", lambda rank=rank: rank)
+        restored[processes, rank] = Ledger()
+        restored[processes, rank]._load(tmp_path / "ledger.json", end_of_epoch=False)
+    assert all(ledger.as_dict()["items"] == 6 for ledger in restored.values())
+    assert restored[2, 0]._checksum == one._checksum != restored[2, 1]._checksum == other._checksum
+    assert restored[1, 0]._checksum not in (one._checksum, other._checksum)
+
+
+def test_a_stream_goes_on_in_items_with_another_batch_size(arguments):
+    """A step of the first size, then one of another; and so from a ledger of an earlier version."""
+    hparams = loading.read(arguments("run", budget="9 steps")).build()
+    hparams.prepare()
+    hparams.epoch_counter.current = 1
+    items, options = training_set(hparams)
+    ledger = Ledger()
+    plan = make_plan(hparams, ledger)
+    ids = [next(iter(plan.feed(items, options | {"batch_size": size}))).id for size in (3, 5)]
+    assert ids[0] == ids[1][:3]
+    ledger.items, ledger.batches = 3, 1
+    assert next(iter(plan.feed(items, options | {"batch_size": 2}))).id == ids[1][3:]
+    ledger.items, ledger.uncounted = 0, 1
+    assert next(iter(plan.feed(items, options | {"batch_size": 3}))).id[:2] == ids[1][3:]
 
 
 @pytest.mark.parametrize("mixing", [False, True], ids=["corpus", "dynamic"])

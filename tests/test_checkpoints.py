@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from speechbrain_tasnet.errors import DiskError
+from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.training.checkpoints import UNFINISHED, WholeCheckpointer
 
@@ -42,6 +42,73 @@ def test_what_a_killed_deletion_left_goes(tmp_path, layer):
     (checkpointer.save_checkpoint().path / "CKPT.yaml").unlink()
     kept = checkpointer.save_checkpoint(name="mine")
     assert list(tmp_path.iterdir()) == [kept.path]
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def remove(file):
+    file.unlink()
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def forget_sizes(folder):
+    """Make it a checkpoint of an earlier version."""
+    (folder / "sizes.json").unlink()
+
+
+DAMAGES = [("layer.ckpt", spoil, version) for spoil in (empty, remove, cut) for version in ("this", "earlier")]
+DAMAGES += [("CKPT.yaml", spoil, version) for spoil in (empty, remove) for version in ("this", "earlier")]
+DAMAGES += [("CKPT.yaml", cut, "this"), ("sizes.json", empty, "this")]
+
+
+@pytest.mark.parametrize(("name", "spoil", "version"), DAMAGES)
+def test_a_damaged_checkpoint_is_one_line_and_the_one_before_is_used(
+    tmp_path, layer, spoil, name, version, caplog
+):
+    checkpointer = WholeCheckpointer(tmp_path, {"layer": layer})
+    first = checkpointer.save_checkpoint(meta={"unixtime": 1})
+    weight = layer.weight.clone()
+    with torch.no_grad():
+        layer.weight.zero_()
+    second = checkpointer.save_checkpoint(meta={"unixtime": 2})
+    if version == "earlier":
+        forget_sizes(first.path)
+        forget_sizes(second.path)
+    spoil(second.path / name)
+    with caplog.at_level("WARNING"):
+        again = WholeCheckpointer(tmp_path, {"layer": layer})
+        assert again.recover_if_possible().path == again.find_checkpoint().path == first.path
+    assert torch.equal(layer.weight, weight)
+    told = [record.getMessage() for record in caplog.records if str(second.path) in record.getMessage()]
+    assert len(told) == (not (name == "CKPT.yaml" and spoil is remove))
+    assert all("restore the file or delete the folder" in line and "\n" not in line for line in told)
+    spoil(first.path / "layer.ckpt")
+    with pytest.raises(InputError, match=rf"{name} .*no other checkpoint is whole; restore .*begin") as caught:
+        WholeCheckpointer(tmp_path, {"layer": layer}).find_checkpoint()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_goes_on_from_the_checkpoint_before(corpus, tiny, tmp_path):
+    words = ["wsj0mix", "--data_folder", str(corpus), *tiny, "--output_folder", str(tmp_path / "run")]
+    run([*words, "--number_of_epochs", "1"])
+    whole = set((tmp_path / "run/save").glob("CKPT+*"))
+    run([*words, "--number_of_epochs", "2"])
+    (newest,) = sorted(set((tmp_path / "run/save").glob("CKPT+*")) - whole)[-1:]
+    shutil.copytree(newest, tmp_path / "run/save/CKPT+9999-later")
+    empty(tmp_path / "run/save/CKPT+9999-later/optimizer.ckpt")
+    run([*words, "--number_of_epochs", "3"])
+    log = (tmp_path / "run/log.txt").read_text()
+    assert log.count("CKPT+9999-later: optimizer.ckpt is empty; it is not used") == 1
+    assert "Resuming after 2 complete epochs" in log
+    for folder in (tmp_path / "run/save").glob("CKPT+*"):
+        empty(folder / "masknet.ckpt")
+    with pytest.raises(InputError, match=r"masknet\.ckpt is empty, and no other checkpoint is whole"):
+        run([*words, "--number_of_epochs", "4"])
 
 
 @pytest.mark.parametrize("why", [OSError(28, "No space left on device"), RuntimeError("inline_container.cc:672")])

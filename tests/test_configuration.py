@@ -152,6 +152,10 @@ def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
         (("{factor: 0.5", "{fcator: 0.5"), "fcator"),
         (("shuffle: True", "shufle: True"), "dataloader_opts: shufle .*; did you mean shuffle?"),
         (
+            ("shuffle: True", "looped_nominal_epoch: 3"),
+            "dataloader_opts: looped_nominal_epoch: an epoch takes each",
+        ),
+        (
             ("max_grad_norm: 5", "max_grad_nrom: 5"),
             "max_grad_nrom: nothing reads this key; did you mean max_grad_norm?",
         ),

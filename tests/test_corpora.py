@@ -247,6 +247,46 @@ def test_a_stereo_file_is_refused(corpus, tmp_path):
         prepare_wsj0mix(root, tmp_path / "save")
 
 
+def test_two_microphones_of_whamr_are_refused_by_name(corpus, tmp_path):
+    """As its script writes them with MONO = False."""
+    root = write_whamr(tmp_path / "corpus", corpus)
+    for file in root.rglob("*.wav"):
+        samples, rate = soundfile.read(file)
+        soundfile.write(file, np.stack([samples, 0.5 * samples], 1), rate, "FLOAT")
+    with pytest.raises(
+        InputError, match=r"2 channels, expected one; is this WHAMR! .*MONO = False.*MONO = True"
+    ) as caught:
+        prepare_whamr(root, tmp_path / "save", task="sep_reverb_noisy")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("gains", [(10.0, 1.0), (30.0, 1.0), (1.0, 40.0), (30.0, 40.0)])
+def test_sums_that_are_clipped_are_sums(corpus, tmp_path, gains):
+    """Of mixtures, of parts that are clipped themselves, and of both, to either side."""
+    root = write_librimix(tmp_path / "corpus", corpus)
+    clipped = 0
+    for folder in (root / "wav8k/min").iterdir():
+        for path in (folder / "s1").iterdir():
+            voice, noise = (soundfile.read(folder / name / path.name)[0] for name in ("s1", "noise"))
+            parts = {"s1": gains[0] * voice, "s2": -gains[0] * voice[::-1], "noise": gains[1] * noise}
+            made = parts | {"mix_clean": parts["s1"] + parts["s2"], "mix_single": parts["s1"] + parts["noise"]}
+            made["mix_both"] = made["mix_clean"] + parts["noise"]
+            for name, samples in made.items():
+                clipped += (np.abs(samples) > 1).sum()
+                soundfile.write(folder / name / path.name, samples, 8000)
+    assert clipped > 10
+    options = {"task": "sep_noisy", "train_splits": ["train-100"]}
+    prepare_librimix(root, tmp_path / "save", **options)
+    # Elsewhere, and beyond what clipping explains, a sum is checked as ever.
+    path = min((root / "wav8k/min/dev/mix_both").iterdir())
+    samples, rate = soundfile.read(path)
+    place = int(np.abs(np.abs(samples) - 0.2).argmin())
+    samples[place] += 0.01
+    soundfile.write(path, samples, rate)
+    with pytest.raises(InputError, match=r"mix_both/.*not the sum of mix_clean \+ noise, off by 0\.0"):
+        prepare_librimix(root, tmp_path / "save", **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,6 +2,8 @@
 
 import math
 import random
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from speechbrain_tasnet import cli
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment import workflow
+from speechbrain_tasnet.training import dry_run
 
 
 def snapshot(folder):
@@ -93,3 +96,33 @@ def test_a_network_that_begins_with_nan_is_refused(corpus, tmp_path, tiny, monke
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     with pytest.raises(InputError, match="precision=fp32: loss or gradient of the first batch is not finite"):
         workflow.check(arguments)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_several_processes_share_the_steps_and_the_validation(corpus, tmp_path, tiny, monkeypatch, processes):
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
+    forecast = workflow.check(arguments)
+    mixtures = len(list((corpus / "wav8k/min/tr/mix").iterdir()))
+    assert forecast.steps == math.ceil(mixtures / (2 * processes))
+
+
+def test_several_processes_validate_in_a_part_of_the_time(monkeypatch):
+    """Where no step is to be taken, all that is left is validation."""
+
+    class Plan:
+        epochs = 1
+
+        def steps(self, *_):
+            return 0
+
+    hparams = SimpleNamespace(batch_size=2, num_workers=0)
+    brain = SimpleNamespace(hparams=hparams, device="cpu")
+    monkeypatch.setattr(dry_run, "_untouched", lambda brain: nullcontext())
+    monkeypatch.setattr(dry_run, "_time_loading", lambda *_: 0.0)
+    monkeypatch.setattr(dry_run, "_step", lambda *_, **__: (3.0, 9.0))
+    whole = []
+    for processes in (1, 3):
+        monkeypatch.setenv("WORLD_SIZE", str(processes))
+        whole.append(dry_run.rehearse(brain, [0, 0], 100.0, 1.0, Plan()).whole)
+    assert whole == pytest.approx([150, 50])

@@ -30,10 +30,29 @@ def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
     peak = float(np.max(np.abs(samples), initial=0.0))
     if not peak <= 1:
         raise InputError(f"{path}: peak {peak:.4g} lies beyond full scale (1); scale the samples down first")
-    pcm = quantize(np.asarray(samples)).astype("<i2")
+    write_pcm(path, quantize(np.asarray(samples)), rate)
+
+
+def write_pcm(path: Path | str, samples: np.ndarray, rate: int) -> None:
+    """Write samples that are integers already; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    samples : numpy.ndarray
+        Integers `[time]` of 16 bits.
+    rate : int
+        Sampling rate in Hz.
+
+    Raises
+    ------
+    DiskError
+        The file cannot be written.
+    """
     # Not soundfile, which waits for the disk after every file.
     with new_file(path) as partial, partial.open("wb") as stream, wave.open(stream, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(pcm.tobytes())
+        file.writeframes(samples.astype("<i2").tobytes())

@@ -14,4 +14,5 @@ def add_commands(
     """Let a parser choose among commands: by name a module, which describes its options, and what it is for."""
     parsers = parser.add_subparsers(dest=dest, required=True, metavar=dest.upper())
     for name, (module, purpose) in commands.items():
-        module.describe(parsers.add_parser(name, help=purpose))
+        # Abbreviations would take keys of a recipe for options: --mode for --model.
+        module.describe(parsers.add_parser(name, help=purpose, allow_abbrev=False))

@@ -51,6 +51,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.generate.librimix import generate_librimix
+    from speechbrain_tasnet.generate.librimix.advice import training_advice
 
     corpus = generate_librimix(
         options.librispeech,
@@ -62,4 +63,4 @@ def run(options: argparse.Namespace) -> None:
         types=options.types,
         splits=options.splits,
     )
-    print(f"{corpus}: train on it with `tasnet train librimix --data_folder {corpus}`")
+    print(f"{corpus}: {training_advice(corpus)}")

@@ -192,6 +192,12 @@ class Settings(Data, Mixing, Training, Network):
         for options in ("dataloader_opts", "valid_dataloader_opts"):
             for name in sorted(set(dict(self).get(options) or ()) - known):
                 raise InputError(f"{options}: {name} is no option of a DataLoader{similar(name, known)}")
+        for name in ("sampler", "batch_sampler", "looped_nominal_epoch"):
+            if (dict(self).get("dataloader_opts") or {}).get(name) is not None:
+                raise InputError(
+                    f"dataloader_opts: {name}: an epoch takes each item once, in an order that a training can go "
+                    "on with; leave it out (shuffle: False takes them as they are)"
+                )
         return self
 
     @property

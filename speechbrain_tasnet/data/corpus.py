@@ -32,6 +32,8 @@ class Corpus:
         Rate in Hz that every file must have.
     sums : dict
         Signals that are sums, each with what it is the sum of.
+    if_stereo : str
+        What to do where files have two channels.
     """
 
     root: Path
@@ -39,6 +41,7 @@ class Corpus:
     pairing: Pairing
     sample_rate: int
     sums: dict[str, tuple[str, ...]]
+    if_stereo: str = "keep one of each file, as `sox IN.wav OUT.wav remix 1` does"
 
     def signals(self, folder: str) -> list[str]:
         """List the signals that a split's folder holds, those of the task first.

@@ -1,6 +1,7 @@
 """A corpus is checked before training: every header, and a sample of the sums."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import soundfile
@@ -9,6 +10,7 @@ from speechbrain_tasnet.data.corpus import Corpus, Row
 
 # Mixtures of each split whose samples are read, evenly spread: enough for whatever went wrong in the making.
 SUMS_CHECKED = 50
+T = TypeVar("T")
 LSB = 2.0**-15
 
 
@@ -38,7 +40,7 @@ def length(corpus: Corpus, row: Row) -> int | str:
         if header.samplerate != corpus.sample_rate:
             return f"{file}: {header.samplerate} Hz, expected sample_rate={corpus.sample_rate}"
         if header.channels != 1:
-            return f"{file}: {header.channels} channels, expected one"
+            return f"{file}: {header.channels} channels, expected one; {corpus.if_stereo}"
         frames[signal] = header.frames
     shortest, longest = min(frames.values()), max(frames.values())
     if shortest != longest or longest == 0:
@@ -65,7 +67,7 @@ def wrong_sum(corpus: Corpus, row: Row) -> str | None:
         if not {total, *terms} <= set(row.files):
             continue
         whole, *parts = (_read(corpus.root / row.files[signal]) for signal in (total, *terms))
-        error = float(np.abs(whole - np.sum(parts, axis=0)).max())
+        error = float(_distance(whole, parts).max())
         if not error <= (len(parts) + 1) * LSB:
             return (
                 f"{corpus.root / row.files[total]}: not the sum of {' + '.join(terms)}, off by {error:.4f} of "
@@ -74,17 +76,36 @@ def wrong_sum(corpus: Corpus, row: Row) -> str | None:
     return None
 
 
-def evenly_spread(rows: list[Row]) -> list[Row]:
+def _distance(whole: np.ndarray, parts: list[np.ndarray]) -> np.ndarray:
+    """Return how far each sample is from the sum of its parts, as far as clipping lets it be known.
+
+    A sample at full scale may have been any value beyond it, in a part as in the sum. So what the parts add up to
+    has a lower and an upper bound, one of which is infinite where a part is clipped; and a clipped sum may be
+    exceeded.
+    """
+    lower = np.sum([np.where(_clipped(-part), -np.inf, part) for part in parts], axis=0)
+    upper = np.sum([np.where(_clipped(part), np.inf, part) for part in parts], axis=0)
+    lower = np.where(_clipped(whole), -np.inf, lower)
+    upper = np.where(_clipped(-whole), np.inf, upper)
+    return np.maximum(np.maximum(lower - whole, whole - upper), 0)
+
+
+def _clipped(samples: np.ndarray) -> np.ndarray:
+    """Return where samples are at full scale; beyond it, as floats can be, nothing was clipped."""
+    return (samples >= 1 - LSB) & (samples <= 1)
+
+
+def evenly_spread(rows: list[T]) -> list[T]:
     """Choose the rows whose sums are checked.
 
     Parameters
     ----------
-    rows : list of Row
+    rows : list
         All of a split.
 
     Returns
     -------
-    list of Row
+    list
         At most `SUMS_CHECKED` of them, the first and the last among them.
     """
     chosen = np.unique(np.linspace(0, len(rows) - 1, SUMS_CHECKED).round().astype(int))

@@ -1,6 +1,5 @@
 """From a manifest to the batches of the Brain: one ``mixture`` [time] and one ``sources`` [time, C] an item."""
 
-import csv
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
@@ -17,6 +16,7 @@ from speechbrain_tasnet.audio.pcm import full_scale
 from speechbrain_tasnet.audio.reading import WAY_OUT
 from speechbrain_tasnet.data.dynamic_mixing.recordings import unreadable
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
+from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.data.speed import resampler
 from speechbrain_tasnet.errors import InputError
@@ -56,7 +56,7 @@ def make_dataset(
     Parameters
     ----------
     manifest : path-like
-        CSV with the columns ``ID,duration,mix_wav,s1_wav,...``, see `manifest.write_manifest`.
+        CSV with the columns ``ID,mix_wav,s1_wav,...``, see `read_manifest`.
     data_folder : path-like
         What ``$data_root`` stands for in it.
     num_spks : int
@@ -81,23 +81,13 @@ def make_dataset(
     InputError
         The manifest is missing, or of another rate or number of sources, or a value is out of range.
     """
-    manifest = Path(manifest)
-    if not manifest.is_file():
-        raise InputError(f"{manifest}: no such manifest; was the corpus prepared (skip_prep)?")
     if segment is not None and segment <= 0:
         raise InputError(f"segment={segment}: expected seconds above 0, or null for whole mixtures")
     if not speeds or min(speeds) <= 0:
         raise InputError(f"speeds={list(speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
-    columns = ["mix_wav", *(f"s{i}_wav" for i in range(1, num_spks + 1))]
-    with manifest.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        found, row = reader.fieldnames or [], next(reader, {})
-    if not set(columns) <= set(found):
-        raise InputError(f"{manifest}: columns {found}, expected {columns} for num_spks={num_spks}")
-    if row.get("sample_rate", str(sample_rate)) != str(sample_rate):
-        raise InputError(f"{manifest}: {row['sample_rate']} Hz, expected sample_rate={sample_rate}")
     signals = _Signals(sample_rate, None if segment is None else round(segment * sample_rate), tuple(speeds), seed)
-    dataset = CorpusItems.from_csv(manifest, replacements={"data_root": str(data_folder)})
+    dataset = CorpusItems(read_manifest(manifest, data_folder, num_spks, sample_rate))
+    columns = ["mix_wav", *(f"s{i}_wav" for i in range(1, num_spks + 1))]
     dataset.add_dynamic_item(signals, takes=["id", "place", *columns], provides=["mixture", "sources"])
     dataset.set_output_keys(["id", "mixture", "sources"])
     return dataset

@@ -8,6 +8,12 @@ from speechbrain_tasnet.data.tasks import TARGETS, reverberant_pairing
 from speechbrain_tasnet.data.wham import noisy_sums
 from speechbrain_tasnet.data.wsj0mix import SPLITS
 
+# Its script asks with this constant whether to write one microphone or both.
+MONO = (
+    "is this WHAMR! as its script makes it with MONO = False, for two microphones? Make it again with MONO = "
+    "True, or keep the first channel of each file, as `sox IN.wav OUT.wav remix 1` does"
+)
+
 
 def prepare_whamr(
     data_folder: Path | str,
@@ -57,6 +63,7 @@ def prepare_whamr(
         pairing=reverberant_pairing(task, target, num_spks),
         sample_rate=sample_rate,
         sums={total: terms for room in TARGETS for total, terms in noisy_sums(num_spks, f"_{room}").items()},
+        if_stereo=MONO,
     )
     if task.startswith("sep"):
         refuse_more_speakers(corpus, "s{}_anechoic")

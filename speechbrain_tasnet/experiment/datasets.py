@@ -1,16 +1,15 @@
 """The datasets of an experiment, as its recipe says."""
 
-import csv
 import json
 import logging
 from pathlib import Path
 from statistics import fmean
 
-from torch.utils.data import SequentialSampler
-
 from speechbrain_tasnet.configuration.schema import Hparams
+from speechbrain_tasnet.data.durations import durations
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.skipping import SkipBadItems
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.losses import Targets
@@ -47,14 +46,22 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         target=hparams.target,
         **draws,
     )
-    # Every item is drawn at random, so their order need not be. Processes that share it take turns.
-    return SkipBadItems(dataset, replace=True), {"shuffle": False, "sampler": SequentialSampler(dataset)}
+    # Every item is drawn at random, so their order need not be.
+    return SkipBadItems(dataset, replace=True), {"shuffle": False}
 
 
-def durations(manifest: Path | str) -> list[float]:
-    """Read how long the mixtures of a manifest are, in seconds."""
-    with Path(manifest).open(newline="", encoding="utf-8") as file:
-        return [float(row["duration"]) for row in csv.DictReader(file)]
+def seconds_of(hparams: Hparams, manifest: str) -> list[float]:
+    """Return how long the mixtures of a manifest are, in seconds.
+
+    Parameters
+    ----------
+    hparams : Hparams
+        Of the recipe.
+    manifest : str
+        Name of its key: ``train_data``, ``valid_data``.
+    """
+    path = getattr(hparams, manifest)
+    return durations(read_manifest(path, hparams.data_folder, hparams.num_spks), path)
 
 
 def log_input_si_snr(test: SkipBadItems) -> None:

@@ -15,7 +15,7 @@ import speechbrain_tasnet
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
 from speechbrain_tasnet.bundle.about import score_of, scores_of
 from speechbrain_tasnet.configuration.schema import Hparams
-from speechbrain_tasnet.experiment.datasets import durations, evaluation_set
+from speechbrain_tasnet.experiment.datasets import evaluation_set, seconds_of
 from speechbrain_tasnet.network.costs import count_parameters
 from speechbrain_tasnet.network.receptive_field import receptive_field
 from speechbrain_tasnet.report.evaluation_page import write_report
@@ -113,7 +113,7 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], audio_seconds: float
     if hparams.speech_folder is not None:
         about["speech"] = _folder_name(hparams.speech_folder)
     elif Path(hparams.train_data).exists():
-        about["hours"] = round(sum(durations(hparams.train_data)) / 3600, 4)
+        about["hours"] = round(sum(seconds_of(hparams, "train_data")) / 3600, 4)
     if audio_seconds:
         about["audio_hours"] = round(audio_seconds / 3600, 1)
     if code := git_state(Path(speechbrain_tasnet.__file__).parent):

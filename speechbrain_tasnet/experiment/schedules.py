@@ -1,7 +1,6 @@
 """How long a training lasts, in which order items come, how the learning rate goes: by epochs or by budget."""
 
 import math
-import os
 from collections.abc import Callable
 from functools import partial
 
@@ -9,10 +8,13 @@ from torch.utils.data import DataLoader
 
 from speechbrain_tasnet.configuration.schema import Hparams
 from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
+from speechbrain_tasnet.data.epoch_loader import EpochLoader
+from speechbrain_tasnet.data.epoch_position import EpochPosition, describe_order
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.training.budget import Annealing, Budget, learning_rate, parse
+from speechbrain_tasnet.training.distributed import processes, rank
 from speechbrain_tasnet.training.ledger import Ledger
 
 
@@ -41,11 +43,24 @@ class EpochPlan:
         for scheduler in ("lr_scheduler", "step_scheduler"):
             if getattr(hparams, scheduler) is not None:
                 hparams.checkpointer.add_recoverable(scheduler, getattr(hparams, scheduler))
+        self._position, self._counter, self._seed = EpochPosition(), hparams.epoch_counter, hparams.item_seed
+        # Checkpoints of earlier versions have none.
+        hparams.checkpointer.add_recoverable("position", self._position, optional_load=True)
 
-    def feed(self, items: SkipBadItems, options: dict) -> SkipBadItems | DataLoader:
-        """Return what `Brain.fit` trains on, beside the options of its loader."""
-        del options
-        return items
+    def feed(self, items: SkipBadItems, options: dict) -> DataLoader:
+        """Return the loader that `Brain.fit` trains on, which goes on with an epoch that was interrupted."""
+        own = {"batch_size": 1} | {name: value for name, value in options.items() if name != "shuffle"}
+        seed = self._seed if options.get("shuffle") else None
+        return EpochLoader(
+            items,
+            self._position,
+            epoch=lambda: self._counter.current,
+            seed=seed,
+            order=describe_order(getattr(items.dataset, "data_ids", None), len(items), seed),
+            rank=rank(),
+            processes=processes(),
+            **own,
+        )
 
     def steps(self, items: int, batch: int, step: float, audio: float) -> int:
         """Forecast the steps of an epoch.
@@ -53,14 +68,14 @@ class EpochPlan:
         Parameters
         ----------
         items, batch : int
-            In the training set, and in a batch.
+            In the training set, and in a batch of one process.
         step : float
             Seconds that a step takes.
         audio : float
             Seconds in a batch.
         """
         del step, audio
-        return math.ceil(items / batch)
+        return math.ceil(items / (batch * processes()))
 
 
 class BudgetPlan:
@@ -90,7 +105,7 @@ class BudgetPlan:
     """
 
     def __init__(self, hparams: Hparams, ledger: Ledger, macs_per_second: Callable[[], float]):
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        if processes() > 1:
             raise InputError(f"budget={hparams.budget}: counted in one process only; leave torchrun out")
         amount, unit = parse(hparams.budget)
         self._budget = Budget(amount, unit, macs_per_second() if unit == "macs" else None)
@@ -105,11 +120,11 @@ class BudgetPlan:
 
     def feed(self, items: SkipBadItems, options: dict) -> DataLoader:
         """Return a loader that ends with each part of the budget and goes on with the stream at the next."""
-        options = {name: value for name, value in options.items() if name not in ("shuffle", "sampler")}
+        options = {name: value for name, value in options.items() if name != "shuffle"}
         batch_size = options["batch_size"]
         return StreamLoader(
             Stream(items, self._seed),
-            position=lambda: self._ledger.batches * batch_size,
+            position=lambda: self._ledger.items + self._ledger.uncounted * batch_size,
             should_continue=lambda: self._used() < self._counter.current / self.epochs,
             **options | {"collate_fn": collate},
         )

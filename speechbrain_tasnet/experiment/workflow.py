@@ -19,7 +19,7 @@ from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
-from speechbrain_tasnet.experiment.datasets import durations, evaluation_set, log_input_si_snr, training_set
+from speechbrain_tasnet.experiment.datasets import evaluation_set, log_input_si_snr, seconds_of, training_set
 from speechbrain_tasnet.experiment.results import write_results
 from speechbrain_tasnet.experiment.schedules import Plan, make_plan
 from speechbrain_tasnet.system.files import write_text
@@ -220,7 +220,7 @@ def _rehearse(brain: SeparationBrain, plan: Plan, training: SkipBadItems) -> For
     hparams = brain.hparams
     longest = hparams.segment
     if longest is None or hparams.speech_folder is None:
-        seconds = durations(hparams.train_data)
+        seconds = seconds_of(hparams, "train_data")
         longest = max(seconds) if longest is None else min(longest, max(seconds))
-    valid = sum(durations(hparams.valid_data))
+    valid = sum(seconds_of(hparams, "valid_data"))
     return rehearse(brain, training, valid, longest, plan)

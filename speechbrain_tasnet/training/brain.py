@@ -11,6 +11,7 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from torch import Tensor
 from tqdm import tqdm
 
+from speechbrain_tasnet.data.epoch_loader import EpochLoader
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import Targets
@@ -20,6 +21,7 @@ from speechbrain_tasnet.system.termination import STATUS, Termination
 from speechbrain_tasnet.training.distributed import anywhere, gather, share_of
 from speechbrain_tasnet.training.epoch_stats import Telemetry
 from speechbrain_tasnet.training.nonfinite_guard import GuardedBrain
+from speechbrain_tasnet.training.stand_in import stand_in
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,9 @@ class SeparationBrain(GuardedBrain):
     ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which records
     every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called
     after each step of the optimizer, or null).
-    Gradient accumulation, precision and checkpoints are SpeechBrain's. After `evaluate`, ``evaluator`` holds the
-    score of each utterance.
+    Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
+    of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
+    After `evaluate`, ``evaluator`` holds the score of each utterance.
     """
 
     def __init__(self, *args, **kwargs):
@@ -41,6 +44,9 @@ class SeparationBrain(GuardedBrain):
         self.num_batches = {}
         self.datasets = {}
         self.ending = False
+        self.loader: EpochLoader | None = None
+        self._group_start = 0  # position of the first item whose gradient is in the next step
+        self._weight = 1.0
 
     def compute_forward(self, batch, stage: sb.Stage) -> Tensor:
         """Separate a batch: returns the estimates, [batch, time, C]."""
@@ -65,6 +71,9 @@ class SeparationBrain(GuardedBrain):
     @torch.no_grad()
     def _observe(self, losses: Tensor, targets: Targets, batch, stage: sb.Stage) -> None:
         """Add a batch to the averages of the stage, and show them on its progress bar."""
+        self.bar.update()
+        if not batch.id:  # a stand-in
+            return
         improvements = (-losses - targets.si_snr_of_mixture(batch.mixture.data)).tolist()
         for loss, improvement in zip(losses.tolist(), improvements, strict=True):
             # In training the guard reports it and skips the step; in validation it must show in the mean.
@@ -75,7 +84,6 @@ class SeparationBrain(GuardedBrain):
         self.silent_targets += int(targets.silent.sum())
         if self.improvements:
             self.bar.set_postfix_str(f"SI-SNRi {self.improved / len(self.improvements):.2f} dB", refresh=False)
-        self.bar.update()
 
     def _score(self, estimates: Tensor, batch) -> None:
         """Hand each utterance of a test batch to the evaluator, without its padding."""
@@ -96,17 +104,50 @@ class SeparationBrain(GuardedBrain):
         self.datasets[stage] = dataset
         return loader
 
-    def fit(self, *args, **kwargs) -> None:
+    def fit(self, epoch_counter, train_set, *args, **kwargs) -> None:
         """Train as SpeechBrain does; SIGTERM ends it with a checkpoint and status 143."""
+        self.loader = train_set if isinstance(train_set, EpochLoader) else None
         with Termination() as self.termination:
-            super().fit(*args, **kwargs)
+            super().fit(epoch_counter, train_set, *args, **kwargs)
+
+    def fit_batch(self, batch) -> Tensor:
+        """Train on a batch. The last one of an epoch takes a step, however few batches were accumulated for it."""
+        if self.loader is None:
+            return super().fit_batch(batch)
+        after, factor = self.loader.next_position, self.grad_accumulation_factor
+        last = after == self.loader.end
+        self._weight = self.loader.weight(len(batch.id), self._group_start, factor)
+        if last and self.step % factor:
+            # SpeechBrain steps where the factor divides the number of the batch, and divides the loss by it.
+            self.grad_accumulation_factor, self._weight = 1, self._weight / factor
+        try:
+            loss = super().fit_batch(batch if batch.id else stand_in(batch.bad, self.hparams))
+        finally:
+            self.grad_accumulation_factor = factor
+        self.loader.position.items = after
+        if last or self.step % factor == 0:
+            self._group_start = after
+        return loss if batch.id else torch.tensor(math.nan)  # which SpeechBrain's average leaves out
+
+    def check_loss_isfinite(self, loss: Tensor) -> None:
+        """Weight the loss for its gradient alone: what is logged is the mean of the batch."""
+        super().check_loss_isfinite(loss)
+        if self._weight != 1:
+            weight = self._weight
+            loss.register_hook(lambda gradient: gradient * weight)
 
     def _should_save_intra_epoch_ckpt(self, *args) -> bool:
-        # Where SpeechBrain asks after each step, its own account of the step is complete.
-        self.ending = anywhere(self.termination.requested)
-        return super()._should_save_intra_epoch_ckpt(*args) or self.ending
+        # Where SpeechBrain asks after each batch, its own account of it is complete. A gradient that waits for its
+        # step is in no checkpoint: its items would be lost.
+        whole = self.step % self.grad_accumulation_factor == 0
+        requested = anywhere(self.termination.requested)
+        self.ending = requested and whole
+        return (super()._should_save_intra_epoch_ckpt(*args) or requested) and whole
 
     def _save_intra_epoch_ckpt(self) -> None:
+        # What other processes know would be forgotten with them.
+        self.hparams.bad_items.gather()
+        self.hparams.ledger.settle()
         super()._save_intra_epoch_ckpt()
         self.telemetry.ready()  # saving is no waiting for data
         if self.ending:
@@ -117,17 +158,43 @@ class SeparationBrain(GuardedBrain):
     def on_fit_start(self) -> None:
         """Recover the last checkpoint, if there is one, and say where training goes on."""
         super().on_fit_start()
+        if self.loader is not None and self.step:
+            self._continue_in_items()
         epochs = self.hparams.epoch_counter.current
         if epochs or self.step:
             logger.info("Resuming after %d complete epochs and %d steps of the next", epochs, self.step)
 
+    def _continue_in_items(self) -> None:
+        """Count the batches of an interrupted epoch as if they all had been of the present size."""
+        position, size, factor = self.loader.position, self.loader.step_items, self.grad_accumulation_factor
+        if not position.epoch:
+            self._trust_batches(size)
+        self.step = math.ceil(math.ceil(position.items / size) / factor) * factor
+
+    def _trust_batches(self, size: int) -> None:
+        """Take the position from SpeechBrain's count of batches, all that earlier versions have saved."""
+        if self.distributed_launch:
+            raise InputError(
+                f"{self.checkpointer.checkpoints_dir}: its last checkpoint, of an earlier version, is in mid-"
+                "epoch and does not record what several processes have heard; delete it to begin the epoch again"
+            )
+        position = self.loader.position
+        position.start(self.hparams.epoch_counter.current + 1, self.loader.order)
+        position.items = min(self.step * size, len(self.loader.dataset))
+        logger.warning(
+            "The last checkpoint, of an earlier version, counts batches and not items: %d batches are taken for "
+            "%d items; with another batch_size than before, some are left out or come twice",
+            *(self.step, position.items),
+        )
+
     def on_fit_batch_start(self, batch, should_step: bool) -> None:
         """Record what has come, and how long it was waited for."""
         super().on_fit_batch_start(batch, should_step)
-        samples = batch.mixture.data.shape[1] * float(batch.mixture.lengths.sum())
+        mixture = batch.mixture.data[: len(batch.id)]  # nothing of a stand-in
+        samples = mixture.shape[1] * float(batch.mixture.lengths[: len(batch.id)].sum())
         self.telemetry.batch_came(samples / self.hparams.sample_rate)
         self._report_bad(batch, sb.Stage.TRAIN)
-        self.hparams.ledger.begin(batch.mixture.data, samples / self.hparams.sample_rate)
+        self.hparams.ledger.begin(mixture, samples / self.hparams.sample_rate)
 
     def on_fit_batch_end(self, batch, outputs: Tensor, loss: Tensor, should_step: bool) -> None:
         """Adjust the learning rate after a step, if the recipe says so."""
@@ -162,7 +229,11 @@ class SeparationBrain(GuardedBrain):
         self.telemetry = Telemetry(self.device)
         if stage == sb.Stage.TRAIN:
             self.termination.defer()
-        if stage == sb.Stage.TRAIN and hasattr(self.datasets.get(stage), "set_epoch"):
+        if stage == sb.Stage.TRAIN and self.loader is not None:
+            self.loader.begin()
+            self.num_batches[stage] = self.step + len(self.loader)
+            self._group_start = self.loader.position.items
+        elif stage == sb.Stage.TRAIN and hasattr(self.datasets.get(stage), "set_epoch"):
             # Before the loader's processes copy the dataset.
             self.datasets[stage].set_epoch(epoch)
         if stage == sb.Stage.TEST:

@@ -17,6 +17,7 @@ from speechbrain.utils.distributed import ddp_barrier
 from torch import Tensor, nn
 
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.training.checkpoint_files import damage, record_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,36 @@ UNFINISHED = ".unfinished-"
 class WholeCheckpointer(Checkpointer):
     """SpeechBrain's Checkpointer, but a checkpoint gets its name only when it is complete.
 
+    One that has lost a file since, or a part of it, is passed over.
+
     Raises
     ------
     DiskError
         By `save_checkpoint`, if there is no room or no permission to write; older checkpoints are as they were.
+    InputError
+        By all that looks for a checkpoint, if there are some and none of them is whole.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._passed_over: set[Path] = set()
+
+    def list_checkpoints(self) -> list[Checkpoint]:
+        """List the checkpoints of which nothing is missing; the log names the others, once."""
+        required = {name for name in self.recoverables if not self.optional_recoverables.get(name, False)}
+        folders = sorted(folder for folder in self.checkpoints_dir.glob("CKPT+*") if folder.is_dir())
+        problems = {folder: problem for folder in folders if (problem := damage(folder, required))}
+        if folders and len(problems) == len(folders):
+            raise InputError(
+                f"{folders[-1]}: {problems[folders[-1]]}, and no other checkpoint is whole; restore the file, or "
+                f"delete {self.checkpoints_dir / 'CKPT+*'} to begin the training again"
+            )
+        for folder, problem in problems.items():
+            # One without the mark is what a kill has left of a deletion.
+            if self._is_checkpoint_dir(folder) and folder not in self._passed_over:
+                logger.warning("%s: %s; it is not used: restore the file or delete the folder", folder, problem)
+                self._passed_over.add(folder)
+        return self._construct_checkpoint_objects([folder for folder in folders if folder not in problems])
 
     def save_checkpoint(
         self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO
@@ -79,7 +105,8 @@ class WholeCheckpointer(Checkpointer):
 
 
 def _rename(saved: Checkpoint) -> Checkpoint:
-    """Return a checkpoint its name."""
+    """Give a checkpoint its name."""
+    record_sizes(saved.path)
     for file in saved.path.iterdir():
         with file.open("r+b") as opened:  # Windows writes out no file that is open for reading alone
             os.fsync(opened.fileno())

@@ -1,9 +1,44 @@
 """Work shared out among the processes of a distributed run, and its results brought together."""
 
+import os
 from collections.abc import Sized
 
 import torch
 import torch.distributed as dist
+
+
+def processes() -> int:
+    """Return how many processes train together.
+
+    Example
+    -------
+    >>> processes()
+    1
+    """
+    # Before they have found each other, as in `tasnet train --check`, it is what torchrun says.
+    return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", 1))
+
+
+def rank() -> int:
+    """Return which of them this is, from 0.
+
+    Example
+    -------
+    >>> rank()
+    0
+    """
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", 0))
+
+
+def first_on_its_machine() -> bool:
+    """Return whether this process speaks for its machine.
+
+    Example
+    -------
+    >>> first_on_its_machine()
+    True
+    """
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def share_of(dataset: Sized) -> range:

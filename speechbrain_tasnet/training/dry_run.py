@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from speechbrain_tasnet.data.skipping import Fetched, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.losses import pit_si_snr_loss
+from speechbrain_tasnet.training.distributed import processes
 from speechbrain_tasnet.training.epoch_stats import peak_memory
 
 QUICK = 2.0  # seconds
@@ -94,7 +95,7 @@ def rehearse(
     steps = plan.steps(len(training), items, step, items * longest)
     # Processes of the loader work while the network does.
     paced = step + loading if hparams.num_workers == 0 else max(step, loading / hparams.num_workers)
-    valid = validation_seconds / (items * longest) * forward
+    valid = validation_seconds / (items * longest * processes()) * forward  # each validates its share
     whole = plan.epochs * (steps * paced + valid)
     return Forecast(items, longest, step, loading, peak, plan.epochs, steps, whole)
 

@@ -12,9 +12,10 @@ import numpy as np
 import soundfile
 
 from speechbrain_tasnet import __version__
+from speechbrain_tasnet.audio.pcm import quantize_like_libsndfile
 from speechbrain_tasnet.audio.reading import audio_rate, read_audio
 from speechbrain_tasnet.audio.resampling import resample
-from speechbrain_tasnet.audio.writing import write_wav
+from speechbrain_tasnet.audio.writing import write_pcm
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.librimix.metadata import Mixture, Part, Roots, find_tables, read_table
 from speechbrain_tasnet.generate.librimix.tables import TYPES, Row, terms, write_tables
@@ -171,7 +172,8 @@ def _make(
             place = f"wav{rate // 1000}k/{mode}"
             signals, snr = _mix(_fit(resampled, mode), types, len(mixture.sources))
             for name, samples in signals.items():
-                write_wav(folder / place / split / name / f"{mixture.name}.wav", np.clip(samples, -1, 1), rate)
+                pcm = quantize_like_libsndfile(samples)
+                write_pcm(folder / place / split / name / f"{mixture.name}.wav", pcm, rate)
             row["places"][place] = {
                 "rate": rate,
                 "length": len(signals["s1"]),
@@ -199,6 +201,8 @@ def _read_noise(part: Part) -> np.ndarray:
         samples = soundfile.read(part.path, dtype="float32", always_2d=True)[0][:, 0]
     except soundfile.LibsndfileError as error:
         raise InputError(f"{part.path}: cannot be decoded ({error.error_string}); download it again") from None
+    if not np.isfinite(samples).all():
+        raise InputError(f"{part.path}: holds NaN or infinite samples; download it again")
     return resample(samples, round(10 * part.speed), 10)
 
 
@@ -218,7 +222,7 @@ def _extend(noise: np.ndarray, length: int, path: Path) -> np.ndarray:
         extended[start : start + FADE + 1] *= rising[::-1]
         extended[start : start + FADE + 1] += noise[: FADE + 1] * rising
         extended[start + FADE + 1 : start + len(noise)] = noise[FADE + 1 :]
-    return extended[:length].astype(np.float32)
+    return extended[:length]  # in float64, as in the original
 
 
 def _fit(signals: dict[str, np.ndarray], mode: str) -> dict[str, np.ndarray]:
@@ -234,10 +238,22 @@ def _mix(
     """Add the mixtures to the signals, and return the ratio in dB of each term to the rest of its mixture."""
     mixed, ratios = dict(signals), {}
     for kind in types:
-        parts = [signals[name].astype(np.float64) for name in terms(kind, num_speakers)]
-        mixed[kind] = np.sum(parts, axis=0)
-        ratios[kind] = [_ratio(part, mixed[kind] - part) for part in parts]
+        parts = [signals[name] for name in terms(kind, num_speakers)]
+        mixed[kind] = _add(parts)
+        total = mixed[kind].astype(np.float64)
+        ratios[kind] = [_ratio(part.astype(np.float64), total - part) for part in parts]
     return mixed, ratios
+
+
+def _add(parts: list[np.ndarray]) -> np.ndarray:
+    """Add signals in float32, one after the other, as the original does.
+
+    Samples are rounded down, so that the last bit of a sum can make a whole level.
+    """
+    total = np.zeros_like(parts[0])
+    for part in parts:
+        total += part
+    return total
 
 
 def _ratio(signal: np.ndarray, rest: np.ndarray) -> float:

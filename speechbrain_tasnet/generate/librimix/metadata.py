@@ -152,6 +152,6 @@ def _part(row: dict, kind: str, root: Path, where: str) -> Part:
         option = "noise" if kind == "noise" else "librispeech"
         raise InputError(
             f"{original}: no such file, though {where} names it; --{option} must be the folder that holds "
-            f"{Path(path).parts[0]}, complete"
+            f"{Path(path).parts[0]}, complete; or leave the table out: --splits takes those that are wanted"
         )
     return Part(original, factor, speed=int(speed[1]) / 10)
