@@ -94,7 +94,7 @@ def describe_order(names: list[str] | None, size: int, seed: int | None) -> str:
     Example
     -------
     >>> describe_order(["a", "b"], 2, seed=1234)
-    '2 items (checksum 0b8d7e33, shuffled by seed 1234)'
+    '2 items (checksum ef0790fb, shuffled by seed 1234)'
     """
     if names is None:
         return "items made as they come"  # each depends on its number alone, however many follow

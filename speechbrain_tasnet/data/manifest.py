@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -49,7 +50,7 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
     state = {"version": __version__, **_options(corpus), "files": _fingerprint(corpus, splits)}
     note = save_folder / PREPARED
     if note.exists() and all((save_folder / f"{split}.csv").exists() for split in splits):
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = _read_note(note)
         if before == state:
             logger.info("The corpus has not changed: its manifests are kept")
             return
@@ -66,6 +67,13 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
     for split, rows in splits.items():
         _write(save_folder / f"{split}.csv", corpus, rows, lengths[split])
     write_text(note, json.dumps(state, indent=1))
+
+
+def _read_note(note: Path) -> dict:
+    """Read what the manifests were made of; a note that a crash has left empty says nothing."""
+    with suppress(ValueError):
+        return json.loads(note.read_text(encoding="utf-8"))
+    return {}
 
 
 def _options(corpus: Corpus) -> dict:
