@@ -16,6 +16,7 @@ from speechbrain_tasnet.evaluation.confidence import describe
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
 from speechbrain_tasnet.system.files import write_text
+from speechbrain_tasnet.system.printable import spreadsheet_cell
 
 Row = dict[str, str | float | None]
 
@@ -260,4 +261,4 @@ def _finite_mean(values: Tensor) -> float | None:
 
 
 def _cell(value: str | float | None) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else value or ""
+    return f"{value:.4f}" if isinstance(value, float) else spreadsheet_cell(value or "")

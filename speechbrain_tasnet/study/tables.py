@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from speechbrain_tasnet.study.columns import COLUMNS, GAIN, METRICS, SDR
 from speechbrain_tasnet.study.outcomes import Outcome
 from speechbrain_tasnet.study.statistics import Pair
+from speechbrain_tasnet.system.printable import spreadsheet_cell
 
 
 def results_csv(outcomes: Sequence[Outcome]) -> str:
@@ -86,7 +87,7 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> str:
     if rows:
         writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+        writer.writerows({key: spreadsheet_cell(_cell(value)) for key, value in row.items()} for row in rows)
     return table.getvalue()
 
 

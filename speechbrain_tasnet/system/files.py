@@ -25,6 +25,7 @@ from speechbrain_tasnet.system.termination import Termination
 PARTIAL = ".partial"
 SMALL = 2**26  # bytes that a scratch file keeps in memory
 REPLACED = ".replaced"
+OPTIONS = ".options.json"  # of an unfinished folder
 
 
 @contextmanager
@@ -156,10 +157,10 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     resumed = not _make_folder(partial, out)
     if resumed:
         check_own(partial)
-    note = partial / ".options.json"
+    note = partial / OPTIONS
     # The lock lies beside the folder, since Windows renames no folder that holds an open file.
     lock = _beside(out, ".lock")
-    with ExitStack() as afterwards, exclusive(lock, out), Termination():
+    with ExitStack() as afterwards, _held(lock, out, None if resumed else partial), Termination():
         check_free(out)  # the run that held the lock may have finished it
         text = json.dumps(options, indent=1, sort_keys=True, default=str)
         if not note.exists():
@@ -183,6 +184,20 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
         note.unlink()
         open_up(partial)
         _give_name(partial, out)
+
+
+@contextmanager
+def _held(lock: Path, out: Path, new: Path | None) -> Iterator[None]:
+    """Hold the lock of a folder; where there is none to be had, the new folder is removed again."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(lock, out))
+        except InputError:
+            if new is not None:
+                with suppress(OSError):
+                    new.rmdir()
+            raise
+        yield
 
 
 def check_free(out: Path | str) -> None:

@@ -9,6 +9,7 @@ from speechbrain.utils.distributed import if_main_process
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import write_text
+from speechbrain_tasnet.system.printable import original_cell, spreadsheet_cell
 from speechbrain_tasnet.training.distributed import gather
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ class BadItems:
         self._reasons: dict[tuple[str, str], str] = {}
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                self._reasons = {(row["split"], row["id"]): row["reason"] for row in csv.DictReader(file)}
+                rows = [{key: original_cell(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+            self._reasons = {(row["split"], row["id"]): row["reason"] for row in rows}
 
     def __len__(self) -> int:
         return len(self._reasons)
@@ -96,5 +98,6 @@ class BadItems:
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["split", "id", "reason"])
-        writer.writerows((*key, reason) for key, reason in sorted(self._reasons.items()))
+        rows = ((*key, reason) for key, reason in sorted(self._reasons.items()))
+        writer.writerows([spreadsheet_cell(cell) for cell in row] for row in rows)
         write_text(self.path, table.getvalue())
