@@ -111,7 +111,8 @@ def unpack(
     except BROKEN as error:
         raise InputError(f"no archive, or a damaged one ({_reason(error)})") from None
     except OSError as error:
-        if error.errno is None:  # of a compression, not of the system
+        # Of a compression, not of the system; or a file where the archive has a folder.
+        if error.errno is None or isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
             raise InputError(f"no archive, or a damaged one ({_reason(error)})") from None
         raise DiskError(f"{target}: cannot be written ({error.strerror}); see to folder and disk space") from None
 
