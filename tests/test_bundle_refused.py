@@ -116,8 +116,9 @@ def test_other_weights(folder, change, message):
 def test_a_pointer_of_git_lfs(folder):
     text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 12345\n"
     (folder / "model.safetensors").write_text(text)
-    assert "model.safetensors: is a pointer of Git LFS, not the file itself; get that with `git lfs pull`" in refused(
-        folder
+    assert (
+        "model.safetensors: is a pointer of Git LFS, not the file itself; get that with `git lfs pull`"
+        in refused(folder)
     )
     for name in ("pytorch_model.bin", "model.safetensors"):  # other toolkits' checkpoints
         (folder / name).write_text(text)

@@ -123,7 +123,9 @@ def norms(norm, causal):
 
 
 @pytest.mark.parametrize(("norm", "causal"), [("global", False), ("cumulative", True), ("channelwise", True)])
-@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 4e-2)])
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float64, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 4e-2)]
+)
 def test_models_of_every_floating_point_run_on_a_processor(norm, causal, dtype, error):
     mixture = torch.randn(2, 1003)
     for lengths in (None, torch.tensor([1.0, 0.5])):

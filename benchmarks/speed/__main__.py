@@ -4,8 +4,9 @@ import argparse
 import warnings
 from pathlib import Path
 
-from benchmarks import markdown, page
 from benchmarks.results import load, save
+
+from benchmarks import markdown, page
 
 FULL_MINUTES, QUICK_MINUTES = 20, 3
 

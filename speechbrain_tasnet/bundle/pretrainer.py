@@ -16,8 +16,8 @@ class BundlePretrainer(Pretrainer):
 
     What is on this machine already is read where it lies: no link and no copy is made.
 
-    The weights run no code, but ``from_hparams`` itself runs the ``hyperparams.yaml`` that names this class: whatever
-    a YAML file names is imported and called. Only `TasNetSeparation.from_bundle` runs nothing from the folder.
+    The weights run no code, but ``from_hparams`` itself runs the ``hyperparams.yaml`` that names this class:
+    whatever a YAML file names is imported and called. `TasNetSeparation.from_bundle` runs nothing from the folder.
     """
 
     def collect_files(

@@ -100,8 +100,8 @@ def fetch(address: str, path: Path, expected: int | None = None) -> None:
     Raises
     ------
     InputError
-        The server cannot be reached, does not have the file or sends more, or the disk has no room for it. What was
-        downloaded by then stays (`UnfinishedError`, `DiskError`).
+        The server cannot be reached, does not have the file or sends more, or the disk has no room for it. What
+        was downloaded by then stays (`UnfinishedError`, `DiskError`).
     """
     have, known = 0, {}
     if path.exists() and _note(path).exists():
@@ -122,7 +122,9 @@ def fetch(address: str, path: Path, expected: int | None = None) -> None:
         limit = LARGEST if expected is None else expected
         if (told["size"] or 0) > limit:
             path.unlink(missing_ok=True)
-            raise InputError(f"{address}: has {told['size']} bytes where {limit} are expected; try another --mirror")
+            raise InputError(
+                f"{address}: has {told['size']} bytes where {limit} are expected; try another --mirror"
+            )
         _copy(response, address, path, have, told["size"], limit)
 
 

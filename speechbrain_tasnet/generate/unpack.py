@@ -170,7 +170,7 @@ class _Budget:
         self._left -= number
         if self._left < 0:
             raise InputError(
-                f"unsafe archive, its {self._size} bytes unpack to more than {self._bytes}, far more than sound would"
+                f"unsafe archive, its {self._size} bytes unpack to more than {self._bytes}, which no sound does"
             )
 
 

@@ -1,4 +1,4 @@
-"""Samples as people have them: tensors and NumPy arrays, floating point and PCM, into what a network takes and back."""
+"""Samples as people have them, tensors and arrays of floating point and PCM, into what a network takes and back."""
 
 from collections.abc import Callable, Mapping
 
@@ -85,7 +85,9 @@ def check_weights(modules: Mapping[str, nn.Module]) -> None:
     """
     for name, module in modules.items():
         if any(weight.is_meta for weight in getattr(module, "parameters", tuple)()):
-            raise InputError(f"{name} is on the device meta and has no weights; build it on cpu or cuda and load them")
+            raise InputError(
+                f"{name} is on the device meta and has no weights; build it on cpu or cuda and load them"
+            )
 
 
 def _from_numpy(samples: np.ndarray, name: str) -> Tensor:
@@ -98,6 +100,6 @@ def _from_numpy(samples: np.ndarray, name: str) -> Tensor:
 
 def _refuse(name: str, dtype: str) -> Tensor:
     raise InputError(
-        f"{name} of {dtype}: expected float64, float32, float16 or bfloat16 with full scale at 1, or PCM of int16 or "
-        "int32"
+        f"{name} of {dtype}: expected float64, float32, float16 or bfloat16 with full scale at 1, or PCM of int16 "
+        "or int32"
     )

@@ -66,8 +66,8 @@ class TasNetSeparation(Pretrained):
         Parameters
         ----------
         mix : Tensor or numpy.ndarray
-            [batch, time], also an empty batch [0, time]: float64, float32, float16 or bfloat16 with full scale at 1,
-            or PCM of int16 or int32, which is scaled as soundfile does it.
+            [batch, time], also an empty batch [0, time]: float64, float32, float16 or bfloat16 with full scale at
+            1, or PCM of int16 or int32, which is scaled as soundfile does it.
         lengths : Tensor or numpy.ndarray, optional
             [batch], relative lengths in (0, 1].
 

@@ -71,8 +71,8 @@ class StreamingSeparator:
         Parameters
         ----------
         chunk : Tensor or numpy.ndarray
-            [batch, n], any n, also 0, and another one each time; batch is the same until `flush` or `reset`. Of any
-            type that `separate` takes.
+            [batch, n], any n, also 0, and another one each time; batch is the same until `flush` or `reset`. Of
+            any type that `separate` takes.
 
         Returns
         -------
@@ -111,8 +111,8 @@ class StreamingSeparator:
         Returns
         -------
         Tensor
-            [batch, m, C], so that as many samples came out in all as went in; no streams: [0, 0, C]. In the type of
-            the weights.
+            [batch, m, C], so that as many samples came out in all as went in; no streams: [0, 0, C]. In the type
+            of the weights.
         """
         state = self._state
         if state is None or state.heard[0] == 0:

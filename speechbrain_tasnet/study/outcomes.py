@@ -8,7 +8,7 @@ from pathlib import Path
 
 from speechbrain_tasnet.study.contestant import COSTS, EXAMPLES
 from speechbrain_tasnet.study.definition import Study
-from speechbrain_tasnet.system.printable import original_cell
+from speechbrain_tasnet.system.csv_text import original_cell
 
 SCORES = ("si-snr_i", "sdr_i")
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -69,8 +69,9 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
     """Run a module until it ends, or has so many validations behind it; returns why it failed, if it did."""
     folder.mkdir(parents=True, exist_ok=True)
     said, stopped = "", False
-    output = open(folder / OUTPUT, "a", encoding="utf-8", opener=no_links)
-    with output as log, _process(words, study.threads) as process:
+    with ExitStack() as opened:
+        log = opened.enter_context(open(folder / OUTPUT, "a", encoding="utf-8", opener=no_links))
+        process = opened.enter_context(_process(words, study.threads))
         with tqdm(desc=head, total=study.validations, unit="validation", dynamic_ncols=True) as bar:
             for line in process.stdout:
                 log.write(line)

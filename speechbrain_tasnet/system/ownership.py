@@ -1,4 +1,4 @@
-"""What lies in a folder that others can write to, and whose it is: names that can be guessed can be taken first."""
+"""What lies in a folder that others can write to, and whose it is: names that can be guessed may be taken."""
 
 import errno
 import os
@@ -63,7 +63,9 @@ def check_own(path: Path) -> None:
     """
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise InputError(f"{path}: is a link; expected what an earlier run left; delete it or choose another place")
+        raise InputError(
+            f"{path}: is a link; expected what an earlier run left; delete it or choose another place"
+        )
     if not hasattr(os, "geteuid"):  # Windows keeps owners elsewhere
         return
     if found.st_uid not in (os.geteuid(), _owner_of_new_files(path)):

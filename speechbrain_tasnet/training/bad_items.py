@@ -1,15 +1,14 @@
 """The account of items that could not be used: in the log, in a file, up to a limit."""
 
 import csv
-import io
 import logging
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.system.csv_text import csv_text, original_cell
 from speechbrain_tasnet.system.files import write_text
-from speechbrain_tasnet.system.printable import original_cell, spreadsheet_cell
 from speechbrain_tasnet.training.distributed import gather
 
 logger = logging.getLogger(__name__)
@@ -95,9 +94,5 @@ class BadItems:
         if not self._reasons:
             self.path.unlink(missing_ok=True)
             return
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["split", "id", "reason"])
-        rows = ((*key, reason) for key, reason in sorted(self._reasons.items()))
-        writer.writerows([spreadsheet_cell(cell) for cell in row] for row in rows)
-        write_text(self.path, table.getvalue())
+        rows = [(*key, reason) for key, reason in sorted(self._reasons.items())]
+        write_text(self.path, csv_text([("split", "id", "reason"), *rows]))

@@ -1,7 +1,6 @@
 """The list of planted bugs is of the present source."""
 
 import pytest
-
 from benchmarks.mutations import ROOT, read_bugs
 
 BUGS = list(read_bugs())

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.ops import forks
 from speechbrain_tasnet.ops.cpu import backward, forward, weight_gradient
 from speechbrain_tasnet.ops.cpu.compile import CHUNKS, Loop
 from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
 from speechbrain_tasnet.ops.cpu.norm_statistics import NORMS
 from speechbrain_tasnet.ops.dispatch import Activation, Taps
-from speechbrain_tasnet.ops import forks
 from speechbrain_tasnet.system.c_functions import loaded_function
 
 # The pool that Numba falls back to where it finds no other does not stand two callers at once.
@@ -34,6 +34,7 @@ def _start_threads() -> None:
 
 if not forks.in_child():
     _start_threads()
+
 
 def _threads() -> int:
     """Count the threads that torch uses, as far as Numba has them."""
