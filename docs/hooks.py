@@ -28,6 +28,9 @@ values in `hparams/shared/training.yaml`, which all packaged recipes include.
 - On the command line `--KEY VALUE` or `--KEY=VALUE` overrides any key at the top level, included or not. Lists
   are written without spaces: `--speeds [0.95,1.0,1.05]`. SpeechBrain's run options are accepted as well.
 
+A recipe is a program: `!new:`, `!name:` and `!apply:` import and call whatever they name, before anything is
+checked. Run only recipes of people whose programs you would run, and read those that you have downloaded.
+
 What a run has used, with everything resolved, is in `hyperparams.yaml` of its output folder.
 
 ```yaml

@@ -214,3 +214,15 @@ def test_one_bad_item_too_many_ends_the_run(copied, tmp_path, tiny):
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     with pytest.raises(InputError, match="1 bad items, more than max_bad_items=0"):
         workflow.run([*arguments, "--skip_prep", "True", "--max_bad_items", "0"])
+
+
+def test_texts_that_a_spreadsheet_would_run_are_made_harmless_and_read_back(tmp_path):
+    path = tmp_path / "bad_items.csv"
+    names = ['=HYPERLINK("http://x")', "+x", "@x", "-x", "\tx", "\rx", "'=x", "'x'", "-1.5", "x=y"]
+    account = BadItems(path, limit=20)
+    for name in names:
+        account.add("train", name, name)
+    with path.open(newline="", encoding="utf-8") as file:
+        cells = {cell for row in csv.reader(file) for cell in row}
+    assert not {cell for cell in cells if cell[0] in "=+@\t\r" or (cell[0] == "-" and cell != "-1.5")}
+    assert BadItems(path, limit=20).names("train") == sorted(names)

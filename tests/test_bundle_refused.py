@@ -15,7 +15,9 @@ import safetensors.torch
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.bundle import load_bundle, save_bundle
+from speechbrain_tasnet.convert.checkpoint import open_checkpoint
 from speechbrain_tasnet.errors import InputError
 
 
@@ -109,6 +111,22 @@ def test_other_weights(folder, change, message):
     change(tensors)
     write_tensors(folder, tensors)
     assert message in refused(folder)
+
+
+def test_a_pointer_of_git_lfs(folder):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 12345\n"
+    (folder / "model.safetensors").write_text(text)
+    assert (
+        "model.safetensors: is a pointer of Git LFS, not the file itself; get that with `git lfs pull`"
+        in refused(folder)
+    )
+    for name in ("pytorch_model.bin", "model.safetensors"):  # other toolkits' checkpoints
+        (folder / name).write_text(text)
+        with pytest.raises(InputError, match=f"{name}: is a pointer of Git LFS"):
+            open_checkpoint(folder / name)
+    (folder / "mix.wav").write_text(text)
+    with pytest.raises(InputError, match=r"mix\.wav: is a pointer of Git LFS"), open_audio(folder / "mix.wav"):
+        pass
 
 
 @pytest.mark.parametrize("place", [0, 7, 8, 9, 60, 200, 1000, -2000, -1])

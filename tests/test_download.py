@@ -21,8 +21,10 @@ import pytest
 
 from speechbrain_tasnet.commands import download as command
 from speechbrain_tasnet.errors import DiskError, InputError, one_line_errors
+from speechbrain_tasnet.generate import download as downloading
 from speechbrain_tasnet.generate.download import download
 from speechbrain_tasnet.generate.download_table import SOURCES, find_source
+from speechbrain_tasnet.generate.unpack import Limits, unpack
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -51,7 +53,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("ETag", server.tag)
         if server.modified:
             self.send_header("Last-Modified", server.modified)
-        self.send_header("Content-Length", (server.told_length or len(content)) - start)
+        if server.told_length != 0:
+            self.send_header("Content-Length", (server.told_length or len(content)) - start)
         self.end_headers()
         content = content[start:]
         if server.stop_after is not None:
@@ -161,13 +164,129 @@ def test_a_tar_archive_with_files_beside_its_folder(server, tmp_path, monkeypatc
     server.files["dev-clean.tar.gz"] = tarred(LIBRISPEECH)
     vouch(monkeypatch, "dev-clean", server.files["dev-clean.tar.gz"], kind)
     download("dev-clean", tmp_path, mirror=server.address + "/")
-    assert contents(tmp_path) == LIBRISPEECH
+    expected = within("dev-clean", LIBRISPEECH)
+    assert contents(tmp_path) == expected
     # Another part goes beside the first.
     other = {name.replace("dev", "test"): content for name, content in LIBRISPEECH.items()}
     server.files = {"test-clean.tar.gz": tarred(other)}
     vouch(monkeypatch, "test-clean", server.files["test-clean.tar.gz"])
     download("test-clean", tmp_path, mirror=server.address)
-    assert contents(tmp_path) == LIBRISPEECH | other
+    assert contents(tmp_path) == expected | within("test-clean", other)
+
+
+def within(part, files):
+    """Name what lies beside a part of LibriSpeech as if it lay in it."""
+    return {name.replace("LibriSpeech/S", f"LibriSpeech/{part}/S"): content for name, content in files.items()}
+
+
+def test_nothing_that_is_there_is_replaced(server, tmp_path):
+    (tmp_path / ".bashrc").write_text("mine")
+    (tmp_path / "MiniLibriMix.zip").write_text("mine")
+    files = MINI | {".bashrc": b"evil", "a.wav": b"beside", "MiniLibriMix/a.wav": b"within"}
+    server.files["MiniLibriMix.zip"] = zipped(files)
+    with pytest.raises(InputError, match=r"MiniLibriMix\.zip: is there already"):
+        download("minilibrimix", tmp_path, mirror=server.address, keep=True)
+    download("minilibrimix", tmp_path, mirror=server.address)
+    found = contents(tmp_path)
+    assert found[".bashrc"] == found["MiniLibriMix.zip"] == b"mine"
+    assert found["MiniLibriMix/.bashrc"] == b"evil"
+    assert found["MiniLibriMix/a.wav"] == b"within"
+
+
+@pytest.mark.parametrize("name", [".options.json", ".MiniLibriMix.zip", ".MiniLibriMix.zip.json", ".unpacked/a"])
+def test_names_of_our_own_files_are_refused(server, tmp_path, name):
+    server.files["MiniLibriMix.zip"] = zipped(MINI | {f"MiniLibriMix/{name}": b"evil"})
+    refused(server.address, tmp_path, "unsafe archive", repr(name.partition("/")[0]))
+
+
+def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path):
+    archive = tmp_path / "bomb.zip"
+    archive.write_bytes(zipped({"MiniLibriMix/a.wav": bytes(5_000_000), "MiniLibriMix/b.wav": b"b"}))
+    words = [(Limits(free=10**6), "bytes unpack to more than 1000000"), (Limits(files=1), "more than 1 files")]
+    words += [(Limits(size=10**5), "bytes unpack to more than 100000")]
+    for limits, reason in words:
+        with pytest.raises(InputError, match=f"unsafe archive.*{reason}"):
+            unpack(archive, "MiniLibriMix", tmp_path / "out", limits=limits)
+        assert sum(map(len, contents(tmp_path / "out").values())) in (0, 5_000_000 if limits.files == 1 else 0)
+    unpack(archive, "MiniLibriMix", tmp_path / "out")
+    assert {name: len(content) for name, content in contents(tmp_path / "out").items()} == {
+        "a.wav": 5_000_000,
+        "b.wav": 1,
+    }
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_body_without_end_is_refused(server, tmp_path, monkeypatch, known):
+    server.files["MiniLibriMix.zip"] = zipped(MINI)
+    server.told_length = 0  # what it says of itself: nothing
+    monkeypatch.setattr(downloading, "LARGEST", 10**9 if known else 1_000_000)
+    monkeypatch.setitem(
+        SOURCES, "minilibrimix", dataclasses.replace(SOURCES["minilibrimix"], size=1_000_000 if known else None)
+    )
+    refused(server.address, tmp_path, "sends more than 1000000 bytes", "--mirror")
+
+
+def test_a_larger_file_than_the_table_has_is_refused(server, tmp_path, monkeypatch):
+    server.files["MiniLibriMix.zip"] = zipped(MINI)
+    monkeypatch.setitem(SOURCES, "minilibrimix", dataclasses.replace(SOURCES["minilibrimix"], size=1000))
+    refused(server.address, tmp_path, f"has {len(zipped(MINI))} bytes where 1000 are expected", "--mirror")
+
+
+def test_what_a_server_says_does_not_steer_the_terminal(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(Handler, "responses", {404: ("Gone \x1b[2J\x07", "")})
+    refused(server.address, tmp_path, r"answers 404 Gone \x1b[2J\x07;")
+
+
+def circle():
+    """A tar whose two links name each other."""
+    links = [tarfile.TarInfo(f"MiniLibriMix/{name}") for name in "ab"]
+    for link, other in zip(links, "ba", strict=True):
+        link.type, link.linkname = tarfile.SYMTYPE, other
+    return tarred({}, *links)
+
+
+def with_nul():
+    member = tarfile.TarInfo("short")
+    member.pax_headers = {"path": "MiniLibriMix/a\0b.wav"}
+    return tarred({}, member)
+
+
+def changed_zip(flag=0, method=8):
+    """A zip whose file says that it is encrypted, or packed in another way."""
+    data = bytearray(zipped({"MiniLibriMix/a.wav": b"a" * 100}))
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = data.index(signature) + place
+        data[start : start + 4] = bytes([flag, 0, method, 0])
+    return bytes(data)
+
+
+def squeezed(kind, damage):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=f"w:{kind}") as archive:
+        member = tarfile.TarInfo("MiniLibriMix/a.wav")
+        member.size = 500_000
+        archive.addfile(member, io.BytesIO(noise(5, member.size)))
+    data = stream.getvalue()
+    return data[: len(data) // 2] + damage + data[len(data) // 2 + len(damage) :]
+
+
+@pytest.mark.parametrize(
+    ("archive", "words"),
+    [
+        (circle(), ["damaged"]),
+        (with_nul(), ["archive", r"a\x00b.wav"]),
+        (changed_zip(flag=1), ["damaged", "encrypted"]),
+        (changed_zip(method=97), ["damaged", "compression"]),
+        (squeezed("bz2", bytes(1000)), ["damaged"]),
+        (squeezed("xz", bytes(1000)), ["damaged"]),
+        (tarred({"MiniLibriMix/a": b"a", "MiniLibriMix/a/b": b"b"}), ["damaged"]),
+        (tarred({"MiniLibriMix/../\x1b[2J": b""}), [r"\x1b[2J"]),
+    ],
+    ids=["circle", "nul", "encrypted", "method", "bz2", "xz", "file-as-folder", "escape"],
+)
+def test_odd_archives_are_refused_in_one_line(server, tmp_path, archive, words):
+    server.files["MiniLibriMix.zip"] = archive
+    refused(server.address, tmp_path, "MiniLibriMix.zip: ", *words)
 
 
 def test_the_archive_is_kept_on_demand(server, tmp_path):

@@ -327,3 +327,13 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_text(path, "new content")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ids_that_a_spreadsheet_would_run_are_made_harmless(tmp_path):
+    sources, noise = torch.randn(2, 8000, 2)
+    evaluator = Evaluator(8000, metrics=())
+    evaluator.add("=1+1", sources.sum(1), sources, sources + noise)
+    evaluator.write(tmp_path)
+    _, row = csv.reader((tmp_path / "test_results.csv").read_text().splitlines())
+    assert row[0] == "'=1+1"
+    assert float(row[1]) < 10  # a number stays one, with its sign

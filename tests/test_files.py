@@ -2,9 +2,12 @@
 
 import _pyio
 import errno
+import os
 import signal
+import stat
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +45,144 @@ def test_a_folder_takes_the_place_of_another_only_when_complete(tmp_path):
     with pytest.raises(InputError, match="already holds"), new_folder(tmp_path / "file", replace=True):
         pass
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_writers_in_threads_of_one_process_do_not_meet(tmp_path):
+    """Each waits in the middle of its file until all have begun: the last one's whole file stays."""
+    path, begun = tmp_path / "file", threading.Barrier(4)
+
+    def write(letter):
+        with new_file(path) as partial, partial.open("w") as file:
+            file.write(letter * 1000)
+            file.flush()
+            begun.wait(60)
+            file.write(letter * 1000)
+
+    threads = [threading.Thread(target=write, args=letter) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in [letter * 2000 for letter in "abcd"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("length", [240, 255])
+def test_names_as_long_as_the_disk_takes(tmp_path, length):
+    out = tmp_path / ("\u00e4" * (length // 2) + "x" * (length % 2))
+    write_text(out, "text")
+    assert out.read_text() == "text"
+    out.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        fill(out, "ab", KeyboardInterrupt())
+    assert fill(out, "ab") == ["b"]
+    with new_folder(out, replace=True) as partial:
+        (partial / "new").touch()
+    assert [path.name for path in out.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_temporary_files_have_names_that_nobody_can_guess(tmp_path, monkeypatch):
+    names = set()
+    for _ in range(2):
+        with new_file(tmp_path / "file") as partial:
+            names.add(partial.name)
+        with new_folder(tmp_path / "folder", replace=True) as folder:
+            names.add(folder.name)
+    assert len(names) == 4
+    # Were one guessed all the same, what lies there is not followed.
+    monkeypatch.setattr("speechbrain_tasnet.system.files.secret_name", lambda kind: "guessed")
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "guessed").symlink_to("victim")
+    with pytest.raises(DiskError, match="cannot be written"):
+        write_text(tmp_path / "file", "text")
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def plant_link(path):
+    path.with_name("home").mkdir()
+    path.symlink_to("home")
+
+
+def plant_others_folder(path):
+    path.mkdir()
+    os.chown(path, 12345, 12345)
+
+
+def plant_open_folder(path):
+    path.mkdir()
+    path.chmod(0o777)
+
+
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (plant_link, "is a link"),
+        pytest.param(plant_others_folder, "belongs to another user .number 12345", marks=needs_root),
+        (plant_open_folder, "everybody can write to it"),
+    ],
+)
+def test_a_folder_that_somebody_else_may_have_put_there_is_refused(tmp_path, plant, words):
+    plant(tmp_path / ".corpus.partial")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=rf"\.corpus\.partial: {words}.*(delete|another place)"):
+        fill(tmp_path / "corpus", "abc")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@needs_root
+def test_what_a_replaced_folder_is_kept_as_is_not_taken_from_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("speechbrain_tasnet.system.files._hidden_prefix", lambda out: ".x")
+    plant_others_folder(tmp_path / ".x.replaced")
+    with pytest.raises(InputError, match="another user"), new_folder(tmp_path / "out", replace=True):
+        pass
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_planted_lock_is_refused_and_what_it_leads_to_kept(tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / ".corpus.lock").symlink_to("victim")
+    with pytest.raises(InputError, match=r"\.corpus\.lock: is a link"):
+        fill(tmp_path / "corpus", "abc")
+    assert (tmp_path / "victim").read_text() == "mine"
+    (tmp_path / ".corpus.lock").unlink()
+    (tmp_path / ".corpus.lock").write_text("of old")
+    with exclusive(tmp_path / ".corpus.lock", tmp_path):
+        assert (tmp_path / ".corpus.lock").read_text() == "of old"
+
+
+def test_a_lock_holds_between_threads(tmp_path):
+    refused = []
+
+    def attempt():
+        try:
+            exclusive(tmp_path / ".lock", Path("here")).__enter__()
+        except InputError as error:
+            refused.append(str(error))
+
+    with exclusive(tmp_path / ".lock", Path("here")):
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+    assert refused == ["here: another run is at work on it; wait, or choose another folder"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other rights")
+def test_an_unfinished_folder_is_private_and_a_finished_one_is_not(tmp_path):
+    before = os.umask(0o002)
+    try:
+        for folder in (resumable_folder(tmp_path / "corpus", {}), new_folder(tmp_path / "bundle")):
+            with folder as partial:
+                assert stat.S_IMODE(partial.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"corpus": 0o775, "bundle": 0o775}
 
 
 def fill(out, names, stop_with=None, options=None):
@@ -187,7 +328,8 @@ with new_folder({str(out)!r}, replace=True) as partial:
 """
         done = subprocess.run([sys.executable, "-c", code], check=False)
         assert done.returncode == (0 if (call, calls) == ("rename", 3) else -signal.SIGKILL)
-        kept = [folder / "content" for folder in (out, out.with_name(".folder.replaced")) if folder.exists()]
+        hidden = list(out.parent.glob(".*.replaced"))
+        kept = [folder / "content" for folder in (out, *hidden) if folder.exists()]
         assert {file.read_text() for file in kept} & {"old", "new"}
         with pytest.raises(RuntimeError), new_folder(out, replace=True):
             raise RuntimeError  # what was left is put back, and kept when the next one fails as well

@@ -12,6 +12,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
 from speechbrain_tasnet.separation.recording import write_sources
+from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 
 def build():
@@ -47,6 +48,122 @@ def test_the_toolkits_own_interface_loads_it_and_gives_the_same(folder, num_samp
     theirs = SepformerSeparation.from_hparams(source=str(folder)).separate_batch(mixture)
     ours = TasNetSeparation.from_bundle(folder).separate_batch(mixture)
     torch.testing.assert_close(theirs, ours, rtol=1e-6, atol=1e-6)
+
+
+TYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_floating_point_comes_out_as_it_went_in(folder, dtype):
+    separator, mixture = TasNetSeparation.from_bundle(folder), torch.randn(2, 1003).to(dtype)
+    expected = separator.separate_batch(mixture.float())
+    sources = separator.separate_batch(mixture)
+    assert sources.dtype == dtype
+    assert torch.equal(sources, expected.to(dtype))
+    assert torch.equal(separate(*separator.mods.values(), mixture), sources)
+
+
+@pytest.mark.parametrize(("dtype", "full"), [(np.int16, 2**15), (np.int32, 2**31)])
+def test_pcm_is_scaled_as_soundfile_does_it(folder, tmp_path, dtype, full):
+    separator = TasNetSeparation.from_bundle(folder)
+    pcm = (np.random.default_rng(0).uniform(-1, 1, 1003) * full).astype(dtype)
+    soundfile.write(tmp_path / "mix.wav", pcm, 8000, f"PCM_{8 * pcm.itemsize}")
+    read, _ = soundfile.read(tmp_path / "mix.wav", dtype="float32")
+    expected = separator.separate_batch(torch.from_numpy(read)[None])
+    sources = separator.separate_batch(torch.from_numpy(pcm)[None])
+    assert torch.equal(sources, expected)
+    assert sources.dtype == torch.float32
+
+
+def test_arrays_come_out_as_arrays(folder):
+    separator, mixture = TasNetSeparation.from_bundle(folder), torch.randn(2, 1003)
+    expected = separator.separate_batch(mixture).numpy()
+    read_only = mixture.numpy().copy()
+    read_only.flags.writeable = False
+    for array in (mixture.numpy(), mixture.double().numpy(), read_only, mixture.numpy().astype(">f4")):
+        sources = separator.separate_batch(array)
+        assert isinstance(sources, np.ndarray)
+        assert sources.dtype == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(sources, expected)
+    backwards = separator.separate_batch(mixture.numpy()[::-1])
+    np.testing.assert_allclose(backwards, expected[::-1], rtol=1e-5, atol=1e-6)
+    lengths = np.array([1.0, 0.5])
+    padded = separator.separate_batch(mixture.numpy(), lengths)
+    np.testing.assert_array_equal(padded, separator.separate_batch(mixture, torch.from_numpy(lengths)).numpy())
+    assert isinstance(separate(*build().values(), mixture.numpy()), np.ndarray)
+
+
+def test_an_empty_batch_is_separated_into_an_empty_batch(folder):
+    separator = TasNetSeparation.from_bundle(folder)
+    assert separator.separate_batch(torch.zeros(0, 100)).shape == (0, 100, 3)
+    assert separator.separate_batch(np.zeros((0, 100), np.int16)).shape == (0, 100, 3)
+
+
+@pytest.mark.parametrize(
+    ("mixture", "words"),
+    [
+        (torch.zeros(1, 100, dtype=torch.int64), "mixture of int64: expected float64, float32, float16"),
+        (torch.zeros(1, 100, dtype=torch.complex64), "mixture of complex64"),
+        (np.zeros((1, 100), bool), "mixture of bool"),
+        (np.zeros((1, 100), np.longdouble), "mixture of float128|longdouble|float64"),
+        (np.full((1, 100), None), "mixture of object"),
+        ([[0.0] * 100], "mixture of type list: expected a tensor or a NumPy array"),
+        (torch.zeros(1, 100, device="meta"), "the samples are on the device meta"),
+    ],
+)
+def test_what_is_no_sound_is_refused(mixture, words):
+    with pytest.raises(InputError, match=words):
+        separate(*build().values(), mixture)
+
+
+def norms(norm, causal):
+    torch.manual_seed(0)
+    net = MaskNet(16, 8, 16, 8, X=2, R=1, C=3, norm=norm, causal=causal)
+    return {"encoder": Encoder(16, 8), "masknet": net, "decoder": Decoder(16, 8)}
+
+
+@pytest.mark.parametrize(("norm", "causal"), [("global", False), ("cumulative", True), ("channelwise", True)])
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float64, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 4e-2)]
+)
+def test_models_of_every_floating_point_run_on_a_processor(norm, causal, dtype, error):
+    mixture = torch.randn(2, 1003)
+    for lengths in (None, torch.tensor([1.0, 0.5])):
+        expected = separate(*norms(norm, causal).values(), mixture, lengths)
+        modules = {name: module.to(dtype) for name, module in norms(norm, causal).items()}
+        hparams = {"sample_rate": 8000, "num_spks": 3}
+        sources = TasNetSeparation(modules, hparams, run_opts={"device": "cpu"}).separate_batch(mixture, lengths)
+        assert sources.dtype == torch.float32
+        assert (sources - expected).abs().max() < error * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+@pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
+def test_streams_take_the_same(dtype, weights):
+    modules = [module.to(weights) for module in norms("cumulative", True).values()]
+    mixture = np.random.default_rng(0).standard_normal((1, 1003))
+    chunk = (1000 * mixture).astype(dtype) if dtype == np.int16 else mixture.astype(dtype)
+    live = StreamingSeparator(*modules)
+    first, rest = live.step(chunk), live.flush().float().numpy()
+    assert first.dtype == (np.float32 if dtype == np.int16 else dtype)
+    expected = separate(*modules, chunk)
+    joined = np.concatenate([first, rest], axis=1)
+    assert np.abs(joined - expected).max() < (1e-5 if weights == torch.float32 else 4e-2) * np.abs(expected).max()
+    with pytest.raises(InputError, match="chunk of int64"):
+        live.step(chunk.astype(np.int64))
+
+
+def test_a_model_without_weights_is_refused_in_one_line():
+    with torch.device("meta"):
+        modules = norms("cumulative", True)
+    hparams = {"sample_rate": 8000, "num_spks": 3}
+    for attempt in (
+        lambda: TasNetSeparation(modules, hparams, run_opts={"device": "cpu"}),
+        lambda: separate(*modules.values(), torch.zeros(1, 100)),
+        lambda: StreamingSeparator(*modules.values()),
+    ):
+        with pytest.raises(InputError, match=r"^[^\n]*on the device meta and has no weights[^\n]*$"):
+            attempt()
 
 
 def test_lengths(folder):

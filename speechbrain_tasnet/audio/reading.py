@@ -10,6 +10,7 @@ import soundfile
 
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.system import lfs
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 # Programs that write a wav into a pipe cannot know its size and promise about this much or more.
@@ -56,6 +57,8 @@ def open_audio(path: Path | str) -> AudioFile:
     try:
         file = AudioFile(str(path))
     except soundfile.LibsndfileError as error:
+        if lfs.is_pointer(path):
+            raise InputError(f"{path}: {lfs.WAY_OUT}") from None
         raise InputError(f"{path}: cannot be read as audio ({_reason(error)}); {WAY_OUT}") from None
     except TypeError:  # soundfile believes the suffix .raw
         raise InputError(f"{path}: samples without a header; convert the file to wav") from None

@@ -8,7 +8,8 @@ HPARAMS = "hyperparams.yaml"
 
 TEMPLATE = """\
 # For SpeechBrain's loaders: SepformerSeparation.from_hparams(source="this folder"), TasNetSeparation.from_hparams.
-# Loading YAML runs what it names; TasNetSeparation.from_bundle("this folder") reads the other files alone.
+# These run whatever this file names, so use them only on folders of people whose programs you would run.
+# TasNetSeparation.from_bundle("this folder") does not read this file and runs no code from the folder.
 sample_rate: {sample_rate}
 num_spks: {num_spks}
 encoder: !new:speechbrain_tasnet.convtasnet.Encoder {encoder}

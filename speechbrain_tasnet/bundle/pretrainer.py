@@ -15,6 +15,9 @@ class BundlePretrainer(Pretrainer):
     """Named in ``hyperparams.yaml``, it makes SpeechBrain's own ``from_hparams`` read ``model.safetensors``.
 
     What is on this machine already is read where it lies: no link and no copy is made.
+
+    The weights run no code, but ``from_hparams`` itself runs the ``hyperparams.yaml`` that names this class:
+    whatever a YAML file names is imported and called. `TasNetSeparation.from_bundle` runs nothing from the folder.
     """
 
     def collect_files(

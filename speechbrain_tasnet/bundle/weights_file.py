@@ -14,6 +14,7 @@ from torch import Tensor
 
 from speechbrain_tasnet.bundle.config import DTYPES, strict_json
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.system import lfs
 
 WEIGHTS = "model.safetensors"
 METADATA = "__metadata__"
@@ -79,6 +80,8 @@ def read_weights(
     """
     shapes = {name: list(tensor.shape) for name, tensor in expected.items()}
     payload = DTYPES[dtype].itemsize * sum(tensor.numel() for tensor in expected.values())
+    if lfs.is_pointer(path):
+        raise InputError(lfs.WAY_OUT)
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         start = _read_start(file, size)

@@ -12,6 +12,7 @@ from torch import nn
 from torch.torch_version import TorchVersion
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.system import lfs
 
 # A folder of the toolkit that this package extends holds these.
 PARTS = ("encoder", "masknet", "decoder")
@@ -62,6 +63,8 @@ def state_of(content: object) -> dict[str, object]:
 def _load(path: Path) -> object:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a checkpoint, or a folder with {', '.join(PARTS)}.ckpt")
+    if lfs.is_pointer(path):
+        raise InputError(f"{path}: {lfs.WAY_OUT}")
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     try:

@@ -1,7 +1,5 @@
 """Score separated utterances, SI-SNR, SDR, PESQ and STOI, and write them as CSV and JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
+from speechbrain_tasnet.system.csv_text import csv_text
 from speechbrain_tasnet.system.files import write_text
 
 Row = dict[str, str | float | None]
@@ -225,11 +224,8 @@ class Evaluator:
         rows = self.rows
         common = ["snt_id", *self.columns, "duration", "input_si-snr", "level_difference"]
         columns = dict.fromkeys([*common, *(name for row in rows for name in row)])
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-        write_text(Path(folder) / "test_results.csv", table.getvalue())
+        table = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
+        write_text(Path(folder) / "test_results.csv", csv_text(table))
         summary = json.dumps(self.summary(), indent=2, allow_nan=False)
         write_text(Path(folder) / "test_results.json", summary + "\n")
 

@@ -14,10 +14,13 @@ from speechbrain_tasnet import __version__
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.generate.download_table import find_source
 from speechbrain_tasnet.generate.unpack import unpack, verify
-from speechbrain_tasnet.system.files import resumable_folder, write_text
+from speechbrain_tasnet.system.files import OPTIONS, check_not_there, resumable_folder, write_text
+from speechbrain_tasnet.system.ownership import no_links
+from speechbrain_tasnet.system.printable import printable
 
 BLOCK = 2**18
 TIMEOUT = 60  # seconds without a byte
+LARGEST = 2**37  # bytes of an archive whose size is not known: four times the largest of the table
 RANGE_NOT_SATISFIABLE = 416
 PARTIAL_CONTENT = 206
 
@@ -56,26 +59,30 @@ def download(name: str, out: Path | str, mirror: str | None = None, keep: bool =
     source = find_source(name)
     address = source.address(mirror)
     target = Path(out) / source.folder
+    kept = Path(out) / source.archive
+    if keep:
+        check_not_there([kept])
     with resumable_folder(target, {"name": name}) as folder:
         archive = folder / f".{source.archive}"
-        fetch(address, archive)
+        fetch(address, archive, source.size)
         try:
             if source.checksum:
                 verify(archive, source.checksum)
-            unpack(archive, source.folder, folder)
+            unpack(archive, source.folder, folder, {archive.name, _note(archive).name, OPTIONS})
         except DiskError:
             raise
         except InputError as error:
             archive.unlink()
             raise InputError(f"{address}: {error}; the file was removed, try again or another --mirror") from None
         if keep:
-            archive.replace(Path(out) / source.archive)
+            check_not_there([kept])
+            archive.replace(kept)
         archive.unlink(missing_ok=True)
         _note(archive).unlink()
     return target
 
 
-def fetch(address: str, path: Path) -> None:
+def fetch(address: str, path: Path, expected: int | None = None) -> None:
     """Download a file, or the rest of it.
 
     What the server says of the file is kept beside it: the server sends the rest only of the same file
@@ -87,12 +94,14 @@ def fetch(address: str, path: Path) -> None:
         Web address of the file.
     path : pathlib.Path
         Where it goes; ``PATH.json`` beside it holds what the server said.
+    expected : int, optional
+        Bytes that it has, where that is known; the server is not believed more than that, nor more than `LARGEST`.
 
     Raises
     ------
     InputError
-        The server cannot be reached or does not have the file, or the disk has no room for it. What was
-        downloaded by then stays (`UnfinishedError`, `DiskError`).
+        The server cannot be reached, does not have the file or sends more, or the disk has no room for it. What
+        was downloaded by then stays (`UnfinishedError`, `DiskError`).
     """
     have, known = 0, {}
     if path.exists() and _note(path).exists():
@@ -110,7 +119,13 @@ def fetch(address: str, path: Path) -> None:
             path.unlink(missing_ok=True)
             write_text(_note(path), json.dumps(told))
         _check_room(path, (told["size"] or 0) - have)
-        _copy(response, address, path, have, told["size"])
+        limit = LARGEST if expected is None else expected
+        if (told["size"] or 0) > limit:
+            path.unlink(missing_ok=True)
+            raise InputError(
+                f"{address}: has {told['size']} bytes where {limit} are expected; try another --mirror"
+            )
+        _copy(response, address, path, have, told["size"], limit)
 
 
 def _note(path: Path) -> Path:
@@ -131,9 +146,10 @@ def _ask(address: str, have: int, known: dict) -> HTTPResponse:
     except HTTPError as error:
         if error.code == RANGE_NOT_SATISFIABLE and have:
             return _ask(address, 0, {})
-        raise InputError(f"{address}: the server answers {error.code} {error.reason}; try --mirror") from None
+        reason = printable(str(error.reason))
+        raise InputError(f"{address}: the server answers {error.code} {reason}; try --mirror") from None
     except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
+        reason = printable(str(getattr(error, "reason", error)))
         raise InputError(f"{address}: cannot be reached ({reason}); see to the network or try --mirror") from None
 
 
@@ -167,17 +183,23 @@ def _check_room(path: Path, needed: int) -> None:
         )
 
 
-def _copy(response: HTTPResponse, address: str, path: Path, have: int, size: int | None) -> None:
+def _copy(response: HTTPResponse, address: str, path: Path, have: int, size: int | None, limit: int) -> None:
     """Append an answer to a file."""
+    most = limit if size is None else size
     bar = tqdm(total=size, initial=have, desc="downloading", unit="B", unit_scale=True, disable=None)
     try:
-        with path.open("ab") as file, bar:
+        with open(path, "ab", opener=no_links) as file, bar:
             while block := _read(response, address):
+                if have + len(block) > most:
+                    break
                 file.write(block)
                 have += len(block)
                 bar.update(len(block))
     except OSError as error:
         raise DiskError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
+    if block:
+        path.unlink()
+        raise InputError(f"{address}: sends more than {most} bytes; the file was removed, try another --mirror")
     if size is not None and have != size:
         raise UnfinishedError(
             f"{address}: the connection ended after {have} of {size} bytes; repeat to go on from there"
@@ -190,5 +212,5 @@ def _read(response: HTTPResponse, address: str) -> bytes:
         return response.read(BLOCK)
     except (OSError, HTTPException) as error:
         raise UnfinishedError(
-            f"{address}: the connection was lost ({error}); repeat to go on from there"
+            f"{address}: the connection was lost ({printable(str(error))}); repeat to go on from there"
         ) from None

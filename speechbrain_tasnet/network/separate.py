@@ -2,10 +2,12 @@
 
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
+from speechbrain_tasnet.network.samples import Samples, as_samples, fit_weights
 from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 
@@ -49,9 +51,9 @@ def separate(
     encoder: AnyEncoder | nn.Module,
     masknet: AnyMaskNet | nn.Module,
     decoder: AnyDecoder | nn.Module,
-    mixture: Tensor,
-    lengths: Tensor | None = None,
-) -> Tensor:
+    mixture: Samples,
+    lengths: Samples | None = None,
+) -> Samples:
     """Separate a batch of mixtures: the one way through the network, for training and for use.
 
     Parameters
@@ -59,21 +61,23 @@ def separate(
     encoder, masknet, decoder : Module
         `Encoder`, `MaskNet` and `Decoder` or what `AnyEncoder`, `AnyMaskNet` and `AnyDecoder` describe, possibly
         wrapped for distributed training.
-    mixture : Tensor
-        [batch, time].
-    lengths : Tensor, optional
+    mixture : Tensor or numpy.ndarray
+        [batch, time], of any type that `samples.as_samples` describes: floating point with full scale at 1, or
+        PCM of 16 or 32 bits. No mixtures at all, [0, time], are fine too.
+    lengths : Tensor or numpy.ndarray, optional
         [batch], SpeechBrain's relative lengths in (0, 1]. Each item then comes out as it would alone,
         whatever the padding holds, and with zeros behind its end.
 
     Returns
     -------
-    Tensor
-        [batch, time, C], the mixture's own length.
+    Tensor or numpy.ndarray
+        [batch, time, C], the mixture's own length, an array if the mixture was one. Computed in the type of the
+        weights; given out in that of the mixture, for PCM in float32.
 
     Raises
     ------
     InputError
-        If the mixture is not [batch, time] or has no samples.
+        If the mixture is not [batch, time], has no samples or is of another type, or the model has no weights.
 
     Example
     -------
@@ -84,6 +88,24 @@ def separate(
     >>> separate(encoder, masknet, decoder, torch.randn(2, 1001)).shape
     torch.Size([2, 1001, 3])
     """
+    samples, back = as_samples(mixture)
+    lengths = None if lengths is None else torch.as_tensor(lengths, device=samples.device)
+    inside = fit_weights(samples, encoder, masknet, decoder)
+    if inside.ndim == 2 and len(inside) == 0:
+        return back(_separate(encoder, masknet, decoder, inside.new_zeros(1, inside.shape[1]), None)[:0])
+    estimates = _separate(encoder, masknet, decoder, inside, lengths)
+    # Under autocast the loss gets what the decoder gives.
+    return estimates if inside is mixture else back(estimates)
+
+
+def _separate(
+    encoder: AnyEncoder | nn.Module,
+    masknet: AnyMaskNet | nn.Module,
+    decoder: AnyDecoder | nn.Module,
+    mixture: Tensor,
+    lengths: Tensor | None,
+) -> Tensor:
+    """Separate mixtures of the type of the weights."""
     # A wrapper for distributed training hides what is not forward.
     bare_encoder = getattr(encoder, "module", encoder)
     padding, num_frames = None, None

@@ -181,12 +181,19 @@ def global_norm(x: Tensor, weight: Tensor, bias: Tensor, padding: Tensor | None 
     """
     x = x.float() if x.dtype != torch.float64 else x
     if padding is None:
-        return torch.addcmul(bias, F.group_norm(x, 1, eps=EPS), weight)  # one group: the whole item
+        return _scale(F.group_norm(x, 1, eps=EPS), weight, bias)  # one group: the whole item
     count = (~padding).sum(1, keepdim=True) * x.shape[2]
     mean = x.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count
     centred = (x - mean).masked_fill(padding, 0)
     variance = centred.square().sum((1, 2), keepdim=True) / count
-    return torch.addcmul(bias, centred * (variance + EPS).rsqrt(), weight)
+    return _scale(centred * (variance + EPS).rsqrt(), weight, bias)
+
+
+def _scale(normalised: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Multiply and add in the type of what was normalised; a network in half precision gets its own type back."""
+    if weight.dtype == normalised.dtype:
+        return torch.addcmul(bias, normalised, weight)
+    return torch.addcmul(bias.to(normalised.dtype), normalised, weight.to(normalised.dtype)).to(weight.dtype)
 
 
 def cumulative_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -227,7 +234,7 @@ def cumulative_norm_from(before: Moments, x: Tensor, weight: Tensor, bias: Tenso
     low = (mean_so_far - high).to(x.dtype)
     normalised = ((x - high.unsqueeze(2)) - low.unsqueeze(2)) * rstd.to(x.dtype).unsqueeze(2)
     now = Moments(before.frames + x.shape[1], mean_so_far[:, -1:], variance_so_far[:, -1:])
-    return torch.addcmul(bias, normalised, weight), now
+    return _scale(normalised, weight, bias), now
 
 
 def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

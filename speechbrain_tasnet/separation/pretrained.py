@@ -1,19 +1,25 @@
 """Load a trained separator and use it on any audio: SpeechBrain's `Pretrained` interface."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
-from torch import Tensor
+from torch import Tensor, nn
 
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.network import precision
+from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.separation.recording import WINDOW, SeparationOptions, separate_recording
 
 
 class TasNetSeparation(Pretrained):
     """A trained separator, ready for use.
+
+    `from_bundle` reads a configuration and weights, and runs no code from the folder. ``from_hparams``, which
+    comes from SpeechBrain, runs the ``hyperparams.yaml`` that it is given: whatever YAML names is imported and
+    called. Use it only on folders of people whose programs you would run.
 
     Example
     -------
@@ -27,8 +33,9 @@ class TasNetSeparation(Pretrained):
     HPARAMS_NEEDED = ("sample_rate", "num_spks")
     MODULES_NEEDED = ("encoder", "masknet", "decoder")
 
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
+    def __init__(self, modules: Mapping[str, nn.Module] | None = None, *arguments, **options):
+        check_weights(modules or {})
+        super().__init__(modules, *arguments, **options)
         precision.check(self.precision, str(self.device), allow_slow=True)  # warns, where that is asked for
 
     @classmethod
@@ -53,24 +60,31 @@ class TasNetSeparation(Pretrained):
         return cls(model, hparams, run_opts=None if device is None else {"device": device})
 
     @torch.no_grad()
-    def separate_batch(self, mix: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def separate_batch(self, mix: Samples, lengths: Samples | None = None) -> Samples:
         """Separate a batch of mixtures at the model's own sampling rate.
 
         Parameters
         ----------
-        mix : Tensor
-            [batch, time].
-        lengths : Tensor, optional
+        mix : Tensor or numpy.ndarray
+            [batch, time], also an empty batch [0, time]: float64, float32, float16 or bfloat16 with full scale at
+            1, or PCM of int16 or int32, which is scaled as soundfile does it.
+        lengths : Tensor or numpy.ndarray, optional
             [batch], relative lengths in (0, 1].
 
         Returns
         -------
-        Tensor
-            [batch, time, C].
+        Tensor or numpy.ndarray
+            [batch, time, C], an array if ``mix`` was one, in the type of ``mix``; for PCM in float32.
+
+        Raises
+        ------
+        InputError
+            ``mix`` is of another type or shape.
         """
-        lengths = None if lengths is None else lengths.to(self.device)
+        samples, back = as_samples(mix)
+        mods = self.mods
         with self.inference_ctx:
-            return separate(self.mods.encoder, self.mods.masknet, self.mods.decoder, mix.to(self.device), lengths)
+            return back(separate(mods.encoder, mods.masknet, mods.decoder, samples.to(self.device), lengths))
 
     def separate_file(
         self, path: Path | str, channels: str = "mean", scale: str = "none", window: float | None = WINDOW
@@ -96,6 +110,6 @@ class TasNetSeparation(Pretrained):
         """
         return separate_recording(self, path, SeparationOptions(channels, scale, window))
 
-    def forward(self, mix: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, mix: Samples, lengths: Samples | None = None) -> Samples:
         """Separate a batch, as `separate_batch`."""
         return self.separate_batch(mix, lengths)

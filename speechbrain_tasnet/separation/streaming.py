@@ -10,6 +10,7 @@ from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
+from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights, fit_weights
 from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
 from speechbrain_tasnet.network.tcn import BlockState
 
@@ -50,6 +51,7 @@ class StreamingSeparator:
     """
 
     def __init__(self, encoder: Encoder, masknet: MaskNet, decoder: Decoder):
+        check_weights({"encoder": encoder, "masknet": masknet, "decoder": decoder})
         config = masknet.config
         if not config["causal"]:
             raise InputError(
@@ -63,18 +65,20 @@ class StreamingSeparator:
         self._state: StreamState | None = None
 
     @torch.no_grad()
-    def step(self, chunk: Tensor) -> Tensor:
+    def step(self, chunk: Samples) -> Samples:
         """Take the next samples and give out those that are now known.
 
         Parameters
         ----------
-        chunk : Tensor
-            [batch, n], any n, also 0, and another one each time; batch is the same until `flush` or `reset`.
+        chunk : Tensor or numpy.ndarray
+            [batch, n], any n, also 0, and another one each time; batch is the same until `flush` or `reset`. Of
+            any type that `separate` takes.
 
         Returns
         -------
-        Tensor
-            [batch, m, C]: over the whole stream as many as went in, less at most L - 1 that are still open.
+        Tensor or numpy.ndarray
+            [batch, m, C]: over the whole stream as many as went in, less at most L - 1 that are still open. An
+            array if the chunk was one, in the type of the chunk; for PCM in float32.
 
         Raises
         ------
@@ -82,13 +86,14 @@ class StreamingSeparator:
             If the shape is another, or a sample is not finite or absurdly large; the stream then goes on as if
             the chunk had not been given.
         """
+        chunk, back = as_samples(chunk, "chunk")
         if chunk.ndim != 2 or len(chunk) == 0:
             raise InputError(f"chunk of shape {list(chunk.shape)}: expected [batch, n], batch at least 1")
         if self._state is not None and len(chunk) != len(self._state.heard):
             raise InputError(
                 f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins again"
             )
-        chunk = chunk.to(self.encoder.weight)
+        chunk = fit_weights(chunk, self.encoder).to(self.encoder.weight.device)
         if not (chunk.abs() <= LOUDEST).all():
             raise InputError(
                 f"chunk with NaN, infinite samples or some above {LOUDEST:g}: expected full scale at 1"
@@ -97,7 +102,7 @@ class StreamingSeparator:
             self.reset(len(chunk))
         known = self._run(chunk)
         self._state = self._state._replace(heard=self._state.heard + chunk.shape[1])
-        return known
+        return back(known)
 
     @torch.no_grad()
     def flush(self) -> Tensor:
@@ -106,7 +111,8 @@ class StreamingSeparator:
         Returns
         -------
         Tensor
-            [batch, m, C], so that as many samples came out in all as went in; no streams: [0, 0, C].
+            [batch, m, C], so that as many samples came out in all as went in; no streams: [0, 0, C]. In the type
+            of the weights.
         """
         state = self._state
         if state is None or state.heard[0] == 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speechbrain_tasnet.study.contestant import COSTS, EXAMPLES
 from speechbrain_tasnet.study.definition import Study
+from speechbrain_tasnet.system.csv_text import original_cell
 
 SCORES = ("si-snr_i", "sdr_i")
 
@@ -83,7 +84,7 @@ def _read(name: str, own: dict, folder: Path) -> Outcome:
     )
     ledger["checksums"] = {int(batches): digits for batches, digits in ledger["checksums"].items()}
     with (folder / "test_results.csv").open(newline="", encoding="utf-8") as file:
-        rows = {row["snt_id"]: row for row in csv.DictReader(file)}
+        rows = {original_cell(row["snt_id"]): row for row in csv.DictReader(file)}
     files = {mixture: (folder / EXAMPLES).parent / file for mixture, file in examples.items()}
     return Outcome(name, own, None, costs, ledger, summary["metrics"], rows, files)
 

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
 from speechbrain_tasnet.study.contestant import EXAMPLES
 from speechbrain_tasnet.study.definition import Study
+from speechbrain_tasnet.system.ownership import no_links
 from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
 
 # SpeechBrain's train log, as it comes after each validation.
@@ -68,7 +69,9 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
     """Run a module until it ends, or has so many validations behind it; returns why it failed, if it did."""
     folder.mkdir(parents=True, exist_ok=True)
     said, stopped = "", False
-    with (folder / OUTPUT).open("a", encoding="utf-8") as log, _process(words, study.threads) as process:
+    with ExitStack() as opened:
+        log = opened.enter_context(open(folder / OUTPUT, "a", encoding="utf-8", opener=no_links))
+        process = opened.enter_context(_process(words, study.threads))
         with tqdm(desc=head, total=study.validations, unit="validation", dynamic_ncols=True) as bar:
             for line in process.stdout:
                 log.write(line)

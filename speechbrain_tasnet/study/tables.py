@@ -1,12 +1,11 @@
 """The results as files for other programs: ``results.csv``, ``pairs.csv``, ``results.tex``."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 
 from speechbrain_tasnet.study.columns import COLUMNS, GAIN, METRICS, SDR
 from speechbrain_tasnet.study.outcomes import Outcome
 from speechbrain_tasnet.study.statistics import Pair
+from speechbrain_tasnet.system.csv_text import csv_text
 
 
 def results_csv(outcomes: Sequence[Outcome]) -> str:
@@ -82,12 +81,7 @@ def escape(text: str) -> str:
 
 
 def _csv(rows: Sequence[Mapping[str, object]]) -> str:
-    table = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-    return table.getvalue()
+    return csv_text([rows[0], *([_cell(value) for value in row.values()] for row in rows)] if rows else [])
 
 
 def _cell(value: object) -> object:

@@ -1,6 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
-import glob
+import hashlib
 import json
 import os
 import shutil
@@ -12,16 +12,27 @@ from typing import IO
 
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.system.locks import exclusive
+from speechbrain_tasnet.system.ownership import (
+    LONGEST_NAME,
+    check_own,
+    create,
+    make_private_folder,
+    open_up,
+    secret_name,
+)
 from speechbrain_tasnet.system.termination import Termination
 
 PARTIAL = ".partial"
 SMALL = 2**26  # bytes that a scratch file keeps in memory
 REPLACED = ".replaced"
+OPTIONS = ".options.json"  # of an unfinished folder
 
 
 @contextmanager
 def new_file(path: Path | str) -> Iterator[Path]:
     """Write a file so that a reader sees the old one or the new one, never a part of it.
+
+    Of several writers of one file, in any number of processes and threads, the last one's whole file stays.
 
     Parameters
     ----------
@@ -31,7 +42,8 @@ def new_file(path: Path | str) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        Temporary file beside `path` that becomes `path` at the end; any exception removes it.
+        Temporary, empty file beside `path`, of a name of its own, that becomes `path` at the end; any exception
+        removes it.
 
     Raises
     ------
@@ -39,9 +51,10 @@ def new_file(path: Path | str) -> Iterator[Path]:
         The file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}{PARTIAL}-{os.getpid()}")
+    partial = path.with_name(secret_name(PARTIAL))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        create(partial)
         yield partial
         partial.replace(path)
     except OSError as error:
@@ -76,7 +89,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
         Folder to make; it must not exist yet, or be empty.
     replace : bool
         Let it take the place of a folder that is there. A kill at any moment leaves one of the two whole: between
-        two renames the old one is called ``.OUT.replaced``, and the next call puts it back.
+        two renames the old one lies hidden beside it, and the next call puts it back.
 
     Yields
     ------
@@ -94,14 +107,14 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
         _recover(out)
     else:
         check_free(out)
-    partial = out.with_name(f".{out.name}{PARTIAL}-{os.getpid()}")
+    partial = out.with_name(f"{_hidden_prefix(out)}{secret_name(PARTIAL)}")
     missing_parents = [parent for parent in partial.parents if not parent.exists()]
-    # In a container a killed run may have had our process number.
-    shutil.rmtree(partial, ignore_errors=True)
-    _make_folder(partial, out)
+    if not _make_folder(partial, out):
+        raise InputError(f"{partial}: is there already; delete it")
     try:
         with Termination():
             yield partial
+        open_up(partial)
         if replace and out.exists():
             _swap(partial, out)
         else:
@@ -134,20 +147,20 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     Raises
     ------
     InputError
-        `out` already holds something or cannot be made, another run is at work on it, or an unfinished run
-        had other options.
+        `out` already holds something or cannot be made, another run is at work on it, an unfinished run had other
+        options, or somebody else may have put one there.
     """
     out = Path(out).resolve()
     check_free(out)
-    partial = out.with_name(f".{out.name}{PARTIAL}")
-    resumed = partial.exists()
+    partial = _beside(out, PARTIAL)
     missing_parents = [parent for parent in partial.parents if not parent.exists()]
-    if not resumed:
-        _make_folder(partial, out)
-    note = partial / ".options.json"
+    resumed = not _make_folder(partial, out)
+    if resumed:
+        check_own(partial)
+    note = partial / OPTIONS
     # The lock lies beside the folder, since Windows renames no folder that holds an open file.
-    lock = out.with_name(f".{out.name}.lock")
-    with ExitStack() as afterwards, exclusive(lock, out), Termination():
+    lock = _beside(out, ".lock")
+    with ExitStack() as afterwards, _held(lock, out, None if resumed else partial), Termination():
         check_free(out)  # the run that held the lock may have finished it
         text = json.dumps(options, indent=1, sort_keys=True, default=str)
         if not note.exists():
@@ -169,7 +182,22 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
         for leftover in partial.rglob(f".*{PARTIAL}-*"):
             leftover.unlink()
         note.unlink()
+        open_up(partial)
         _give_name(partial, out)
+
+
+@contextmanager
+def _held(lock: Path, out: Path, new: Path | None) -> Iterator[None]:
+    """Hold the lock of a folder; where there is none to be had, the new folder is removed again."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(lock, out))
+        except InputError:
+            if new is not None:
+                with suppress(OSError):
+                    new.rmdir()
+            raise
+        yield
 
 
 def check_free(out: Path | str) -> None:
@@ -253,7 +281,7 @@ def _give_name(partial: Path, out: Path) -> None:
 
 def _swap(partial: Path, out: Path) -> None:
     """Put a new folder in the place of the old one, which is there until the new one is."""
-    replaced = out.with_name(f".{out.name}{REPLACED}")
+    replaced = out.with_name(f"{_hidden_prefix(out)}{REPLACED}")
     out.rename(replaced)
     try:
         partial.rename(out)
@@ -265,20 +293,37 @@ def _swap(partial: Path, out: Path) -> None:
 
 def _recover(out: Path) -> None:
     """Clean up after a run that was killed while it replaced a folder: one run at a time does."""
-    replaced = out.with_name(f".{out.name}{REPLACED}")
-    if replaced.exists() and not out.exists():
-        replaced.rename(out)
+    replaced = out.with_name(f"{_hidden_prefix(out)}{REPLACED}")
+    if os.path.lexists(replaced):
+        check_own(replaced)
+        if not out.exists():
+            replaced.rename(out)
     shutil.rmtree(replaced, ignore_errors=True)
-    for leftover in out.parent.glob(f".{glob.escape(out.name)}{PARTIAL}-*"):
+    for leftover in out.parent.glob(f"{_hidden_prefix(out)}.*{PARTIAL}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _make_folder(partial: Path, out: Path) -> None:
-    """Make the folder that will become `out`."""
+def _beside(out: Path, suffix: str) -> Path:
+    """Return the hidden path beside `out` by which a later run finds what an earlier one left."""
+    name = f".{out.name}{suffix}"
+    fits = len(os.fsencode(name)) <= LONGEST_NAME
+    return out.with_name(name if fits else f"{_hidden_prefix(out)}{suffix}")
+
+
+def _hidden_prefix(out: Path) -> str:
+    """Return what begins the names of all that is hidden beside `out`, however long its own name is."""
+    return f".{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:16]}"
+
+
+def _make_folder(partial: Path, out: Path) -> bool:
+    """Make the folder that will become `out`, unless there is something already."""
     try:
-        partial.mkdir(parents=True)
+        make_private_folder(partial)
+    except FileExistsError:
+        return False
     except OSError as error:
         raise DiskError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+    return True
 
 
 def _remove_empty(parents: list[Path]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.system.ownership import check_own, create
 
 
 @contextmanager
@@ -17,17 +18,22 @@ def exclusive(lock: Path, out: Path) -> Iterator[None]:
     ----------
     lock : Path
         A file beside or in what is locked, for the lock alone. It is removed at the end; a process that is killed
-        leaves it behind, unlocked.
+        leaves it behind, unlocked. What it holds is left as it is.
     out : Path
         What is locked.
 
     Raises
     ------
     InputError
-        Another process holds it, or the disk knows no locks (`DiskError`).
+        Another process or thread holds it, somebody else may have put it there, or the disk knows no locks
+        (`DiskError`).
     """
     try:
+        # Not left to filelock, which before version 3.20 followed links and emptied what they lead to.
+        _create_or_check(lock)
         held = FileLock(lock, timeout=0).acquire()
+    except InputError:
+        raise
     except Timeout:
         raise InputError(f"{out}: another run is at work on it; wait, or choose another folder") from None
     except (OSError, NotImplementedError) as error:
@@ -39,3 +45,16 @@ def exclusive(lock: Path, out: Path) -> Iterator[None]:
             # Windows removes no file that is open: there filelock does it afterwards.
             with suppress(OSError):
                 lock.unlink()
+
+
+def _create_or_check(lock: Path) -> None:
+    """Make the file, or see that it is one of ours."""
+    while True:
+        try:
+            create(lock)
+        except FileExistsError:
+            with suppress(FileNotFoundError):  # its run has just ended, and removed it
+                check_own(lock)
+                return
+        else:
+            return

@@ -1,13 +1,13 @@
 """The account of items that could not be used: in the log, in a file, up to a limit."""
 
 import csv
-import io
 import logging
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.system.csv_text import csv_text, original_cell
 from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.training.distributed import gather
 
@@ -31,7 +31,8 @@ class BadItems:
         self._reasons: dict[tuple[str, str], str] = {}
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                self._reasons = {(row["split"], row["id"]): row["reason"] for row in csv.DictReader(file)}
+                rows = [{key: original_cell(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+            self._reasons = {(row["split"], row["id"]): row["reason"] for row in rows}
 
     def __len__(self) -> int:
         return len(self._reasons)
@@ -93,8 +94,5 @@ class BadItems:
         if not self._reasons:
             self.path.unlink(missing_ok=True)
             return
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["split", "id", "reason"])
-        writer.writerows((*key, reason) for key, reason in sorted(self._reasons.items()))
-        write_text(self.path, table.getvalue())
+        rows = [(*key, reason) for key, reason in sorted(self._reasons.items())]
+        write_text(self.path, csv_text([("split", "id", "reason"), *rows]))

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.ops import forks
 from speechbrain_tasnet.ops.cpu import backward, forward, weight_gradient
-from speechbrain_tasnet.ops.cpu.compile import CHUNKS
+from speechbrain_tasnet.ops.cpu.compile import CHUNKS, Loop
 from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
 from speechbrain_tasnet.ops.cpu.norm_statistics import NORMS
 from speechbrain_tasnet.ops.dispatch import Activation, Taps
@@ -31,7 +32,8 @@ def _start_threads() -> None:
         set_num_threads(threads)
 
 
-_start_threads()
+if not forks.in_child():
+    _start_threads()
 
 
 def _threads() -> int:
@@ -39,11 +41,15 @@ def _threads() -> int:
     return min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
 
 
-def _run(loop, *arguments) -> None:
-    """Run a loop over the memory of tensors, on as many threads as torch uses."""
+def _run(loop: Loop, *arguments) -> None:
+    """Run a loop over the memory of tensors, on as many threads as torch uses; on one in a forked process."""
+    arguments = [_memory(a) if isinstance(a, Tensor) else a for a in arguments]
+    if forks.in_child():
+        loop.alone(*arguments)
+        return
     with _lock:
         numba.set_num_threads(_threads())
-        loop(*(_memory(a) if isinstance(a, Tensor) else a for a in arguments))
+        loop.threaded(*arguments)
 
 
 def _memory(x: Tensor) -> np.ndarray:

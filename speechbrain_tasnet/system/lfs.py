@@ -1,0 +1,21 @@
+"""Git LFS, which leaves a few lines of text in the place of a large file where it is not installed."""
+
+from pathlib import Path
+
+POINTER = b"version https://git-lfs"
+WAY_OUT = "is a pointer of Git LFS, not the file itself; get that with `git lfs pull` in its folder"
+
+
+def is_pointer(path: Path | str) -> bool:
+    """Return whether a file is such a pointer.
+
+    Examples
+    --------
+    >>> is_pointer("/no/such/file")
+    False
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(POINTER)) == POINTER
+    except OSError:
+        return False

@@ -1,0 +1,12 @@
+"""Texts that come from elsewhere, made harmless for the programs that show them."""
+
+
+def printable(text: str) -> str:
+    r"""Write a text so that it is one line and cannot steer a terminal.
+
+    Examples
+    --------
+    >>> print(printable("gone \x1b[2J"))
+    gone \x1b[2J
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
