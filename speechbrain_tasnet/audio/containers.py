@@ -182,6 +182,13 @@ def _mpc2k(head: bytes, file: IO[bytes], size: int) -> int:
     return 42 + struct.unpack("<I", head[30:34])[0] * (2 if head[21] else 1) * 2
 
 
+def _sds(head: bytes, file: IO[bytes], size: int) -> int:
+    """Return the end by the number of samples: blocks of 127 bytes hold 120 of 7 bits each."""
+    frames = head[10] | head[11] << 7 | head[12] << 14
+    per_block = 120 // -(-head[6] // 7)
+    return 21 + -(-frames // per_block) * 127
+
+
 def _mat5(head: bytes, file: IO[bytes], size: int) -> int:
     place = 128
     order = "<" if head[126:128] == b"IM" else ">"
@@ -200,6 +207,7 @@ _FIXED: dict[bytes, Callable[[bytes, IO[bytes], int], int | None]] = {
     b"NIST_1A": _nist,
     b"Creative Voice File\x1a": _voc,
     b"2BIT": _avr,
+    b"\xf0\x7e": _sds,
     b"\x01\x04": _mpc2k,
     b"MATLAB 5.0 MAT-file": _mat5,
 }

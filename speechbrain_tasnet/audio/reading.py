@@ -28,7 +28,7 @@ HIGHEST_RATE = 768_000
 MOST_FRAMES = 2**50  # more is a number that nobody has counted
 BLOCK = 2**18  # samples of all channels that are read at once
 # What libsndfile remarks in its log upon files that are cut off, and reads nevertheless.
-CUT = re.compile(r"File seems to be truncated|Data length \d+ should be|short read")
+CUT = re.compile(r"File seems to be truncated|Data length \d+ should be")
 
 
 class _Stream(soundfile.SoundFile):
@@ -54,7 +54,8 @@ class AudioFile:
         Samples in each channel: all that will come, or an error, where `exact` is true; otherwise an estimate, 0
         where there is none.
     exact : bool
-        Whether the file tells how many there are. If not, they are known when all are read.
+        Whether the file tells how many there are. If not, they are known when all are read. (Of a FLAC whose header
+        was damaged more may come.)
     format, subtype : str
         As soundfile calls them.
     """

@@ -41,6 +41,8 @@ def open_bytes(path: Path | str) -> IO[bytes]:
     InputError
         There is none, or it cannot be read.
     """
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: no name of a file has a NUL in it")
     try:
         if is_pipe(path):
             return _copy(path)
@@ -48,8 +50,6 @@ def open_bytes(path: Path | str) -> IO[bytes]:
             return Path(path).open("rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
-    except ValueError as error:  # a NUL in its name
-        raise InputError(f"{str(path)!r}: no name of a file ({error})") from None
     if ADDRESS.match(str(path)):
         raise InputError(f"{path}: an address, no file; download it first, as by curl -O")
     if Path(path).is_dir():
