@@ -21,7 +21,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
-    from speechbrain_tasnet.study.run import run_study
+    from speechbrain_tasnet.study.workflow import run_study
 
     folder = run_study([options.study, *options.overrides])
     print(f"{folder / 'report.html'}: open it in a browser")
