@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.configuration.command_line import Words, put_in, take_apart, typed
-from speechbrain_tasnet.configuration.devices import check_device
+from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import with_model
 from speechbrain_tasnet.configuration.names import PACKAGED, check_names, top_level
@@ -105,6 +105,8 @@ def read(argv: Sequence[str]) -> Recipe:
         options = dict(settings) | {key: run_opts[key] for key in run_opts["overridden_args"]}
         precisions = {options.get(option, "fp32") for option in PRECISIONS}
         device = check_device(options.get("device"), "fp16" in precisions or bool(options.get("auto_mix_prec")))
+        if run_opts["data_parallel_backend"] and not device.startswith("cuda"):
+            raise InputError("--data_parallel_backend: spreads a batch over GPUs, and there is none; leave it out")
         for each in precisions:
             precision.check(each, device, allow_slow)
     return Recipe(path, resolved, settings, run_opts)

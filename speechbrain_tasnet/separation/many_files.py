@@ -18,6 +18,7 @@ from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
+LONGEST_NAME = 255  # bytes, in the file systems of today
 SCRATCH_BYTES = 4  # of a sample that waits for its gain
 
 
@@ -113,6 +114,10 @@ def _check_names(
     for mixture in mixtures:
         paths = source_paths(mixture, out, separator.hparams.num_spks, kind)
         for path in paths:
+            if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
+                raise InputError(
+                    f"{path}: a name of {size} bytes, the system has {LONGEST_NAME}; rename {mixture}"
+                )
             owner = owners.setdefault(path, mixture)
             if owner is not mixture:
                 raise InputError(f"{owner} and {mixture}: both would become {path}; give each an --out of its own")

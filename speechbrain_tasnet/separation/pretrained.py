@@ -8,6 +8,7 @@ from torch import Tensor
 
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.network import precision
+from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.separation.recording import WINDOW, SeparationOptions, separate_recording
 
@@ -28,6 +29,9 @@ class TasNetSeparation(Pretrained):
     MODULES_NEEDED = ("encoder", "masknet", "decoder")
 
     def __init__(self, *arguments, **options):
+        run_options = options.get("run_opts") or (arguments[2] if len(arguments) > 2 else None) or {}
+        if run_options.get("device") is not None:
+            check_device(run_options["device"], half=False)
         super().__init__(*arguments, **options)
         precision.check(self.precision, str(self.device), allow_slow=True)  # warns, where that is asked for
 
@@ -46,8 +50,11 @@ class TasNetSeparation(Pretrained):
         Raises
         ------
         InputError
-            There is no separator, it is damaged, or something in it is not as it should be.
+            There is no separator, it is damaged, or something in it is not as it should be; or there is no such
+            device.
         """
+        if device is not None:
+            device = check_device(device, half=False)
         model, config = load_bundle(find_bundle(folder))
         hparams = {"sample_rate": config.sample_rate, "num_spks": config.num_spks}
         return cls(model, hparams, run_opts=None if device is None else {"device": device})
