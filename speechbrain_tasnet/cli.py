@@ -21,7 +21,7 @@ from speechbrain_tasnet.commands import (
     train,
 )
 from speechbrain_tasnet.errors import one_line_errors
-from speechbrain_tasnet.system.process import tune_process
+from speechbrain_tasnet.system.process import READER_GONE, discard_output, open_what_is_closed, tune_process
 
 COMMANDS = {
     "demo": (demo, "everything once, in minutes, on synthetic voices"),
@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     Exit status: 0 when the work is done, 2 when something given was wrong (one line on standard error says
-    what), 1 after a defect of ours (with its traceback), 130 when interrupted.
+    what), 1 after a defect of ours (with its traceback), 130 when interrupted, 141 when the reader of the output
+    has gone away.
 
     Parameters
     ----------
@@ -51,17 +52,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         Words after the program's name; by default the process's own.
     """
     tune_process()
-    # A file's name may have letters that the encoding of a pipe lacks, on Windows above all.
+    open_what_is_closed()
+    # A file's name may have letters that the encoding of a pipe lacks, on Windows above all, or bytes that are no
+    # letters.
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     options, options.overrides = _parser().parse_known_args(argv)
     if options.overrides and options.command not in ("train", "evaluate", "study"):
         _parser().error(f"unrecognized arguments: {' '.join(options.overrides)}")
     try:
         with one_line_errors("tasnet"):
             COMMANDS[options.command][0].run(options)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except BrokenPipeError:
+        discard_output()
+        raise SystemExit(READER_GONE) from None
+    except SystemExit as stop:
+        if stop.code == 2:
+            discard_output()
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """One kind of error for whatever the user can fix, and one way to show it."""
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,11 +47,19 @@ def one_line_errors(program: str) -> Iterator[None]:
         _end(program, line.removeprefix(f"{InputError.__module__}.{type(error).__name__}: "))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REFUSED:
-            _end(program, f"{short(str(error.filename))}: {error.strerror}")
+            if error.filename is None:
+                _end(program, f"standard output cannot be written ({error.strerror}); see to where it goes")
+            _end(program, f"{short(_printable(error.filename))}: {error.strerror}")
+        if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+            _end(program, f"{error}: a link that leads nowhere; replace it")
         broken = explain(error)
         if broken is None:
             raise
         _end(program, broken)
+
+
+def _printable(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def _end(program: str, line: str) -> NoReturn:

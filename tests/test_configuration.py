@@ -121,7 +121,6 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
         ("wsj0mix --data_folder . --speeds [1,-1]", "speeds"),
         ("wsj0mix --data_folder . --num_spks 0", "num_spks=0"),
         ("wsj0mix --data_folder . --number_of_epochs 0", "number_of_epochs=0"),
-        ("wsj0mix --data_folder . --pretrained 3", "pretrained=3: expected a folder, or null"),
         ("wsj0mix --data_folder . --loss_threshold 30", "loss_threshold=30"),
         ("wsj0mix --data_folder . --B 0", "B=0: expected a whole number"),
         ("wsj0mix --data_folder . --L 15", "L=15: expected an even number"),
@@ -129,7 +128,13 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
         ("wsj0mix --data_folder . --causal True", "see the future"),
         ("wsj0mix --data_folder . --mask_activation sigmiod", "mask_activation='sigmiod'"),
         ("wsj0mix --data_folder . --metrics [sdri]", "sdri"),
-        ("wsj0mix --data_folder a=b", "splits values at '='"),
+        ("wsj0mix --data_folder a=b", "data_folder='a=b': expected an existing folder"),
+        ("wsj0mix --data_folder . --debug True", "True: --debug is a flag and takes no value"),
+        ("wsj0mix --data_folder . --seed 1 2", "2: a word too many; expected --KEY VALUE"),
+        ("wsj0mix . --seed 1", r"\.: a word too many"),
+        ("wsj0mix --data_folder . --speeds [0.95, 1.0]", r"1\.0\]: a word too many; .* quotes around a value"),
+        ("wsj0mix --data_folder . --lr --seed 3", "--lr: expected a value, as --lr VALUE"),
+        ("wsj0mix --data_folder . --output_folder", "--output_folder: expected a value"),
         ("wsj0mix --data_folder . --N [", "wsj0mix.yaml"),
     ],
 )
@@ -191,7 +196,7 @@ def test_a_key_that_is_missing_is_named_before_the_training_not_after_it(name, t
         (["--modules", "{encoder: 3}"], "modules=.*: expected a mapping of decoder, encoder, masknet"),
         (["--checkpointer", "null"], "checkpointer=None: expected a Checkpointer"),
         (["--valid_dataloader_opts", "[]"], "valid_dataloader_opts=\\[\\]: expected a mapping"),
-        (["--output_folder", "null"], "output_folder=None: expected a folder"),
+        (["--output_folder", ""], "output_folder='': expected a folder"),
         (["--num_spks", "1000000000"], "the network does not fit into memory"),
         (["--N", "9" * 400], "wsj0mix.yaml"),
         (["--X", "21"], "X=21: expected a whole number of at most 20"),
@@ -208,6 +213,52 @@ def test_values_that_only_fail_later(words, message, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=message) as caught:
         loading.read(["wsj0mix", "--data_folder", ".", *words]).build()
     assert "\n" not in str(caught.value)
+
+
+NAMES = [
+    "run #1",
+    "2024",
+    "1e3",
+    "null",
+    "yes",
+    "a=b",
+    "x: y",
+    "12:30",
+    "2024 #1",
+    "'x' #",
+    "<lr>",
+    "{a}",
+    "[a]",
+    "~x",
+]
+NAMES += ["caf\udce9", "\u0433\u043e\u043b\u043e\u0441", "a\\b", 'say "so"', "--x", "(1,2)"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_is_the_text_that_was_typed(name, tmp_path, monkeypatch):
+    """Neither a comment nor a number, a sum or a reference; also in what the recipe makes of it, built or not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    recipe = loading.read(["wsj0mix", f"--output_folder={name}", f"--data_folder={name}", "--lr", "0.05"])
+    hparams = recipe.build()
+    for settings in (recipe.settings, hparams):
+        assert (settings.output_folder, settings.data_folder) == (name, name)
+        assert settings.save_folder == f"{name}/save"
+        assert settings.lr == 0.05
+    assert str(hparams.checkpointer.checkpoints_dir) == f"{name}/save"
+    if not name.startswith("-"):
+        words = ["wsj0mix", "--output_folder", name, "--data_folder", name]
+        assert loading.read(words).settings.output_folder == name
+    Path("saved.yaml").write_text(recipe.text, encoding="utf-8")
+    assert loading.read(["saved.yaml"]).settings.save_folder == f"{name}/save"
+
+
+def test_the_word_null_unsets_what_may_be_null(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "null").mkdir()
+    words = ["wsj0mix", "--data_folder", ".", "--speech_folder"]
+    assert loading.read([*words, "null"]).settings.speech_folder is None
+    assert loading.read([*words, "./null"]).settings.speech_folder == "./null"
 
 
 def test_a_recipe_may_have_values_of_its_own(tmp_path, monkeypatch):

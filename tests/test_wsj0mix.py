@@ -156,7 +156,7 @@ def spoil_folder(corpus):
         (spoil_text, "cannot be read as audio"),
         (spoil_rate, "16000 Hz, expected sample_rate=8000"),
         (spoil_length, "expected one length"),
-        (spoil_empty, "above 0"),
+        (spoil_empty, "holds no samples"),
         (spoil_folder, "s2: no such folder"),
     ],
 )

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.shipped import LIVE
-
-READER_GONE = 141  # as if SIGPIPE, which Windows does not have, had ended it: 128 + 13
+from speechbrain_tasnet.system.process import READER_GONE
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +78,9 @@ def _measure(options: argparse.Namespace) -> None:
 
 def _stream(options: argparse.Namespace) -> None:
     """Stream from standard input to standard output or to files."""
+    for stream, name in ((sys.stdin, "input"), (sys.stdout if options.out is None else sys, "output")):
+        if stream is None:
+            raise InputError(f"standard {name}: closed; expected raw PCM through a pipe")
     if os.isatty(0) or (options.out is None and os.isatty(1)):
         raise InputError("standard input and output: expected raw PCM through pipes, not a terminal")
     for path in options.out or ():
@@ -102,7 +104,7 @@ def _stream(options: argparse.Namespace) -> None:
             sinks = [output] if options.out is None else _open(options.out, opened)
             size = max(1, round(options.chunk * rate / 1000))
             try:
-                stream(live, 0, sinks, options.format, size, account)
+                stream(live, 0, sinks, options.format, size, account, rate)
             except BrokenPipeError:
                 raise SystemExit(READER_GONE) from None
         for line in account.lines(rate):

@@ -6,6 +6,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import ruamel.yaml
 import yaml
@@ -13,13 +14,14 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_tasnet.configuration.devices import check_device
+from speechbrain_tasnet.configuration.command_line import Words, put_in, take_apart, typed
 from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import with_model
 from speechbrain_tasnet.configuration.names import PACKAGED, check_names, top_level
-from speechbrain_tasnet.configuration.schema import Hparams, Settings, check, check_built
+from speechbrain_tasnet.configuration.schema import NONE, Hparams, Settings, check, check_built
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
+from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.training.finetuning import sizes_of_start
 
 ALLOW_SLOW = "--allow_slow_precision"
@@ -77,33 +79,34 @@ def read(argv: Sequence[str]) -> Recipe:
     InputError
         The file is not there, is no valid recipe, or a value in it or on the command line is not possible.
     """
-    for word in argv:
-        # In --key=value the first one is not part of the value.
-        if word.count("=") > word.startswith("--"):
-            raise InputError(f"{word}: SpeechBrain splits values at '='; write this one into the YAML file")
     argv, model = _take_out(list(argv), "--model")
     allow_slow, argv = ALLOW_SLOW in argv, [word for word in argv if word != ALLOW_SLOW]
     argv, automatic = _take_out_automatic(argv)
-    name, run_opts, overrides = _run_options(argv)
+    words = take_apart(argv)
+    name, run_opts = _run_options(words)
     path = find(name)
     with _one_line(path):
         text = whole_text(path)
         automatic |= _automatic_in(text) - run_opts["overridden_args"]
         if automatic:
             fastest = precision.best(check_device(run_opts["device"], half=False))
-            argv += [f"--{option}={fastest}" for option in sorted(automatic)]
-            _, run_opts, overrides = _run_options(argv)
+            words.run_options.extend(f"--{option}={fastest}" for option in sorted(automatic))
+            _, run_opts = _run_options(words)
         if model is not None:
             text = with_model(text, model)
-        check_names(text, argv)
-        overrides = _with_sizes_of_start(text, overrides)
+        check_names(text, words.names)
+        overrides, typed_texts = typed(words.overrides)
+        overrides = _with_sizes_of_start(text, overrides, words.overrides.get("pretrained"))
         stream = StringIO(text)
         stream.name = str(path)  # in front of what it includes and is not there
         resolved = resolve_references(stream, overrides, overrides_must_match=True).getvalue()
+        resolved = put_in(resolved, typed_texts)
         settings = check(yaml.load(resolved, Loader=_PlainLoader))
         options = dict(settings) | {key: run_opts[key] for key in run_opts["overridden_args"]}
         precisions = {options.get(option, "fp32") for option in PRECISIONS}
         device = check_device(options.get("device"), "fp16" in precisions or bool(options.get("auto_mix_prec")))
+        if run_opts["data_parallel_backend"] and not device.startswith("cuda"):
+            raise InputError("--data_parallel_backend: spreads a batch over GPUs, and there is none; leave it out")
         for each in precisions:
             precision.check(each, device, allow_slow)
     return Recipe(path, resolved, settings, run_opts)
@@ -123,18 +126,15 @@ def _automatic_in(text: str) -> set[str]:
     return {option for option in PRECISIONS if re.search(rf"^{option}: *auto\b", text, re.MULTILINE)}
 
 
-def _with_sizes_of_start(text: str, overrides: str) -> str:
+def _with_sizes_of_start(text: str, overrides: dict[str, Any], start: str | None) -> dict[str, Any]:
     """Override the sizes of a recipe by those of the separator that the command line starts from."""
-    given = yaml.load(overrides, Loader=_PlainLoader) or {}
-    start = given.get("pretrained")
-    if not isinstance(start, str):
+    if start is None or start in NONE:
         return overrides
     try:
         sizes = sizes_of_start(start)
     except InputError:
         return overrides  # which is a mistake at a fresh start alone, and said there
-    taken = {name: value for name, value in sizes.items() if name not in given and name in top_level(text)}
-    return f"{overrides}\n{yaml.safe_dump(taken)}" if taken else overrides
+    return {name: value for name, value in sizes.items() if name in top_level(text)} | overrides
 
 
 def _take_out(argv: list[str], option: str) -> tuple[list[str], str | None]:
@@ -151,12 +151,12 @@ def _take_out(argv: list[str], option: str) -> tuple[list[str], str | None]:
     return rest, value
 
 
-def _run_options(argv: Sequence[str]) -> tuple[str, RunOptions, str]:
-    """Let SpeechBrain take the command line apart: recipe, its own options, overrides as YAML text."""
+def _run_options(words: Words) -> tuple[str, RunOptions]:
+    """Let SpeechBrain read its own options; returns the recipe's name and them."""
     said = StringIO()
     try:
         with redirect_stderr(said):
-            return RunOptions.from_command_line_args(list(argv))
+            return RunOptions.from_command_line_args([*words.recipe, *words.run_options])[:2]
     except SystemExit as end:
         if not end.code:  # help was asked for
             raise

@@ -23,7 +23,7 @@ def check_names(text: str, argv: Sequence[str]) -> None:
     text : str
         The YAML file.
     argv : sequence of str
-        The words behind it on the command line.
+        The options on the command line, with their dashes.
 
     Raises
     ------

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from torch.utils.data import DataLoader
@@ -44,6 +45,7 @@ from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.model import Model
 
+NONE = ("null", "~", "")  # what YAML writes for nothing
 SHOWN = 200  # letters of a value in a message
 
 
@@ -291,6 +293,29 @@ def expected(name: str) -> str:
     """
     words = [each.words for each in _metadata(Hparams.model_fields[name]) if isinstance(each, Expected)]
     return words[-1]
+
+
+def text_kind(name: str) -> str | None:
+    """Return whether a key holds a text, such as a path, which a command line gives as it is typed.
+
+    Returns
+    -------
+    str or None
+        ``text``; ``optional`` if it may be null, too; None if its values are YAML, or nobody knows the key.
+
+    Example
+    -------
+    >>> text_kind("output_folder"), text_kind("speech_folder"), text_kind("batch_size")
+    ('text', 'optional', None)
+    """
+    field = Hparams.model_fields.get(name)
+    if field is None:
+        return None
+    alternatives = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else ()
+    kinds = [getattr(kind, "__origin__", kind) for kind in alternatives or [field.annotation]]
+    if str not in kinds:
+        return None
+    return "optional" if type(None) in kinds else "text"
 
 
 def _metadata(field: Any) -> list:

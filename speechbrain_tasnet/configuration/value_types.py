@@ -1,12 +1,13 @@
 """The types that values of a recipe have, each with the words that a message says it in."""
 
 import math
+import re
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WrapValidator
 from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import TrainLogger
@@ -39,6 +40,16 @@ def _holds(condition: Callable[[Any], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _any_bytes(value: Any, handler: Callable[[Any], str]) -> str:
+    """Let a path have bytes that are no UTF-8, which Python escapes by halves of letters; pydantic takes none."""
+    handler(_without_halves(value) if isinstance(value, str) else value)
+    return value
+
+
+def _without_halves(text: str) -> str:
+    return re.sub(r"[\udc80-\udcff]", "?", text)
+
+
 def one_of(*values: str) -> Any:
     """Return the type of one word among several."""
     words = f"one of {', '.join(values)}" if len(values) > 2 else " or ".join(values)
@@ -52,15 +63,18 @@ def _whole(minimum: int) -> Any:
 
 Natural, Positive = _whole(0), _whole(1)
 Truth = Annotated[bool, Expected("True or False")]
-Text = Annotated[str, Field(min_length=1), _holds(str.isprintable), Expected("a text in one line")]
+Name = Annotated[str, WrapValidator(_any_bytes)]
+Text = Annotated[
+    Name, Field(min_length=1), _holds(lambda v: _without_halves(v).isprintable()), Expected("a text in one line")
+]
 Folder = Annotated[
     Text, _holds(lambda v: not Path(v).is_file()), Expected("a folder, there or not, that is no file")
 ]
 File = Annotated[Text, _holds(lambda v: not Path(v).is_dir()), Expected("a file, there or not, that is no folder")]
-ExistingFolder = Annotated[str, _holds(lambda v: Path(v).is_dir()), Expected("an existing folder")]
+ExistingFolder = Annotated[Name, _holds(lambda v: Path(v).is_dir()), Expected("an existing folder")]
 OptionalFolder = Annotated[ExistingFolder | None, Expected("an existing folder, or null")]
 OptionalFile = Annotated[
-    Annotated[str, _holds(lambda v: Path(v).is_file())] | None, Expected("an existing file, or null")
+    Annotated[Name, _holds(lambda v: Path(v).is_file())] | None, Expected("an existing file, or null")
 ]
 Rate = Annotated[int, Field(ge=1, le=MOST_HERTZ), Expected("a rate in Hz")]
 LearningRate = Annotated[float, Field(gt=0, lt=1), Expected("a learning rate between 0 and 1")]
@@ -78,7 +92,7 @@ Speeds = Annotated[
 Metrics = Annotated[list[Literal[tuple(METRICS)]], Expected(f"a list of {', '.join(METRICS)}")]
 Splits = Annotated[list[Text], Field(min_length=1), Expected("a list, such as [train-360]")]
 Spending = Annotated[Annotated[str, _holds(budget.parse)] | None, Expected(f"null, or {budget.EXPECTED}")]
-Start = Annotated[str | None, Expected("a folder, or null")]
+Start = Annotated[Name | None, Expected("a folder, or null")]
 LoaderOptions = Annotated[dict[str, Any], Expected("a mapping of options to values")]
 Modules = Annotated[
     dict[str, nn.Module],

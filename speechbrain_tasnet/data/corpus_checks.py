@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import soundfile
 
+from speechbrain_tasnet.audio.random_access import open_random
+from speechbrain_tasnet.audio.reading import WAY_OUT, count_samples, open_audio
 from speechbrain_tasnet.data.corpus import Corpus, Row
+from speechbrain_tasnet.errors import InputError
 
 # Mixtures of each split whose samples are read, evenly spread: enough for whatever went wrong in the making.
 SUMS_CHECKED = 50
@@ -33,15 +35,14 @@ def length(corpus: Corpus, row: Row) -> int | str:
     for signal, name in row.files.items():
         file = corpus.root / name
         try:
-            header = soundfile.info(file)
-        except soundfile.LibsndfileError as error:
-            reason = error.error_string.strip(" .") if file.exists() else "no such file"
-            return f"{file}: cannot be read as audio ({reason}); restore it"
-        if header.samplerate != corpus.sample_rate:
-            return f"{file}: {header.samplerate} Hz, expected sample_rate={corpus.sample_rate}"
-        if header.channels != 1:
-            return f"{file}: {header.channels} channels, expected one; {corpus.if_stereo}"
-        frames[signal] = header.frames
+            with open_audio(file) as audio:
+                if audio.samplerate != corpus.sample_rate:
+                    return f"{file}: {audio.samplerate} Hz, expected sample_rate={corpus.sample_rate}"
+                if audio.channels != 1:
+                    return f"{file}: {audio.channels} channels, expected one; {corpus.if_stereo}"
+                frames[signal] = count_samples(audio)
+        except InputError as error:
+            return f"{error}".replace(WAY_OUT, "restore it")
     shortest, longest = min(frames.values()), max(frames.values())
     if shortest != longest or longest == 0:
         return f"{row.name}: samples in its files {frames}, expected one length above 0"
@@ -113,4 +114,5 @@ def evenly_spread(rows: list[T]) -> list[T]:
 
 
 def _read(file: Path) -> np.ndarray:
-    return soundfile.read(file, dtype="float64")[0]
+    with open_random(file) as audio:
+        return audio.read(dtype="float64")

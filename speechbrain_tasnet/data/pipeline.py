@@ -13,6 +13,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
 from speechbrain_tasnet.audio.pcm import full_scale
+from speechbrain_tasnet.audio.random_access import open_random
 from speechbrain_tasnet.audio.reading import WAY_OUT
 from speechbrain_tasnet.data.dynamic_mixing.recordings import unreadable
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
@@ -141,7 +142,7 @@ def _read(
 def _open(file: str, rate: int) -> soundfile.SoundFile:
     """Open one of an item's files, which must have one channel and the right rate."""
     try:
-        signal = soundfile.SoundFile(file)
+        signal = open_random(file)
     except (soundfile.LibsndfileError, OSError) as error:
         raise unreadable(Path(file), error) from None
     if (signal.samplerate, signal.channels) != (rate, 1):

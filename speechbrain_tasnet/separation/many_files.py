@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from speechbrain_tasnet.audio.reading import open_audio
+from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths
 from speechbrain_tasnet.separation.recording import SeparationOptions, Separator, write_sources
@@ -17,6 +18,7 @@ from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 
 BAR = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
+LONGEST_NAME = 255  # bytes, in the file systems of today
 SCRATCH_BYTES = 4  # of a sample that waits for its gain
 
 
@@ -25,7 +27,7 @@ class _Job(NamedTuple):
 
     mixture: Path
     seconds: float
-    num_samples: int  # of all its sources
+    num_samples: int  # of all its sources; 0 where they are not known before they are decoded
 
 
 def separate_files(
@@ -93,9 +95,13 @@ def _leave_out(error: InputError, alone: bool) -> None:
 
 
 def _job(separator: Separator, mixture: Path, choices: SeparationOptions) -> _Job:
-    """Look at a recording's header."""
+    """Look at a recording's header; a pipe is read when its turn comes, for that is possible once."""
+    if is_pipe(mixture):
+        return _Job(mixture, 0, 0)
     with open_audio(mixture) as file:
-        samples = file.frames * choices.num_channels(file.channels) * separator.hparams.num_spks
+        samples = (
+            (file.frames if file.exact else 0) * choices.num_channels(file.channels) * separator.hparams.num_spks
+        )
         return _Job(mixture, file.frames / file.samplerate, samples)
 
 
@@ -103,15 +109,19 @@ def _check_names(
     separator: Separator, mixtures: Sequence[Path], out: Path, overwrite: bool, kind: AudioFormat
 ) -> None:
     """Refuse files that would replace each other, a mixture, or what is there."""
-    inputs = {mixture.resolve() for mixture in mixtures}
+    inputs = {os.path.realpath(mixture) for mixture in mixtures}
     owners = {}
     for mixture in mixtures:
         paths = source_paths(mixture, out, separator.hparams.num_spks, kind)
         for path in paths:
+            if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
+                raise InputError(
+                    f"{path}: a name of {size} bytes, the system has {LONGEST_NAME}; rename {mixture}"
+                )
             owner = owners.setdefault(path, mixture)
             if owner is not mixture:
                 raise InputError(f"{owner} and {mixture}: both would become {path}; give each an --out of its own")
-            if path.resolve() in inputs:
+            if os.path.realpath(path) in inputs:
                 raise InputError(f"{path}: a mixture, and {mixture} would replace it; choose another --out")
         if not overwrite:
             check_not_there(paths)

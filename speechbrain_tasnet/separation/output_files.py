@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from speechbrain_tasnet.audio.pcm import quantize
+from speechbrain_tasnet.audio.random_access import system_name
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.system.files import new_file
 
@@ -123,7 +124,9 @@ def new_audio(path: Path, kind: AudioFormat, rate: int, channels: int) -> Iterat
     bits = SUBTYPES[kind.subtype]
     with new_file(path) as partial:
         try:
-            with soundfile.SoundFile(partial, "w", rate, channels, kind.subtype, format=kind.format) as file:
+            with soundfile.SoundFile(
+                system_name(partial), "w", rate, channels, kind.subtype, format=kind.format
+            ) as file:
 
                 def write(samples: np.ndarray) -> None:
                     if kind.limited:

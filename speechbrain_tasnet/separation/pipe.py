@@ -12,11 +12,17 @@ import torch
 
 from speechbrain_tasnet.audio.pcm import count_clipped, full_scale, quantize
 from speechbrain_tasnet.audio.reading import LOUDEST
-from speechbrain_tasnet.errors import DiskError
+from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 # What a sample is in the bytes of a format, and which value is full scale.
 FORMATS = {"s16le": (np.dtype("<i2"), full_scale()), "f32le": (np.dtype("<f4"), 1)}
+# How files begin that are taken for raw PCM. An mp3 without a tag begins like loud speech.
+FILES = {
+    b"RIFF": "wav", b"RIFX": "wav", b"RF64": "wav", b"riff": "w64", b"fLaC": "flac", b"OggS": "ogg", b"ID3": "mp3",
+    b"FORM": "aiff", b"caff": "caf", b".snd": "au", b"NIST_1A": "sphere", b"\x1aE\xdf\xa3": "webm",
+}  # fmt: skip
+HEAD = 12  # bytes that tell
 
 
 @dataclass
@@ -50,7 +56,13 @@ class Account:
 
 
 def stream(
-    live: StreamingSeparator, source: int, sinks: Sequence[int], pcm: str, size: int, account: Account
+    live: StreamingSeparator,
+    source: int,
+    sinks: Sequence[int],
+    pcm: str,
+    size: int,
+    account: Account,
+    rate: int = 8000,
 ) -> None:
     """Separate what comes through a pipe until it ends; a writer that stalls is waited for.
 
@@ -68,9 +80,13 @@ def stream(
         Samples of a chunk.
     account : Account
         Is kept up to date.
+    rate : int
+        Hz, for the message to who sends a file instead of samples.
 
     Raises
     ------
+    InputError
+        A file with a header comes in, or nothing can be read.
     BrokenPipeError
         A reader has gone away.
     DiskError
@@ -79,7 +95,11 @@ def stream(
     kind, scale = FORMATS[pcm]
     live.step(torch.zeros(1, 4 * live.encoder.kernel_size))  # compiles what is not compiled yet
     live.reset(1)
+    head = b""  # of what comes in, until it is long enough to tell a file by
     for data in _chunks(source, size * kind.itemsize):
+        if len(head) < HEAD:
+            head += data[:HEAD]
+            _check_raw(head, pcm, rate)
         account.dropped = len(data) % kind.itemsize
         samples = np.frombuffer(data[: len(data) - account.dropped], kind).astype(np.float32) / scale
         usable = np.abs(samples) <= LOUDEST
@@ -95,13 +115,33 @@ def stream(
 def _chunks(source: int, size: int) -> Iterator[bytes]:
     """Read chunks of ``size`` bytes; only the last may be shorter."""
     held = b""
-    while data := os.read(source, size - len(held)):
+    while data := _read(source, size - len(held)):
         held += data
         if len(held) == size:
             yield held
             held = b""
     if held:
         yield held
+
+
+def _read(source: int, size: int) -> bytes:
+    try:
+        return os.read(source, size)
+    except OSError as error:
+        raise InputError(
+            f"standard input: cannot be read ({error.strerror}); expected raw PCM through a pipe"
+        ) from None
+
+
+def _check_raw(head: bytes, pcm: str, rate: int) -> None:
+    """Refuse what begins like a file: its header would be heard as a click, and what is compressed as noise."""
+    if not (name := next((name for begin, name in FILES.items() if head.startswith(begin)), None)):
+        return
+    kind = pcm.removesuffix("le")
+    raise InputError(
+        f"standard input: a file ({name}), expected raw PCM; convert it first, as by "
+        f"`sox FILE -t {kind} -r {rate} -c 1 - | tasnet stream --format {pcm}`"
+    )
 
 
 def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype) -> int:

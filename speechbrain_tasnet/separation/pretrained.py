@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.network import precision
+from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.separation.recording import WINDOW, SeparationOptions, separate_recording
@@ -35,6 +36,9 @@ class TasNetSeparation(Pretrained):
 
     def __init__(self, modules: Mapping[str, nn.Module] | None = None, *arguments, **options):
         check_weights(modules or {})
+        run_options = options.get("run_opts") or (arguments[1] if len(arguments) > 1 else None) or {}
+        if run_options.get("device") is not None:
+            check_device(run_options["device"], half=False)
         super().__init__(modules, *arguments, **options)
         precision.check(self.precision, str(self.device), allow_slow=True)  # warns, where that is asked for
 
@@ -53,8 +57,11 @@ class TasNetSeparation(Pretrained):
         Raises
         ------
         InputError
-            There is no separator, it is damaged, or something in it is not as it should be.
+            There is no separator, it is damaged, or something in it is not as it should be; or there is no such
+            device.
         """
+        if device is not None:
+            device = check_device(device, half=False)
         model, config = load_bundle(find_bundle(folder))
         hparams = {"sample_rate": config.sample_rate, "num_spks": config.num_spks}
         return cls(model, hparams, run_opts=None if device is None else {"device": device})

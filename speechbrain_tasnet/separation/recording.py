@@ -147,13 +147,15 @@ def write_sources(
         check_not_there(paths)
     with open_audio(mixture) as file:
         rate, num_channels = file.samplerate, choices.num_channels(file.channels)
-        kind.check(mixture, rate, num_channels, file.frames)
+        kind.check(mixture, rate, num_channels, file.frames if file.exact else 0)
         levels = Levels()
         with scratch_file(out) as scratch:
             for sources in _source_blocks(separator, file, choices, levels):
                 scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]
                 if progress:
                     progress(sources.shape[2] / rate)
+            if not file.exact:
+                kind.check(mixture, rate, num_channels, scratch.tell() // (len(paths) * num_channels * 4))
             scratch.seek(0)
             gain = np.float32(levels.gain(choices.scale, limited=kind.limited))
             with ExitStack() as opened:
@@ -174,7 +176,15 @@ def _source_blocks(
     separate = separator.separate_batch
     if choices.scale == "consistent":
         separate = consistent(separate)
-    mixture = resample_blocks(read_blocks(file, choices.channels), file.samplerate, rate)
+    left = 0  # samples that have been read and not gone out
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal left
+        for block in read_blocks(file, choices.channels):
+            left += block.shape[-1]
+            yield block
+
+    mixture = resample_blocks(counted(), file.samplerate, rate)
 
     def separated() -> Iterator[np.ndarray]:
         for piece, sources in separate_windows(separate, map(torch.from_numpy, mixture), size):
@@ -182,7 +192,6 @@ def _source_blocks(
             # A second at a time, for at the file's rate a window of many channels is large.
             yield from (second.transpose(1, 2).numpy() for second in sources.split(rate, dim=1))
 
-    left = file.frames
     for block in resample_blocks(separated(), rate, file.samplerate):
         block = block[..., :left]  # up and down again, the last sample may become two
         levels.measure(block)

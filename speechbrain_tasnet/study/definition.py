@@ -9,8 +9,10 @@ import yaml
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet.configuration.command_line import take_apart
 from speechbrain_tasnet.configuration.model_files import sizes_of
 from speechbrain_tasnet.configuration.names import PACKAGED
+from speechbrain_tasnet.configuration.schema import NONE, text_kind
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.training import budget
 
@@ -18,6 +20,9 @@ STUDIES = PACKAGED / "study"
 
 # What a contestant may have for itself, beside the sizes of its network. All else is the same for all of them.
 OWN = ("lr", "seed", "precision", "pretrained")
+
+# Of a study's own values, those that are what is typed.
+TEXTS = {"name", "recipe", "budget", "title", "output_folder"}
 
 # Of a contestant that names none; sizes of the packaged recipes are its.
 MODEL = "convtasnet"
@@ -146,16 +151,15 @@ def find_study(name: str) -> Path:
 
 
 def _overrides(words: Sequence[str]) -> dict:
-    """Read ``--KEY VALUE`` and ``--KEY=VALUE``, values as YAML."""
-    given, rest = {}, list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--"):
-            raise InputError(f"{word}: expected --KEY VALUE")
-        key, equals, value = word[2:].partition("=")
-        if not equals:
-            # A run option such as --noprogressbar has no value.
-            value = rest.pop(0) if rest and not rest[0].startswith("--") else "True"
+    """Read ``--KEY VALUE`` and ``--KEY=VALUE``: paths and names as they are typed, other values as YAML."""
+    found = take_apart(["a study", *words])
+    options = {word[2:].partition("=")[0]: word.partition("=")[2] or "True" for word in found.run_options}
+    given = {}
+    for key, value in (options | found.overrides).items():
+        kind = "text" if key in TEXTS else text_kind(key)
+        if kind == "text" or (kind == "optional" and value not in NONE):
+            given[key] = value
+            continue
         try:
             given[key] = yaml.safe_load(value)
         except yaml.YAMLError:

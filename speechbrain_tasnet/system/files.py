@@ -76,7 +76,8 @@ def write_text(path: Path | str, text: str) -> None:
     """
     with new_file(path) as partial:
         # The same bytes on every system: Windows would write each line's end as two.
-        partial.write_text(text, encoding="utf-8", newline="\n")
+        # Bytes of a file's name that are no UTF-8 stay what they are.
+        partial.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 @contextmanager

@@ -1,8 +1,11 @@
-"""What makes a whole process faster, and is therefore the program's choice, not that of an import."""
+"""What concerns a whole process, and is therefore the program's choice, not that of an import."""
 
 import os
+import sys
 
 from speechbrain_tasnet.system.c_functions import loaded_function
+
+READER_GONE = 141  # as if SIGPIPE, which Windows does not have, had ended it: 128 + 13
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -32,3 +35,31 @@ def tune_process() -> None:
         return
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def open_what_is_closed() -> None:
+    """Open the null device where standard input, output or error is closed, as by ``2>&-``.
+
+    Otherwise the next file that is opened would become it, and messages would go there.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+        if name == "stderr" and sys.stderr is None:
+            # print(file=None) would write to standard output.
+            sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def discard_output() -> None:
+    """Let what is still to be written to standard output go nowhere: writing it failed, or nobody reads it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)

@@ -15,7 +15,8 @@ import soundfile
 import torch
 
 from speechbrain_tasnet.audio.pcm import full_scale
-from speechbrain_tasnet.audio.reading import WAY_OUT, read_audio
+from speechbrain_tasnet.audio.random_access import system_name
+from speechbrain_tasnet.audio.reading import WAY_OUT, count_samples, open_audio, read_audio
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.data.speed import resampler
 from speechbrain_tasnet.errors import InputError
@@ -28,11 +29,12 @@ LARGEST_DENOMINATOR = 500
 
 
 class Header(NamedTuple):
-    """Rate in Hz and length in samples of a file; where its samples begin if they are mono 16-bit PCM in a wav."""
+    """What is known of a file before a stretch of it is read."""
 
-    rate: int
-    frames: int
-    offset: int | None
+    rate: int  # Hz
+    frames: int  # samples in each channel
+    offset: int | None  # where they begin, if they are mono 16-bit PCM in a wav
+    from_begin: bool  # whether it must be read from its begin, for it does not tell how long it is
 
 
 class Recordings:
@@ -131,14 +133,9 @@ class Recordings:
 
 def _read_header(path: Path) -> Header:
     """Read what `Header` holds."""
-    try:
-        header = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise unreadable(path, error) from None
-    if header.frames == 0:
-        raise InputError(f"{path}: holds no samples; {WAY_OUT}")
-    plain = (header.format, header.subtype, header.channels) == ("WAV", "PCM_16", 1)
-    return Header(header.samplerate, header.frames, _data_offset(path) if plain else None)
+    with open_audio(path) as file:
+        plain = (file.format, file.subtype, file.channels) == ("WAV", "PCM_16", 1)
+        return Header(file.samplerate, count_samples(file), _data_offset(path) if plain else None, not file.exact)
 
 
 def _data_offset(path: Path) -> int | None:
@@ -158,8 +155,10 @@ def _data_offset(path: Path) -> int | None:
 def _read(path: Path, header: Header, start: int, count: int) -> np.ndarray:
     """Read samples at the file's own rate: float32, full scale at 1."""
     try:
-        if header.offset is None:
-            samples, _ = soundfile.read(path, count, start, dtype="float32", always_2d=True)
+        if header.from_begin:
+            samples = read_audio(path, header.rate)[start : start + count]
+        elif header.offset is None:
+            samples, _ = soundfile.read(system_name(path), count, start, dtype="float32", always_2d=True)
             samples = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
         else:
             # Four times as fast as through the library.

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES, audio_length
+from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
+from speechbrain_tasnet.audio.reading import audio_length
 from speechbrain_tasnet.data.folders.speech import SPLITS
 from speechbrain_tasnet.data.folders.walk import audio_files
 from speechbrain_tasnet.errors import InputError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES
+from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
 from speechbrain_tasnet.data.folders.walk import audio_files, passed_over
 from speechbrain_tasnet.errors import InputError
 

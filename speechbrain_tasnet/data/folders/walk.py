@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES
+from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
 
 # Where macOS's archives keep what is not the files themselves, under the files' names.
 NOT_AUDIO = "__MACOSX"

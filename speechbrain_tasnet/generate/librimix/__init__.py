@@ -9,11 +9,10 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.pcm import quantize_like_libsndfile
-from speechbrain_tasnet.audio.reading import audio_rate, read_audio
+from speechbrain_tasnet.audio.reading import audio_rate, open_audio, read_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.audio.writing import write_pcm
 from speechbrain_tasnet.errors import InputError
@@ -197,12 +196,8 @@ def _read(mixture: Mixture) -> dict[str, np.ndarray]:
 
 def _read_noise(part: Part) -> np.ndarray:
     """Read the first channel of a noise, played at its speed: `[time]`."""
-    try:
-        samples = soundfile.read(part.path, dtype="float32", always_2d=True)[0][:, 0]
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{part.path}: cannot be decoded ({error.error_string}); download it again") from None
-    if not np.isfinite(samples).all():
-        raise InputError(f"{part.path}: holds NaN or infinite samples; download it again")
+    with open_audio(part.path) as file:
+        samples = np.concatenate([block[0] for block in read_blocks(file, "left")])
     return resample(samples, round(10 * part.speed), 10)
 
 
