@@ -10,7 +10,7 @@ import shlex
 import pytest
 import torch
 from safetensors.torch import load_file
-from training import Training
+from training_process import Training
 
 BEGUN = "Going into epoch"
 EPOCHS = 12  # more than are reached before the last kill

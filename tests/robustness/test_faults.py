@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 from safetensors.torch import load_file
-from training import Training
+from training_process import Training
 
 from speechbrain_tasnet.experiment.workflow import run
 
