@@ -8,6 +8,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+
+from benchmarks import bench, markdown, page, plan
 from benchmarks.contestants import Contestant, Model, draw
 from benchmarks.networks import Ours, Torchaudio
 from benchmarks.players import Player
@@ -15,8 +17,6 @@ from benchmarks.remote import Remote
 from benchmarks.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
 from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES, Sizes
-
-from benchmarks import bench, markdown, page, plan
 from speechbrain_tasnet.system import memory
 
 TINY = Sizes(N=16, L=16, B=8, H=16, Sc=8, P=3, X=2, R=1)

@@ -4,9 +4,8 @@ import argparse
 import warnings
 from pathlib import Path
 
-from benchmarks.results import load, save
-
 from benchmarks import markdown, page
+from benchmarks.results import load, save
 
 FULL_MINUTES, QUICK_MINUTES = 20, 3
 

@@ -7,6 +7,9 @@ from functools import partial
 from statistics import median
 
 import numpy as np
+from tqdm import tqdm
+
+from benchmarks import machine
 from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.plan import plan_cells, plan_rounds, shortage
 from benchmarks.players import Player, Referee
@@ -14,9 +17,6 @@ from benchmarks.remote import Answer, Remote
 from benchmarks.results import Cell, Memory, Results, Row
 from benchmarks.rounds import Rounds, alternate
 from benchmarks.sizes import SIZES
-from tqdm import tqdm
-
-from benchmarks import machine
 from speechbrain_tasnet.system import memory
 
 PRODUCT = 2048  # rows and columns of the matrices whose product sets the roof

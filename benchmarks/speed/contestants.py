@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from benchmarks.networks import Asteroid, Ours, SpeechBrain, Torchaudio
-from benchmarks.results import INFERENCE, OURS, TRAINING
-from benchmarks.sizes import SAMPLE_RATE, Sizes
 from torch import Tensor
 
 from benchmarks import engines
+from benchmarks.networks import Asteroid, Ours, SpeechBrain, Torchaudio
+from benchmarks.results import INFERENCE, OURS, TRAINING
+from benchmarks.sizes import SAMPLE_RATE, Sizes
 from speechbrain_tasnet import pit_si_snr_loss
 
 

@@ -19,7 +19,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from benchmarks.rounds import Rounds, alternate
 from speechbrain.dataio import audio_io
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataset import DynamicItemDataset
@@ -27,6 +26,7 @@ from speechbrain.processing.signal_processing import rescale
 from speechbrain.utils.data_pipeline import provides, takes
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.rounds import Rounds, alternate
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.data.folders.speech import find_speakers

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from io import BytesIO
 
 import torch
-from benchmarks.sizes import SAMPLE_RATE
 from torch import Tensor, nn
+
+from benchmarks.sizes import SAMPLE_RATE
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 

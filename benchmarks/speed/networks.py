@@ -5,8 +5,9 @@ A toolkit is imported when its network is built, so that one that is missing lea
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from benchmarks.sizes import SAMPLE_RATE, Sizes
 from torch import Tensor, nn
+
+from benchmarks.sizes import SAMPLE_RATE, Sizes
 
 
 class Ours(nn.Module):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+
 from benchmarks.contestants import Contestant, Model, allow_tf32, draw
 from benchmarks.sizes import Sizes
-
 from speechbrain_tasnet.system import memory
 
 FIRST_USE = 0.5  # seconds of audio; SpeechBrain's padding fails on much less

@@ -7,10 +7,11 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
-from benchmarks.results import INFERENCE, OURS, TRAINING, Results, Row, three_digits
-from benchmarks.sizes import SIZES
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+
+from benchmarks.results import INFERENCE, OURS, TRAINING, Results, Row, three_digits
+from benchmarks.sizes import SIZES
 
 OUR_COLOUR, THEIR_COLOUR = "#0b6e99", "#9aa0a6"
 HATCHES = {"float32": "", "tf32": "..", "bfloat16": "///"}

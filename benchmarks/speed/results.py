@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
 from benchmarks.sizes import SAMPLE_RATE, SIZES
 
 OURS = "speechbrain_tasnet"

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 import torch
-from benchmarks.windows import improvement
 from torch import Tensor, nn
 
 from benchmarks.page import RESULTS, write_section
+from benchmarks.windows import improvement
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.export import Separator, export_onnx

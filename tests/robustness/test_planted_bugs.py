@@ -1,6 +1,7 @@
 """The list of planted bugs is of the present source."""
 
 import pytest
+
 from benchmarks.mutations import ROOT, read_bugs
 
 BUGS = list(read_bugs())
