@@ -89,10 +89,13 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("how", "threads", "asked"),
     [
-        ("os", 1, "environment"), ("os", 2, "environment"), ("os", 2, "torch"),
-        ("fork", 1, "torch"), ("fork", 2, "torch"), ("loader", 2, "environment"), ("spawn", 2, "environment"),
+        ("os", 1, "environment"),
+        ("os", 2, "torch"),
+        ("fork", 2, "environment"),
+        ("loader", 2, "environment"),
+        ("spawn", 2, "environment"),
     ],
-)  # fmt: skip
+)
 def test_children_of_a_process_that_has_separated_separate_too(tmp_path, how, threads, asked):
     """Killed, or waiting for threads that do not exist, they would be without the way around OpenMP."""
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")

@@ -29,8 +29,8 @@ def exclusive(lock: Path, out: Path) -> Iterator[None]:
         (`DiskError`).
     """
     try:
-        # Not left to filelock, which in older versions followed links and emptied what they lead to. Nor is the file
-        # made here: where the system has no locks, filelock takes it for one that is held.
+        # Not left to filelock, which in older versions followed links and emptied what they lead to. Nor is the
+        # file made here: where the system has no locks, filelock takes it for one that is held.
         with suppress(FileNotFoundError):
             check_own(lock)
         held = FileLock(lock, timeout=0).acquire()
