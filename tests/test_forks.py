@@ -28,9 +28,15 @@ def work(_=None):
     return separator.separate_batch(mixture).numpy().tobytes(), solved
 
 
+def close(one, other):
+    signals = [torch.frombuffer(bytearray(sources), dtype=torch.float32) for sources, _ in (one, other)]
+    return one[1] and other[1] and torch.allclose(*signals, rtol=1e-4, atol=1e-5)
+
+
 def train():
     for weight in separator.parameters():
         weight.requires_grad_(True)
+        weight.grad = None
     separate(*modules.values(), mixture).square().sum().backward()
     return next(modules["masknet"].parameters()).grad.clone()
 
@@ -50,7 +56,7 @@ def in_child():
         os.close(source)
         with os.fdopen(sink, "wb") as file:
             sources, solved = work()
-            same = torch.equal(train(), gradient)
+            same = torch.allclose(train(), gradient, rtol=1e-3)
             file.write(bytes([solved, same]) + sources)
         os._exit(0)
     os.close(sink)
@@ -73,7 +79,7 @@ if __name__ == "__main__":
             found = pool.map(work, range(2))
     again = work()
     print(json.dumps({
-        "same": [each == expected for each in [*found, again]],
+        "same": [close(each, expected) for each in [*found, again]],
         "threads": torch.get_num_threads(),
     }))
 """
@@ -83,10 +89,13 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("how", "threads", "asked"),
     [
-        ("os", 1, "environment"), ("os", 2, "environment"), ("os", 2, "torch"),
-        ("fork", 1, "torch"), ("fork", 2, "torch"), ("loader", 2, "environment"), ("spawn", 2, "environment"),
+        ("os", 1, "environment"),
+        ("os", 2, "torch"),
+        ("fork", 2, "environment"),
+        ("loader", 2, "environment"),
+        ("spawn", 2, "environment"),
     ],
-)  # fmt: skip
+)
 def test_children_of_a_process_that_has_separated_separate_too(tmp_path, how, threads, asked):
     """Killed, or waiting for threads that do not exist, they would be without the way around OpenMP."""
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Samples as people have them, tensors and arrays, floating point and PCM: into what a network takes, and back."""
+"""Samples as people have them, tensors and arrays of floats and PCM, into what a network takes and back."""
 
 from collections.abc import Callable, Mapping
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.system.ownership import check_own, create
+from speechbrain_tasnet.system.ownership import check_own
 
 
 @contextmanager
@@ -29,8 +29,10 @@ def exclusive(lock: Path, out: Path) -> Iterator[None]:
         (`DiskError`).
     """
     try:
-        # Not left to filelock, which before version 3.20 followed links and emptied what they lead to.
-        _create_or_check(lock)
+        # Not left to filelock, which in older versions followed links and emptied what they lead to. Nor is the
+        # file made here: where the system has no locks, filelock takes it for one that is held.
+        with suppress(FileNotFoundError):
+            check_own(lock)
         held = FileLock(lock, timeout=0).acquire()
     except InputError:
         raise
@@ -45,16 +47,3 @@ def exclusive(lock: Path, out: Path) -> Iterator[None]:
             # Windows removes no file that is open: there filelock does it afterwards.
             with suppress(OSError):
                 lock.unlink()
-
-
-def _create_or_check(lock: Path) -> None:
-    """Make the file, or see that it is one of ours."""
-    while True:
-        try:
-            create(lock)
-        except FileExistsError:
-            with suppress(FileNotFoundError):  # its run has just ended, and removed it
-                check_own(lock)
-                return
-        else:
-            return
