@@ -54,8 +54,8 @@ class AudioFile:
         Samples in each channel: all that will come, or an error, where `exact` is true; otherwise an estimate, 0
         where there is none.
     exact : bool
-        Whether the file tells how many there are. If not, they are known when all are read. (Of a FLAC whose header
-        was damaged more may come.)
+        Whether the file tells how many there are. If not, they are known when all are read. (Of a FLAC whose
+        header was damaged more may come.)
     format, subtype : str
         As soundfile calls them.
     """

@@ -15,3 +15,13 @@ def add_commands(
     parsers = parser.add_subparsers(dest=dest, required=True, metavar=dest.upper())
     for name, (module, purpose) in commands.items():
         module.describe(parsers.add_parser(name, help=purpose))
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how many processes share the work."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that share the work (one for each processor that this one may use)",
+    )

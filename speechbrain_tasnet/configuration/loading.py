@@ -15,13 +15,13 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_tasnet.configuration.command_line import Words, put_in, take_apart, typed
-from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import with_model
 from speechbrain_tasnet.configuration.names import PACKAGED, check_names, top_level
 from speechbrain_tasnet.configuration.schema import NONE, Hparams, Settings, check, check_built
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
+from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.training.finetuning import sizes_of_start
 
 ALLOW_SLOW = "--allow_slow_precision"
