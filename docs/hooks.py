@@ -25,8 +25,9 @@ values in `hparams/shared/training.yaml`, which all packaged recipes include.
 - `<<: !include:shared/training.yaml` includes the keys of another file as the recipe's own. The file is looked
   for beside the recipe, then among the packaged ones. Keys that the recipe has itself override the included ones.
 - `model: !include:model/convtasnet.yaml` includes a network; `--model NAME` on the command line replaces it.
-- On the command line `--KEY VALUE` or `--KEY=VALUE` overrides any key at the top level, included or not. Lists
-  are written without spaces: `--speeds [0.95,1.0,1.05]`. SpeechBrain's run options are accepted as well.
+- On the command line `--KEY VALUE` or `--KEY=VALUE` overrides any key at the top level, included or not. Paths
+  and names are taken as they are typed, other values are YAML; lists and values with spaces go into quotes:
+  `--speeds '[0.95, 1.0, 1.05]'`. SpeechBrain's run options are accepted as well.
 
 A recipe is a program: `!new:`, `!name:` and `!apply:` import and call whatever they name, before anything is
 checked. Run only recipes of people whose programs you would run, and read those that you have downloaded.

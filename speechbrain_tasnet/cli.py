@@ -53,8 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     tune_process()
     open_what_is_closed()
-    # A file's name may have letters that the encoding of a pipe lacks, on Windows above all, or bytes that are no
-    # letters.
+    # A name may have letters that the encoding of a pipe lacks, on Windows above all, or bytes that are none.
     if hasattr(sys.stdout, "reconfigure"):
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")

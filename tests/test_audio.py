@@ -12,7 +12,7 @@ from speechbrain_tasnet.audio.reading import audio_length, open_audio, read_audi
 from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import new_folder
-from speechbrain_tasnet.system.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import in_parallel, usable_cpus
 
 
 def tone(rate, seconds=1.0, frequency=440.0):
@@ -212,6 +212,15 @@ def test_in_parallel_keeps_order_and_passes_errors_on(workers):
     assert in_parallel(negate, range(12), workers, "negating") == [-number for number in range(12)]
     with pytest.raises(InputError, match="thirteen"):
         in_parallel(negate, range(200), workers, "negating")
+
+
+def test_workers_are_the_processors_that_may_be_used(monkeypatch):
+    if hasattr(os, "sched_getaffinity"):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
+        assert usable_cpus() == 1
+        monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert usable_cpus() == 7
 
 
 def write_late_or_fail(path):

@@ -261,6 +261,22 @@ def test_a_missing_mixture(trained, tmp_path, capsys):
     assert "no such file" in refused(capsys, "separate", tmp_path / "x.wav", "--model", trained)
 
 
+@pytest.mark.parametrize("command", ["mix", "generate wsj0-mix", "generate librimix", "generate rooms"])
+def test_every_maker_of_corpora_takes_workers(command, monkeypatch):
+    needed = {"mix": "--speech a", "generate wsj0-mix": "--wsj0 a --lists b", "generate rooms": ""}
+    words = f"{command} --out c --workers 3 {needed.get(command, '--librispeech a --metadata b')}"
+    given = []
+    for module, name in MAKERS:
+        monkeypatch.setattr(
+            f"speechbrain_tasnet.generate.{module}.{name}", lambda *_, **options: given.append(options)
+        )
+    assert tasnet(*words.split()) == 0
+    assert given[0]["workers"] == 3
+
+
+MAKERS = [("mixing", "make_mixtures"), ("wsj0mix", "generate_wsj0mix"), ("librimix", "generate_librimix")]
+MAKERS += [("room_simulation", "make_room_bank")]
+
 FUNCTIONS = {
     "mix": make_mixtures,
     "generate wsj0-mix": generate_wsj0mix,

@@ -217,11 +217,10 @@ from argparse import Namespace
 from speechbrain_tasnet.commands.generate_wsj0mix import run
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.generate import wsj0mix
-os.cpu_count = lambda: 1
 wsj0, lists, out = sys.argv[1:]
 {}
 with one_line_errors("tasnet"):
-    run(Namespace(wsj0=wsj0, lists=lists, out=out, rate=8000, mode="min", num_speakers=2))
+    run(Namespace(wsj0=wsj0, lists=lists, out=out, rate=8000, mode="min", num_speakers=2, workers=1))
 """
 KILLED = """
 write, count = wsj0mix.write_wav, []
@@ -302,7 +301,7 @@ WRONG_FILES = {
     "gone": ("01aa0100.wav", Path.unlink, ["mix_2_spk_tr.txt line 1", "si_tr_s/01a/01aa0100.wav", "--wsj0"]),
     "gone from a disc": ("440c0202.wv1", Path.unlink, ["mix_2_spk_tt.txt line 2", "si_et_05/440/440c0202.wav"]),
     "truncated wav": ("01ba0102.wav", cut, ["01ba0102.wav: cut short"]),
-    "truncated SPHERE": ("01ca0101.wav", cut, ["01ca0101.wav: cut short", "6988 samples instead of"]),
+    "truncated SPHERE": ("01ca0101.wav", cut, ["01ca0101.wav: cut short", "15000 bytes instead of"]),
     "compressed SPHERE": ("440c0201.wv1", compress, ["440c0201.wv1: compressed SPHERE", "sph2pipe"]),
     "no audio": (
         "050A0500.WV1",

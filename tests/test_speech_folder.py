@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_tasnet.data.folders.noise import training_noise
+from speechbrain_tasnet.data.folders.noise import split_noise, training_noise
 from speechbrain_tasnet.data.folders.speech import find_speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
 
@@ -138,3 +138,39 @@ def test_folders_are_read_whole_and_once(tmp_path):
     assert list(found) == ["anna"]
     assert [path.name for path in found["anna"]] == ["a.WAV", "b.flac", "d.ogg"]
     assert [path.name for path in training_noise(folder)] == ["a.WAV", "b.flac", "d.ogg"]
+
+
+@pytest.mark.parametrize("blank", ["\n", "\n\n\n"])
+def test_blank_lines_in_a_table_do_not_shift_its_lines(tmp_path, blank):
+    many(tmp_path, 6)
+    (tmp_path / "speakers.csv").write_text(GOOD.replace("\n", f"\n{blank}", 1) + "spk99,train\n")
+    refuses([f"line {8 + len(blank)}: no folder 'spk99'"], split_speakers, tmp_path, 2, 0)
+    (tmp_path / "noise.csv").write_text(f"file,split\n{blank}gone.wav,train\n")
+    refuses([f"line {2 + len(blank)}: no file 'gone.wav'"], split_noise, tmp_path, 8000, 0)
+
+
+def test_what_is_taken_and_what_is_left_out_is_told(tmp_path, capsys):
+    """All that soundfile reads is taken, in either case; what it cannot read is counted, what is hidden is not."""
+    for name in ("anna/1.opus", "anna/2.AIFF", "anna/3.caf", "bob/1.w64", "bob/2.mp2", "bob/.trash/x.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("anna/1.m4a", "anna/2.M4A", "carl/3.m4a", "bob/talk.webm", "bob/notes.txt", "loose.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "bob/lost.flac").symlink_to("nowhere")
+    found = find_speakers(tmp_path)
+    assert {name: [path.name for path in files] for name, files in found.items()} == {
+        "anna": ["1.opus", "2.AIFF", "3.caf"],
+        "bob": ["1.w64", "2.mp2"],
+    }
+    assert capsys.readouterr().err == (
+        f"{tmp_path}: 5 files of 2 speakers taken (left out: "
+        ".flac: 1 file behind links that lead nowhere; "
+        ".m4a: 3 files that soundfile cannot read; convert with ffmpeg; "
+        ".webm: 1 file that soundfile cannot read; convert with ffmpeg; in no speaker's folder: 1 file)\n"
+    )
+    for path in tmp_path.rglob("*.*"):
+        if path.suffix.lower() != ".m4a" and path.is_file():
+            path.unlink()
+    refuses(["no audio found", ".m4a: 3 files that soundfile cannot read; convert"], find_speakers, tmp_path)
+    refuses([".m4a: 3 files that soundfile cannot read"], training_noise, tmp_path)

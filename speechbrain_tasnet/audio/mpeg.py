@@ -89,7 +89,7 @@ def mpeg_parts(file: IO[bytes], size: int) -> tuple[list[Part], str] | None:
     start = walk.begin()
     if start is None:
         return None
-    parts = [_Part(0, None, None)]
+    parts = [_Part(start, None, None)]
     for place, found in walk.frames(start):
         current = parts[-1]
         count = walk.count_in(place, found)

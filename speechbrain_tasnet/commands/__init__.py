@@ -16,3 +16,13 @@ def add_commands(
     for name, (module, purpose) in commands.items():
         # Abbreviations would take keys of a recipe for options: --mode for --model.
         module.describe(parsers.add_parser(name, help=purpose, allow_abbrev=False))
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how many processes share the work."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that share the work (one for each processor that this one may use)",
+    )

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from speechbrain_tasnet.commands import add_workers
+
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
@@ -46,6 +48,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--splits", nargs="+", metavar="SPLIT", help="of train-100, train-360, dev and test (all in the metadata)"
     )
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -62,5 +65,6 @@ def run(options: argparse.Namespace) -> None:
         modes=options.mode,
         types=options.types,
         splits=options.splits,
+        workers=options.workers,
     )
     print(f"{corpus}: {training_advice(corpus)}")

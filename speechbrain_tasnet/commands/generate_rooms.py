@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from speechbrain_tasnet.commands import add_workers
+
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
@@ -19,6 +21,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same rooms (%(default)s)")
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -26,6 +29,11 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.generate.room_simulation import make_room_bank
 
     make_room_bank(
-        options.out, rooms=options.rooms, positions=options.positions, rate=options.rate, seed=options.seed
+        options.out,
+        rooms=options.rooms,
+        positions=options.positions,
+        rate=options.rate,
+        seed=options.seed,
+        workers=options.workers,
     )
     print(f"{options.out}: train in these rooms with `--speech_folder DIR --rooms {options.out}`")

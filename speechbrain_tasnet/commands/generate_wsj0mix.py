@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from speechbrain_tasnet.commands import add_workers
+
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
@@ -37,6 +39,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-speakers", type=int, default=2, metavar="C", help="speakers in a mixture (%(default)s)"
     )
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -50,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
         rate=options.rate,
         mode=options.mode,
         num_speakers=options.num_speakers,
+        workers=options.workers,
     )
     print(
         f"{options.out}: train on it with `tasnet train wsj0mix --data_folder {options.out} "

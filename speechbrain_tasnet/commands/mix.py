@@ -4,6 +4,8 @@ import argparse
 import shlex
 from pathlib import Path
 
+from speechbrain_tasnet.commands import add_workers
+
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
@@ -22,8 +24,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="one subfolder a speaker, nested as deep as it comes; wav, flac, ogg or mp3 at any rate. A "
-        "speakers.csv in it, with the columns speaker,split, may say who is train, valid and test",
+        help="one subfolder a speaker, nested as deep as it comes; wav, flac, ogg, opus, mp3, aiff or what else "
+        "soundfile reads, at any rate. A speakers.csv in it, with the columns speaker,split, may say who is "
+        "train, valid and test",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="corpus to make; must not exist yet"
@@ -32,9 +35,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--noise",
         type=Path,
         metavar="DIR",
-        help="add noise from this folder: wav, flac, ogg or mp3 at any rate, however deep. The first speaker lies "
-        "-3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv and tt say "
-        "which file is for training, validation and test; otherwise it is drawn",
+        help="add noise from this folder: any format that soundfile reads, at any rate, however deep. The first "
+        "speaker lies -3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv "
+        "and tt say which file is for training, validation and test; otherwise it is drawn",
     )
     parser.add_argument(
         "--reverb",
@@ -52,6 +55,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--valid-hours", type=float, metavar="H", help="of validation (a tenth of --hours)")
     parser.add_argument("--test-hours", type=float, metavar="H", help="of test (a tenth of --hours)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same corpus (%(default)s)")
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -69,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         noise=options.noise,
         reverb=options.reverb,
+        workers=options.workers,
     )
     print(f"{options.out}: train on it with `{_training(options)}`")
 

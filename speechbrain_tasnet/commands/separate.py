@@ -16,7 +16,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated"
     names = ", ".join(bundled_names())
     parser.add_argument(
-        "mixtures", type=Path, nargs="+", metavar="MIXTURE", help="wav, flac, ogg or mp3 of any rate and length"
+        "mixtures",
+        type=Path,
+        nargs="+",
+        metavar="MIXTURE",
+        help="any format that soundfile reads (wav, flac, ogg, opus, mp3, aiff, au, caf, w64), of any rate and "
+        "length; a named pipe or /dev/stdin, too",
     )
     parser.add_argument(
         "--model",

@@ -10,13 +10,14 @@ import psutil
 
 from speechbrain_tasnet.system import processor
 from speechbrain_tasnet.system.files import existing_parent
+from speechbrain_tasnet.system.parallel import usable_cpus
 
 LOW = 1e9  # bytes of free disk below which a training cannot keep its checkpoints
 
 
 def system() -> dict[str, object]:
     """Return system, Python, processor, cores and memory."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = usable_cpus()
     memory = psutil.virtual_memory()
     return {
         "system": platform.platform(),

@@ -67,7 +67,7 @@ def make_mixtures(
     reverb : bool
         Place the speakers in rooms. The signals are then those of WHAMR!, without noise where there is none.
     workers : int, optional
-        Number of processes; by default one a core.
+        Number of processes; by default one for each processor that this one may use.
 
     Raises
     ------

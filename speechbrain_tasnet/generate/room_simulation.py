@@ -159,7 +159,7 @@ def make_room_bank(
     seed : int
         Seed of every draw.
     workers : int, optional
-        Number of processes; by default one a core.
+        Number of processes; by default one for each processor that this one may use.
 
     Raises
     ------

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import re
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +11,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from speechbrain_tasnet import __version__
-from speechbrain_tasnet.audio.reading import WAY_OUT, audio_length, audio_rate, read_audio
+from speechbrain_tasnet.audio.reading import audio_rate, read_audio
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.audio.speech_level import PEAK, active_level
 from speechbrain_tasnet.audio.writing import write_wav
+from speechbrain_tasnet.data.folders.walk import walk
 from speechbrain_tasnet.data.wsj0mix import SPLITS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import check_free, new_file, resumable_folder, write_text
@@ -78,7 +77,7 @@ def generate_wsj0mix(
     num_speakers : int
         Speakers in a mixture, at least 2; says which lists are read.
     workers : int, optional
-        Number of processes; by default one a core.
+        Number of processes; by default one for each processor that this one may use.
 
     Raises
     ------
@@ -124,12 +123,7 @@ def _find_utterances(wsj0: Path) -> dict[str, Path]:
     """Find the audio files of a folder by their keys; the discs of WSJ0 may lie in it as they are, or as links."""
     if not wsj0.is_dir():
         raise InputError(f"{wsj0}: no such folder; expected WSJ0, a folder with si_tr_s, si_dt_05 and si_et_05")
-    found = [
-        Path(folder, name)
-        for folder, _, names in os.walk(wsj0, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    ]
+    found = [path for path in walk(wsj0) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
     found.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path))
     utterances: dict[str, Path] = {}
     for path in found:
@@ -199,18 +193,14 @@ def _check_file(path: Path, rate: int) -> None:
             header = file.read(1024)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
-    sphere = header.startswith(b"NIST_1A")
-    # libsndfile calls a compressed SPHERE file unimplemented, and one that was cut short sound.
-    if sphere and b",embedded-" in header:
+    # libsndfile calls a compressed SPHERE file unimplemented.
+    if header.startswith(b"NIST_1A") and b",embedded-" in header:
         raise InputError(
             f"{path}: compressed SPHERE; run `sph2pipe -f wav IN OUT` and give the folder of the OUTs"
         )
     file_rate = audio_rate(path)
     if file_rate < rate:
         raise InputError(f"{path}: {file_rate} Hz, expected {rate} or more; take the original, or a lower --rate")
-    promised, there = re.search(rb"sample_count -i (\d+)", header), audio_length(path, file_rate)
-    if sphere and promised and there < int(promised[1]):
-        raise InputError(f"{path}: cut short, {there} samples instead of {int(promised[1])}; {WAY_OUT}")
 
 
 def _make_split(folder: Path, plan: list[Mixture], rate: int, mode: str, workers: int | None) -> None:

@@ -28,7 +28,7 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     tasks : iterable
         Picklable tasks.
     workers : int, optional
-        Number of processes; by default one a core.
+        Number of processes; by default one for each processor that this process may use.
     label : str
         Text before the bar.
 
@@ -48,7 +48,7 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     [1, 2, 3]
     """
     tasks = list(tasks)
-    workers = min(workers or os.cpu_count() or 1, len(tasks))
+    workers = min(workers or usable_cpus(), len(tasks))
     if sys.platform == "win32":
         workers = min(workers, WINDOWS_PROCESSES)
     bar = {"total": len(tasks), "desc": label, "disable": None}
@@ -66,6 +66,13 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     finally:
         # Waits for the workers, so that none writes on after its folder is cleared away.
         pool.shutdown(cancel_futures=True)
+
+
+def usable_cpus() -> int:
+    """Return the number of processors that this process may use: fewer than there are in many containers."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

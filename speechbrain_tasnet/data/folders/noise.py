@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
+from speechbrain_tasnet.audio.formats import COMMON
 from speechbrain_tasnet.audio.reading import audio_length
 from speechbrain_tasnet.data.folders.speech import SPLITS
-from speechbrain_tasnet.data.folders.walk import audio_files
+from speechbrain_tasnet.data.folders.walk import find_audio, left_out, tell
 from speechbrain_tasnet.errors import InputError
 
 NOISE_CSV = "noise.csv"
@@ -46,7 +46,9 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
     if (folder / NOISE_CSV).is_file():
         splits = _splits_of_csv(folder)
     elif any((folder / split).is_dir() for split in SPLITS.values()):
-        splits = {split: audio_files(folder / split) for split in SPLITS.values()}
+        found = {split: find_audio(folder / split) for split in SPLITS.values()}
+        tell(folder, found.values())
+        splits = {split: audio.files for split, audio in found.items()}
     else:
         splits = _random_splits(folder, seed)
     for split, files in splits.items():
@@ -82,10 +84,11 @@ def training_noise(folder: Path | str) -> list[Path]:
     if (folder / NOISE_CSV).is_file():
         return _splits_of_csv(folder)[SPLITS["train"]]
     inside = folder / SPLITS["train"]
-    files = audio_files(inside if inside.is_dir() else folder)
-    if not files:
-        raise InputError(f"{folder}: no audio found; expected {', '.join(AUDIO_SUFFIXES)} files")
-    return files
+    found = find_audio(inside if inside.is_dir() else folder)
+    if not found.files:
+        raise InputError(f"{folder}: no audio found; expected {COMMON} files{left_out([found])}")
+    tell(folder, [found])
+    return found.files
 
 
 def _existing(folder: Path | str) -> Path:
@@ -97,12 +100,14 @@ def _existing(folder: Path | str) -> Path:
 
 def _random_splits(folder: Path, seed: int) -> dict[str, list[Path]]:
     """Draw which file goes where."""
-    files = audio_files(folder)
+    found = find_audio(folder)
+    files = found.files
     if len(files) < len(SPLITS):
         raise InputError(
-            f"{folder}: {len(files)} noise files ({', '.join(AUDIO_SUFFIXES)}) found, at least {len(SPLITS)} "
-            "needed, one for each split; add noise"
+            f"{folder}: {len(files)} noise files ({COMMON}) found, at least {len(SPLITS)} needed, one for each "
+            f"split; add noise{left_out([found])}"
         )
+    tell(folder, [found])
     order = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
     held_out = max(1, round(len(files) / 10))
     parts = {"tr": order[2 * held_out :], "cv": order[:held_out], "tt": order[held_out : 2 * held_out]}
@@ -116,12 +121,12 @@ def _splits_of_csv(folder: Path) -> dict[str, list[Path]]:
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         reader = csv.DictReader(stream)
         missing = {"file", "split"} - set(reader.fieldnames or ())
-        rows = list(reader)
+        rows = [(reader.line_num, row) for row in reader]
     if missing:
         raise InputError(f"{table}: no column {' and '.join(sorted(missing))}; expected file,split")
     splits: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
     seen = set()
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         file, split = row["file"], row["split"]
         where = f"{table} line {line}"
         if split not in SPLITS:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
-from speechbrain_tasnet.data.folders.walk import audio_files, passed_over
+from speechbrain_tasnet.audio.formats import COMMON
+from speechbrain_tasnet.data.folders.walk import FoundAudio, find_audio, is_audio, left_out, passed_over, tell
 from speechbrain_tasnet.errors import InputError
 
 SPEAKERS_CSV = "speakers.csv"
@@ -23,7 +23,8 @@ def find_speakers(folder: Path | str) -> Speakers:
     Parameters
     ----------
     folder : path-like
-        `FOLDER/SPEAKER/.../UTTERANCE.{wav,flac,ogg,mp3}`; hidden files and folders are passed over.
+        `FOLDER/SPEAKER/.../UTTERANCE.wav`, or in another format that soundfile reads; hidden files and folders are
+        passed over. What is taken and what is left out is printed on standard error.
 
     Returns
     -------
@@ -37,11 +38,15 @@ def find_speakers(folder: Path | str) -> Speakers:
     """
     folder = _existing(folder)
     entries = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not passed_over(entry.name)]
-    speakers = {entry.name: files for entry in entries if (files := audio_files(entry))}
+    found = {entry.name: find_audio(entry) for entry in entries}
+    speakers = {name: audio.files for name, audio in found.items() if audio.files}
     if not speakers:
         raise InputError(
-            f"{folder}: no audio found; expected a subfolder a speaker with {', '.join(AUDIO_SUFFIXES)} files"
+            f"{folder}: no audio found; expected a subfolder a speaker with {COMMON} files"
+            f"{left_out(found.values())}"
         )
+    loose = sum(is_audio(entry) for entry in folder.iterdir())
+    tell(folder, found.values(), f"{len(speakers)} speakers", loose)
     return speakers
 
 
@@ -93,21 +98,25 @@ def _splits_of_csv(folder: Path, num_speakers: int) -> dict[str, Speakers]:
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.DictReader(file)
         missing = {"speaker", "split"} - set(reader.fieldnames or ())
-        rows = list(reader)
+        rows = [(reader.line_num, row) for row in reader]
     if missing:
         raise InputError(f"{table}: no column {' and '.join(sorted(missing))}; expected speaker,split")
     splits: dict[str, Speakers] = {split: {} for split in SPLITS.values()}
     owners: dict[Path, str] = {}
-    for line, row in enumerate(rows, start=2):
+    found: dict[str, FoundAudio] = {}
+    for line, row in rows:
         speaker, split = row["speaker"], row["split"]
         where = f"{table} line {line}"
         if split not in SPLITS:
             raise InputError(f"{where}: split {split!r}; expected {', '.join(SPLITS)}")
         if not (speaker and (folder / speaker).is_dir()):
             raise InputError(f"{where}: no folder {speaker!r} in {folder}; fix or delete the line")
-        files = audio_files(folder / speaker)
+        found[speaker] = find_audio(folder / speaker)
+        files = found[speaker].files
         if not files:
-            raise InputError(f"{where}: folder {speaker!r} holds no audio; delete the line")
+            raise InputError(
+                f"{where}: folder {speaker!r} holds no audio{left_out([found[speaker]])}; delete the line"
+            )
         for path in files:
             if owners.setdefault(path, speaker) is not speaker:
                 raise InputError(f"{where}: {path} belongs to speaker {owners[path]!r} too; keep one of the lines")
@@ -118,6 +127,7 @@ def _splits_of_csv(folder: Path, num_speakers: int) -> dict[str, Speakers]:
                 f"{table}: {len(splits[split])} speakers with split {name}, at least {num_speakers} needed; "
                 "add lines, or delete the file for a random split"
             )
+    tell(folder, found.values(), f"{len(found)} speakers")
     return splits
 
 

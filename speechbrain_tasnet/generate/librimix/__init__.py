@@ -69,7 +69,7 @@ def generate_librimix(
     splits : sequence of str, optional
         Such as ``train-100``; by default all that there is metadata of.
     workers : int, optional
-        Number of processes; by default one a core.
+        Number of processes; by default one for each processor that this one may use.
 
     Returns
     -------

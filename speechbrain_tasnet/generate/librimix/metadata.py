@@ -106,9 +106,9 @@ def read_table(table: Path, roots: Roots) -> list[Mixture]:
         missing = [column for column in needed if column not in columns]
         if missing:
             raise InputError(f"{table}: no column {' and '.join(missing)}; expected the table {WHERE}")
-        rows = list(reader)
+        rows = [(reader.line_num, row) for row in reader]
     mixtures: dict[str, Mixture] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         where = f"{table} line {line}"
         name = row["mixture_ID"] or ""
         if not NAME.fullmatch(name):
