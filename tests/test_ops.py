@@ -340,7 +340,7 @@ def test_machine_code_is_not_kept_where_numba_has_no_stamp(tmp_path):
         "caching.IndexDataCacheFile = lambda **_: object()\n"
         "from speechbrain_tasnet.ops.cpu import passes, weight_gradient\n"
         "passes.product_over_rows(torch.ones(2, 1), torch.ones(2, 3))\n"
-        "print(weight_gradient.add_product_over_rows.stats.cache_path)\n"
+        "print(weight_gradient.add_product_over_rows.threaded.stats.cache_path)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "None"

@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.extending import intrinsic, overload
 
 from speechbrain_tasnet.ops.fallbacks import note
-from speechbrain_tasnet.ops.forks import keep_children_alive
+from speechbrain_tasnet.ops.forks import in_child, keep_children_alive
 
 # Sums over rows are taken in this many pieces, so that they do not depend on the number of threads.
 CHUNKS = 32
@@ -63,6 +63,10 @@ class Loop:
     def __init__(self, function: Callable) -> None:
         self._function = function
         self.threaded = _compiled(parallel=True)(function)
+
+    def __call__(self, *arguments) -> None:
+        """Run the one that works in this process."""
+        (self.alone if in_child() else self.threaded)(*arguments)
 
     @cached_property
     def alone(self) -> Callable:

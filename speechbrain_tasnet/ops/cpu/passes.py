@@ -45,11 +45,11 @@ def _run(loop: Loop, *arguments) -> None:
     """Run a loop over the memory of tensors, on as many threads as torch uses; on one in a forked process."""
     arguments = [_memory(a) if isinstance(a, Tensor) else a for a in arguments]
     if forks.in_child():
-        loop.alone(*arguments)
+        loop(*arguments)
         return
     with _lock:
         numba.set_num_threads(_threads())
-        loop.threaded(*arguments)
+        loop(*arguments)
 
 
 def _memory(x: Tensor) -> np.ndarray:
