@@ -161,4 +161,4 @@ def test_windows_calls_a_pipe_without_a_reader_by_another_name(monkeypatch):
     monkeypatch.setattr(pipe.os, "write", refuse)
     monkeypatch.setattr(pipe.sys, "platform", "win32")
     with pytest.raises(BrokenPipeError):
-        pipe._write(torch.zeros(4, 1).numpy(), [1], *pipe.FORMATS["s16le"])
+        pipe._write(torch.zeros(4, 1).numpy(), [1], pipe.FORMATS["s16le"][0])

@@ -91,7 +91,7 @@ def separate(
     samples, back = as_samples(mixture)
     lengths = None if lengths is None else torch.as_tensor(lengths, device=samples.device)
     inside = fit_weights(samples, encoder, masknet, decoder)
-    if inside.ndim == 2 and len(inside) == 0:
+    if not ops.traced() and inside.ndim == 2 and len(inside) == 0:
         return back(_separate(encoder, masknet, decoder, inside.new_zeros(1, inside.shape[1]), None)[:0])
     estimates = _separate(encoder, masknet, decoder, inside, lengths)
     # Under autocast the loss gets what the decoder gives.
