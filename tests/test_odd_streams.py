@@ -165,8 +165,7 @@ class Halves:
 
 
 @posix
-@pytest.mark.parametrize("size", [200, pytest.param(240, marks=pytest.mark.xfail(
-    reason="the temporary name of system.files.new_file is longer than its file's"))])  # fmt: skip
+@pytest.mark.parametrize("size", [200, 240])
 def test_long_names(folder, tmp_path, size):
     """Up to the 255 bytes that a file system allows; what is longer is refused before the work."""
     mixture = tmp_path / ("x" * size + ".wav")
