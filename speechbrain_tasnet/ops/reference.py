@@ -5,6 +5,7 @@ a shift in time a shift of rows. ``padding`` is [batch, frames, 1] of bool, True
 item, or None when all items are of one length.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -339,6 +340,44 @@ def conv_block(
         x[..., :0] if w.residual_weight is None else x + F.linear(hidden, w.residual_weight, w.residual_bias)
     )
     return residual, skip if w.skip_weight is None else skip + F.linear(hidden, w.skip_weight, w.skip_bias)
+
+
+def conv_blocks(
+    x: Tensor,
+    valid: Tensor | None,
+    blocks: Sequence[BlockWeights],
+    dilations: Sequence[int],
+    causal: bool,
+    norm: str,
+    one: Callable[..., tuple[Tensor, Tensor]] = conv_block,
+) -> tuple[Tensor, Tensor]:
+    """Run blocks in a row, each by ``one``; returns the end of the residual path and the sum of the skip path.
+
+    Parameters
+    ----------
+    x : Tensor
+        [batch, frames, channels].
+    valid : Tensor, optional
+        As for `conv_block`.
+    blocks : sequence of BlockWeights
+        The weights.
+    dilations : sequence of int
+        Frames between the taps of each block.
+    causal, norm
+        As for `conv_block`.
+    one : callable
+        `conv_block` or what equals it.
+
+    Returns
+    -------
+    tuple of Tensor
+        [batch, frames, channels], or without channels where the last block has no residual path, and [batch, frames,
+        skip channels].
+    """
+    skip = x.new_zeros(*x.shape[:2], 0 if blocks[0].skip_weight is None else len(blocks[0].skip_weight))
+    for weights, dilation in zip(blocks, dilations, strict=True):
+        x, skip = one(x, skip, weights, dilation, causal, norm, valid)
+    return x, skip
 
 
 def normalise(norm: str, x: Tensor, weight: Tensor, bias: Tensor, padding: Tensor | None = None) -> Tensor:

@@ -1,163 +1,386 @@
-"""The backward loops of `passes`; what is said in `forward` holds here too."""
+"""All blocks of a network on the way back: three sweeps a block; what is said in `forward` holds here too.
+
+What lies between the two products of a block is computed again from the first product, a few rows at a time, as
+often as it is needed: that is cheaper than to keep it, since it never leaves the cache.
+
+A norm's derivative needs two sums over all that it has normalised: of the derivative by its result, and of that
+times the result. For a global norm both can be had without a sweep of their own. The result of the second one is
+multiplied by a weight, so they are sums over that weight's own derivative, which the first sweep computes; that of
+the first one is convolved, so they are sums over the derivatives by the taps. The other norms need sums of the same
+row and, if cumulative, of those behind it: their sweeps go back in time and add them up.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from speechbrain_tasnet.ops.cpu.compile import CHUNKS, inline, loop, narrow, wide
-from speechbrain_tasnet.ops.cpu.forward import activate, in_threes, store_zeros
-from speechbrain_tasnet.ops.cpu.norm_statistics import spread_backward
+from speechbrain_tasnet.ops.cpu.compile import inline, narrow, serial, wide
+from speechbrain_tasnet.ops.cpu.forward import convolve
+from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
+from speechbrain_tasnet.ops.cpu.norm_statistics import CUMULATIVE, GLOBAL
+from speechbrain_tasnet.ops.cpu.products import ROWS, add_product_over_rows, multiply, rounded
+from speechbrain_tasnet.ops.cpu.team import meet
+from speechbrain_tasnet.ops.cpu.weights import EXPAND_BIAS, GAIN1, GAIN2, SHIFT1, SHIFT2, TAPS, TAPS_BIAS, Stacked
 
-
-@loop
-def activation_backward(dn, n, v, slope, norm, mean, rstd, valid, sums):
-    """Fill in what `cpu.activation_backward` returns, its sums by chunks."""
-    batch, frames, channels = n.shape
-    total, product, no_bias = _scratch(batch, frames, channels, slope)
-    for chunk in prange(CHUNKS):
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                total[item, frame], product[item, frame] = _sums(dn, n, item, frame, slope[0] * 0)
-            else:
-                total[item, frame], product[item, frame] = 0, 0
-    spread_backward(norm, valid, mean, rstd, total, product, channels)
-    for chunk in prange(CHUNKS):
-        _clear(sums, chunk)
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                _activation_backward_row(
-                    dn, v, item, frame, no_bias, slope[0], rstd[item, frame], total[item, frame],
-                    product[item, frame], sums, chunk, 0,
-                )  # fmt: skip
-            else:
-                store_zeros(dn, item, frame)
+# Rows of the sums over frames that each piece of an item takes by channels. Behind them stand, for each tap, the
+# sums of what it met times the derivative there, and of the derivatives where it met nothing.
+D_EXPAND_BIAS, D_SLOPE1, D_TAPS_BIAS, D_SLOPE2, D_TAPS = range(5)
 
 
-@inline
-def _scratch(batch, frames, channels, like):
-    """Make arrays for two numbers of each row, and a row of zeros."""
-    rows = np.empty((2, batch, frames), like.dtype)
-    return rows[0], rows[1], np.zeros(channels, like.dtype)
-
-
-@inline
-def _clear(sums, chunk):
-    for k in range(sums.shape[1]):
-        for c in range(sums.shape[2]):
-            sums[chunk, k, c] = 0
-
-
-@inline
-def _sums(dn, n, item, frame, zero):
-    total, product = zero, zero
-    for c in range(n.shape[2]):
-        total += wide(dn[item, frame, c])
-        product += wide(dn[item, frame, c]) * wide(n[item, frame, c])
-    return total, product
-
-
-@inline
-def _activation_backward_row(dn, x, item, frame, bias, slope, rstd, alpha, gamma, sums, chunk, k):
-    """Go back through norm and PReLU in the place of ``dn``; what bias and slope get is added to two ``sums``."""
-    for c in range(bias.size):
-        a = wide(x[item, frame, c]) + bias[c]
-        positive = a > 0
-        da = wide(dn[item, frame, c]) * rstd + alpha + (a if positive else a * slope) * gamma
-        sums[chunk, k + 1, c] += slope * 0 if positive else a * da
-        da = da if positive else da * slope
-        sums[chunk, k, c] += da
-        dn[item, frame, c] = narrow(da, dn[item, frame, c])
-
-
-@loop
-def convolve_backward(
-    dv, x, bias, slope, mean, rstd, gain, shift, taps, left, step, norm, valid, dn, sums,
+@serial
+def backward(
+    thread, threads, barrier, w, stacked, grads, outputs, lefts, steps, norm, valid, x, u, moments, dx, d_total, dv, sums,
 ):  # fmt: skip
-    """Fill in what `cpu.convolve_backward` returns, its sums by chunks."""
-    batch, frames, channels = x.shape
-    weight, count = in_threes(taps), taps.shape[2]
-    total, product, _ = _scratch(batch, frames, channels, bias)
-    for chunk in prange(CHUNKS):
-        _clear(sums, chunk)
-        # Rows: the normalised activation, that times gain plus shift, the derivative by the latter.
-        y = np.empty((3, channels), bias.dtype)
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                activate(x, item, frame, bias, slope[0], y, 0)
-                _normalise(y, mean[item, frame], rstd[item, frame], gain, shift)
-                for k in range(0, len(weight), 3):
-                    t0 = frame + left - k * step
-                    t1, t2 = t0 - step, t0 - 2 * step
-                    in0 = 0 <= t0 < valid[item]
-                    in1 = k + 1 < count and 0 <= t1 < valid[item]
-                    in2 = k + 2 < count and 0 <= t2 < valid[item]
-                    t0, t1, t2 = t0 if in0 else frame, t1 if in1 else frame, t2 if in2 else frame
-                    _three_taps_backward(
-                        dv, item, t0, t1, t2, gain.dtype.type(in0), gain.dtype.type(in1), gain.dtype.type(in2),
-                        weight, k, y, sums, chunk,
-                    )  # fmt: skip
-                total[item, frame], product[item, frame] = _gain_backward(
-                    y, gain, sums, chunk, len(weight), dn, item, frame
-                )
-            else:
-                total[item, frame], product[item, frame] = 0, 0
-    spread_backward(norm, valid, mean, rstd, total, product, channels)
-    for chunk in prange(CHUNKS):
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                _activation_backward_row(
-                    dn, x, item, frame, bias, slope[0], rstd[item, frame], total[item, frame],
-                    product[item, frame], sums, chunk, len(weight) + 2,
+    """Go back through all blocks.
+
+    Parameters
+    ----------
+    thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, u, moments
+        As for `forward`, the last three filled in by it.
+    stacked : Stacked
+        The weights as they are.
+    grads : Stacked
+        Zeros, to which the derivatives by the weights are added.
+    dx : array
+        [batch, frames, B], the derivative by the residual path's end; becomes that by what the first block got.
+    d_total : array
+        [batch, frames, skip channels], the derivative by the skip path's end.
+    dv : array
+        [frames, H], memory to work with, of the type of ``u``.
+    sums : Sums
+        Memory to work with.
+    """
+    size = u.shape[3]
+    for item in range(len(valid)):
+        first, end = thread * valid[item] // threads, (thread + 1) * valid[item] // threads
+        for block in range(len(w.hidden) - 1, -1, -1):
+            hidden, slopes, left, step = w.hidden[block], w.slopes[block], lefts[block], steps[block]
+            mean1, rstd1 = moments[block, 0, item], moments[block, 1, item]
+            mean2, rstd2 = moments[block, 2, item], moments[block, 3, item]
+            taps, constants = w.taps[block], w.constants[block]
+            _clear(sums, thread)
+            alpha = gamma = 0.0
+            if norm == GLOBAL:
+                output_gradient_rows(
+                    u[block, item], mean1, rstd1, hidden, slopes, taps, constants, left, step, valid[item], mean2,
+                    rstd2, d_total[item], dx[item], outputs[block], sums.output[thread],
+                    sums.output_bias[thread], first, end,
                 )  # fmt: skip
-            else:
-                store_zeros(dn, item, frame)
+                meet(barrier, threads)
+                total, product = _sums_of_output(sums, w.finish[block], stacked.output[block], hidden)
+                alpha, gamma = _coefficients(total, product, mean2[0], rstd2[0], size, valid[item])
+            second_norm_rows(
+                u[block, item], mean1, rstd1, hidden, slopes, taps, constants, left, step, valid[item], norm, mean2,
+                rstd2, alpha, gamma, d_total[item], dx[item], outputs[block], w.output_back[block],
+                sums.output[thread], sums.output_bias[thread], dv, sums.hidden[thread], first, end,
+            )  # fmt: skip
+            meet(barrier, threads)
+            if norm == GLOBAL:
+                total, product = _sums_of_taps(sums, hidden)
+                alpha, gamma = _coefficients(total, product, mean1[0], rstd1[0], size, valid[item])
+            first_norm_rows(
+                dv, u[block, item], mean1, rstd1, hidden, slopes, w.plain_taps[block], left, step, valid[item], norm,
+                alpha, gamma, x[block, item], w.expand_back[block], sums.expand[thread], dx[item],
+                sums.hidden[thread], first, end,
+            )  # fmt: skip
+            meet(barrier, threads)
+            if thread == 0:
+                _add_gradients(stacked, grads, block, outputs[block], sums)
+            meet(barrier, threads)
 
 
-@inline
-def _normalise(y, mean, rstd, gain, shift):
-    for c in range(gain.size):
-        n = (y[0, c] - mean) * rstd
-        y[0, c] = n
-        y[1, c] = n * gain[c] + shift[c]
-        y[2, c] = 0
+class Sums(NamedTuple):
+    """What each thread sums up over its rows of an item and block."""
+
+    expand: np.ndarray  # [threads, H, `rounded` B], the derivative by the first product's weight
+    output: np.ndarray  # [threads, O, `rounded` H], that by the last products', before the norm's gain
+    output_bias: np.ndarray  # [threads, O]
+    hidden: np.ndarray  # [threads, D_TAPS + 2 * P, H], the rows named above
+
+    @classmethod
+    def of(cls, threads: int, w: Stacked) -> "Sums":
+        """Make room for the sums of so many threads."""
+        _, size, channels = w.expand.shape
+        outputs, taps = w.output.shape[1], w.hidden.shape[1] - TAPS
+        shapes = (size, rounded(channels)), (outputs, rounded(size)), (outputs,), (D_TAPS + 2 * taps, size)
+        return cls(*(np.empty((threads, *shape), np.float32) for shape in shapes))
 
 
-@inline
-def _three_taps_backward(dv, item, t0, t1, t2, in0, in1, in2, weight, k, y, sums, chunk):
-    for c in range(y.shape[1]):
-        y[2, c] += (
-            weight[k, c] * (wide(dv[item, t0, c]) * in0)
-            + weight[k + 1, c] * (wide(dv[item, t1, c]) * in1)
-            + weight[k + 2, c] * (wide(dv[item, t2, c]) * in2)
-        )
-    _add_correlation(dv, item, t0, in0, y, sums, chunk, k)
-    _add_correlation(dv, item, t1, in1, y, sums, chunk, k + 1)
-    _add_correlation(dv, item, t2, in2, y, sums, chunk, k + 2)
+@serial
+def _clear(sums, thread):
+    sums.expand[thread] = 0
+    sums.output[thread] = 0
+    sums.output_bias[thread] = 0
+    sums.hidden[thread] = 0
 
 
-@inline
-def _add_correlation(dv, item, frame, scale, y, sums, chunk, k):
-    for c in range(y.shape[1]):
-        sums[chunk, k, c] += wide(dv[item, frame, c]) * scale * y[1, c]
+@serial
+def _coefficients(total, product, mean, rstd, size, count):
+    """Return what a global norm's derivative adds to each number, and what it adds of the number itself.
+
+    The derivative by what was normalised, ``a``, is ``rstd * dn + alpha + gamma * a``, see
+    `ops.norm_statistics.spread_backward`.
+    """
+    r = np.float64(rstd)
+    gamma = -r * r * product / (np.float64(size) * count)
+    return -r * total / (np.float64(size) * count) - gamma * mean, gamma
 
 
-@inline
-def _gain_backward(y, gain, sums, chunk, k, dn, item, frame):
-    """Go back through the gain; what gain and shift get is added to two ``sums``."""
-    total, product = gain[0] * 0, gain[0] * 0
-    for c in range(gain.size):
-        d = y[2, c]
-        sums[chunk, k, c] += d * y[0, c]
-        sums[chunk, k + 1, c] += d
-        y[2, c] = d * gain[c]
-    for c in range(gain.size):
-        dn[item, frame, c] = narrow(y[2, c], dn[item, frame, c])
-    # Sums stand in a loop that stores nothing. One that might overwrite what it reads is compiled twice, sums in
-    # another order where memory lies unluckily, and the same training would not end with the same bits.
-    for c in range(gain.size):
-        total += y[2, c]
-        product += y[2, c] * y[0, c]
+@serial
+def _sums_of_output(sums, finish, output, hidden):
+    """Sum up, for an item, the derivative by what the second norm gives, and that times what it gives."""
+    total, product = 0.0, 0.0
+    for thread in range(len(sums.output)):
+        for o in range(len(output)):
+            row = np.float32(0)
+            for c in range(output.shape[1]):
+                row += output[o, c] * hidden[GAIN2, c] * sums.output[thread, o, c]
+            total += np.float64(finish[0, o]) * sums.output_bias[thread, o]
+            product += row
     return total, product
+
+
+@serial
+def _sums_of_taps(sums, hidden):
+    """Sum up, for an item, the derivative by what the first norm gives, and that times what it gives."""
+    count = hidden.shape[0] - TAPS
+    total, product = 0.0, 0.0
+    for thread in range(len(sums.hidden)):
+        for k in range(count):
+            met, missed = D_TAPS + k, D_TAPS + count + k
+            row_total, row_product = np.float32(0), np.float32(0)
+            for c in range(hidden.shape[1]):
+                weight = hidden[TAPS + k, c] * hidden[GAIN1, c]
+                row_total += weight * (sums.hidden[thread, D_TAPS_BIAS, c] - sums.hidden[thread, missed, c])
+                row_product += weight * sums.hidden[thread, met, c]
+            total += row_total
+            product += row_product
+    return total, product
+
+
+@serial
+def output_gradient_rows(
+    u, mean1, rstd1, hidden, slopes, taps, constants, left, step, valid, mean2, rstd2, d_total, dx, count,
+    by_output, d_bias, first, end,
+):  # fmt: skip
+    """Compute what the last products add to the derivatives of their weight, before the norm's gain, and bias."""
+    size = u.shape[1]
+    v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
+    dy, panel = np.empty((ROWS, count), np.float32), np.empty((ROWS, WIDTH), np.float32)
+    for start in range(first, end, ROWS):
+        rows = min(ROWS, end - start)
+        _join_paths(d_total, dx, start, rows, count, d_bias, dy)
+        convolve(u, start, rows, valid, hidden, slopes[0], mean1, rstd1, taps, constants, left, step, v)
+        _normalise(v, rows, slopes[1], mean2, rstd2, start, n)
+        add_product_over_rows(dy, 0, 0, count, n, 0, size, rows, panel, by_output)
+
+
+@serial
+def second_norm_rows(
+    u, mean1, rstd1, hidden, slopes, taps, constants, left, step, valid, norm, mean2, rstd2, alpha, gamma,
+    d_total, dx, count, back, by_output, d_bias, dv, sums, first, end,
+):  # fmt: skip
+    """Go back through the last products, the second norm and PReLU to what was convolved."""
+    size, unused = u.shape[1], np.zeros(count, np.float32)
+    v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
+    # Zeros stand where a last block has no residual path.
+    dy, dn = np.zeros((ROWS, back.shape[1]), np.float32), np.empty((ROWS, rounded(size)), np.float32)
+    panel = np.empty((ROWS, WIDTH), np.float32)
+    coefficients, later = np.empty((2, ROWS), np.float32), np.zeros(2)
+    coefficients[0], coefficients[1] = alpha, gamma
+    for end_here in range(end, first, -ROWS):
+        start = max(end_here - ROWS, first)
+        rows = end_here - start
+        _join_paths(d_total, dx, start, rows, count, unused if norm == GLOBAL else d_bias, dy)
+        convolve(u, start, rows, valid, hidden, slopes[0], mean1, rstd1, taps, constants, left, step, v)
+        multiply(dy, 0, rows, back, size, dn, 0)
+        if norm != GLOBAL:
+            _normalise(v, rows, slopes[1], mean2, rstd2, start, n)
+            add_product_over_rows(dy, 0, 0, count, n, 0, size, rows, panel, by_output)
+            _coefficients_of_rows(norm, dn, n, rows, mean2, rstd2, start, coefficients, later)
+        _activation_backward(dn, v, rows, slopes[1], rstd2, start, coefficients, sums, D_SLOPE2, D_TAPS_BIAS)
+        _keep(dn, rows, dv, start)
+        _correlate(dn, rows, u, start, valid, hidden, slopes[0], mean1, rstd1, left, step, sums)
+
+
+@serial
+def first_norm_rows(
+    dv, u, mean1, rstd1, hidden, slopes, taps, left, step, valid, norm, alpha, gamma, x, back, by_expand, dx, sums,
+    first, end,
+):  # fmt: skip
+    """Go back through convolution, first norm and PReLU, and the first product."""
+    size, channels = u.shape[1], x.shape[1]
+    v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
+    du, product = np.empty((ROWS, size), np.float32), np.empty((ROWS, rounded(channels)), np.float32)
+    panel = np.empty((ROWS, WIDTH), np.float32)
+    coefficients, later = np.empty((2, ROWS), np.float32), np.zeros(2)
+    coefficients[0], coefficients[1] = alpha, gamma
+    for end_here in range(end, first, -ROWS):
+        start = max(end_here - ROWS, first)
+        rows = end_here - start
+        _convolve_back(dv, start, rows, valid, hidden, taps, left, step, du)
+        _add_bias(u, start, rows, hidden, v)
+        if norm != GLOBAL:
+            _normalise(v, rows, slopes[0], mean1, rstd1, start, n)
+            _coefficients_of_rows(norm, du, n, rows, mean1, rstd1, start, coefficients, later)
+        _activation_backward(du, v, rows, slopes[0], rstd1, start, coefficients, sums, D_SLOPE1, D_EXPAND_BIAS)
+        add_product_over_rows(du, 0, 0, size, x, start, channels, rows, panel, by_expand)
+        multiply(du, 0, rows, back, channels, product, 0)
+        _add_rows(product, rows, dx, start)
+
+
+@serial
+def _join_paths(d_total, dx, start, rows, count, d_bias, dy):
+    """Copy the derivatives by both paths side by side, and sum them up."""
+    skip = d_total.shape[1]
+    for row in range(rows):
+        for c in range(skip):
+            dy[row, c] = d_total[start + row, c]
+        for o in range(np.uint64(skip), np.uint64(count)):  # none in a last block without a residual path
+            dy[row, o] = dx[start + row, o - np.uint64(skip)]
+        for o in range(count):
+            d_bias[o] += dy[row, o]
+
+
+@serial
+def _normalise(v, rows, slope, mean, rstd, start, n):
+    """Write PReLU and norm of the rows of ``v``, before gain and shift."""
+    for row in range(rows):
+        m, r = mean[start + row], rstd[start + row]
+        for c in range(n.shape[1]):
+            a = v[row, c] if v[row, c] > 0 else v[row, c] * slope
+            n[row, c] = (a - m) * r
+
+
+@serial
+def _coefficients_of_rows(norm, dn, n, rows, mean, rstd, start, coefficients, later):
+    """Find the coefficients of a norm that needs the sums of each row and, if cumulative, of the ``later`` ones."""
+    size = n.shape[1]
+    for row in range(rows - 1, -1, -1):
+        # Sums stand in a loop that stores nothing. One that might overwrite what it reads is compiled twice, sums
+        # in another order where memory lies unluckily, and the same training would not end with the same bits.
+        total, product = np.float32(0), np.float32(0)
+        for c in range(size):
+            total += dn[row, c]
+            product += dn[row, c] * n[row, c]
+        alpha, gamma = _coefficients(total, product, mean[start + row], rstd[start + row], size, 1)
+        if norm == CUMULATIVE:
+            later[0] += alpha / (start + row + 1)
+            later[1] += gamma / (start + row + 1)
+            alpha, gamma = later[0], later[1]
+        coefficients[0, row], coefficients[1, row] = alpha, gamma
+
+
+@serial
+def _activation_backward(dn, v, rows, slope, rstd, start, coefficients, sums, d_slope, d_bias):
+    """Go back through norm and PReLU in the place of ``dn``, from ``v`` before the PReLU."""
+    for row in range(rows):
+        r, alpha, gamma = rstd[start + row], coefficients[0, row], coefficients[1, row]
+        for c in range(v.shape[1]):
+            a = v[row, c]
+            da = dn[row, c] * r + alpha + (a if a > 0 else a * slope) * gamma
+            sums[d_slope, c] += np.float32(0) if a > 0 else a * da
+            dn[row, c] = da if a > 0 else da * slope
+        for c in range(v.shape[1]):
+            sums[d_bias, c] += dn[row, c]
+
+
+@serial
+def _keep(dn, rows, dv, start):
+    for row in range(rows):
+        for c in range(dv.shape[1]):
+            dv[start + row, c] = narrow(dn[row, c], dv[start + row, c])
+
+
+@serial
+def _correlate(d, rows, u, start, valid, hidden, slope, mean, rstd, left, step, sums):
+    """Multiply the derivative of rows by what each tap has met, normalised."""
+    count = hidden.shape[0] - TAPS
+    for k in range(count):
+        for row in range(rows):
+            t = start + row - left + k * step
+            if 0 <= t < valid:
+                m, r = mean[t], rstd[t]
+                for c in range(u.shape[1]):
+                    a = wide(u[t, c]) + hidden[EXPAND_BIAS, c]
+                    a = a if a > 0 else a * slope
+                    sums[D_TAPS + k, c] += d[row, c] * ((a - m) * r)
+            else:
+                for c in range(u.shape[1]):
+                    sums[D_TAPS + count + k, c] += d[row, c]
+
+
+@serial
+def _convolve_back(dv, start, rows, valid, hidden, taps, left, step, d):
+    """Go back through the convolution and the gain before it."""
+    count = hidden.shape[0] - TAPS
+    for row in range(rows):
+        frame = start + row
+        for c in range(d.shape[1]):
+            d[row, c] = 0
+        for k in range(0, len(taps), 3):
+            t0 = frame + left - k * step
+            t1, t2 = t0 - step, t0 - 2 * step
+            # A tap beyond the ends weighs this frame instead, times zero.
+            in0 = 0 <= t0 < valid
+            in1, in2 = k + 1 < count and 0 <= t1 < valid, k + 2 < count and 0 <= t2 < valid
+            _add_three_taps(
+                dv, t0 if in0 else frame, t1 if in1 else frame, t2 if in2 else frame, np.float32(in0),
+                np.float32(in1), np.float32(in2), taps, k, hidden, d, row,
+            )  # fmt: skip
+
+
+@inline
+def _add_three_taps(dv, t0, t1, t2, in0, in1, in2, taps, k, hidden, d, row):
+    for c in range(d.shape[1]):
+        d[row, c] += hidden[GAIN1, c] * (
+            taps[k, c] * (wide(dv[t0, c]) * in0)
+            + taps[k + 1, c] * (wide(dv[t1, c]) * in1)
+            + taps[k + 2, c] * (wide(dv[t2, c]) * in2)
+        )
+
+
+@serial
+def _add_bias(u, start, rows, hidden, v):
+    for row in range(rows):
+        for c in range(v.shape[1]):
+            v[row, c] = wide(u[start + row, c]) + hidden[EXPAND_BIAS, c]
+
+
+@serial
+def _add_rows(product, rows, dx, start):
+    for row in range(rows):
+        for c in range(dx.shape[1]):
+            dx[start + row, c] += product[row, c]
+
+
+@serial
+def _add_gradients(w, grads, block, count, sums):
+    """Add what the threads have summed up to the derivatives by a block's weights."""
+    weights, hidden = w.hidden[block], grads.hidden[block]
+    size, taps = weights.shape[1], len(weights) - TAPS
+    for thread in range(len(sums.hidden)):
+        of_hidden = sums.hidden[thread]
+        for c in range(size):
+            for k in range(w.expand.shape[2]):
+                grads.expand[block, c, k] += sums.expand[thread, c, k]
+        for o in range(count):
+            d = sums.output_bias[thread, o]
+            grads.output_bias[block, o] += d
+            for c in range(size):
+                by_normalised = sums.output[thread, o, c]
+                grads.output[block, o, c] += by_normalised * weights[GAIN2, c] + d * weights[SHIFT2, c]
+                hidden[GAIN2, c] += by_normalised * w.output[block, o, c]
+                hidden[SHIFT2, c] += d * w.output[block, o, c]
+        for c in range(size):
+            hidden[EXPAND_BIAS, c] += of_hidden[D_EXPAND_BIAS, c]
+            hidden[TAPS_BIAS, c] += of_hidden[D_TAPS_BIAS, c]
+            grads.slopes[block, 0] += of_hidden[D_SLOPE1, c]
+            grads.slopes[block, 1] += of_hidden[D_SLOPE2, c]
+        for k in range(taps):
+            for c in range(size):
+                met = of_hidden[D_TAPS + k, c]
+                inside = of_hidden[D_TAPS_BIAS, c] - of_hidden[D_TAPS + taps + k, c]
+                hidden[TAPS + k, c] += met * weights[GAIN1, c] + inside * weights[SHIFT1, c]
+                hidden[GAIN1, c] += weights[TAPS + k, c] * met
+                hidden[SHIFT1, c] += weights[TAPS + k, c] * inside

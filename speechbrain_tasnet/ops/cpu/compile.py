@@ -1,10 +1,7 @@
 """How the loops of this room are compiled, and bfloat16, which Numba does not know."""
 
 import hashlib
-from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
-from types import FunctionType
 
 import numba
 import numpy as np
@@ -12,10 +9,7 @@ from numba import njit, types
 from numba.extending import intrinsic, overload
 
 from speechbrain_tasnet.ops.fallbacks import note
-from speechbrain_tasnet.ops.forks import in_child, keep_children_alive
 
-# Sums over rows are taken in this many pieces, so that they do not depend on the number of threads.
-CHUNKS = 32
 # Sums may be reordered and products fused into them; NaN and infinity stay what they are.
 FASTMATH = {"reassoc", "contract", "nsz"}
 SOURCES = hashlib.sha256(
@@ -51,35 +45,6 @@ def _without_cache(function, options: dict, reason: str):
 
 serial = _compiled(nogil=True)
 inline = _compiled(forceinline=True)
-
-
-class Loop:
-    """A loop compiled twice, each at its first call: for Numba's threads, and for one thread without any of them.
-
-    Numba ends a process that enters a loop of many threads after a fork, even where one thread would run it. Sums
-    are taken in the same pieces both ways, so both give the same numbers.
-    """
-
-    def __init__(self, function: Callable) -> None:
-        self._function = function
-        self.threaded = _compiled(parallel=True)(function)
-
-    def __call__(self, *arguments) -> None:
-        """Run the one that works in this process."""
-        (self.alone if in_child() else self.threaded)(*arguments)
-
-    @cached_property
-    def alone(self) -> Callable:
-        """The loop for one thread."""
-        f = self._function
-        twin = FunctionType(f.__code__, f.__globals__, f"{f.__name__}_alone", f.__defaults__, f.__closure__)
-        twin.__qualname__ = f"{f.__qualname__}_alone"  # Numba names the file of its machine code after it
-        twin.__module__ = f.__module__
-        return serial(twin)
-
-
-loop = Loop
-keep_children_alive()
 
 
 @intrinsic
