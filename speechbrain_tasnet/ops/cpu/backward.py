@@ -16,9 +16,8 @@ import numpy as np
 
 from speechbrain_tasnet.ops.cpu.compile import inline, narrow, serial, wide
 from speechbrain_tasnet.ops.cpu.forward import convolve
-from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
 from speechbrain_tasnet.ops.cpu.norm_statistics import CUMULATIVE, GLOBAL
-from speechbrain_tasnet.ops.cpu.products import ROWS, add_product_over_rows, multiply, rounded
+from speechbrain_tasnet.ops.cpu.products import ROWS, add_product_over_rows, multiply, rounded, scratch
 from speechbrain_tasnet.ops.cpu.team import meet
 from speechbrain_tasnet.ops.cpu.weights import EXPAND_BIAS, GAIN1, GAIN2, SHIFT1, SHIFT2, TAPS, TAPS_BIAS, Stacked
 
@@ -51,6 +50,7 @@ def backward(
         Memory to work with.
     """
     size = u.shape[3]
+    memory = scratch(max(x.shape[3], size, sums.output.shape[1]))
     for item in range(len(valid)):
         first, end = thread * valid[item] // threads, (thread + 1) * valid[item] // threads
         for block in range(len(w.hidden) - 1, -1, -1):
@@ -64,7 +64,7 @@ def backward(
                 output_gradient_rows(
                     u[block, item], mean1, rstd1, hidden, slopes, taps, constants, left, step, valid[item], mean2,
                     rstd2, d_total[item], dx[item], outputs[block], sums.output[thread],
-                    sums.output_bias[thread], first, end,
+                    sums.output_bias[thread], memory, first, end,
                 )  # fmt: skip
                 meet(barrier, threads)
                 total, product = _sums_of_output(sums, w.finish[block], stacked.output[block], hidden)
@@ -72,7 +72,7 @@ def backward(
             second_norm_rows(
                 u[block, item], mean1, rstd1, hidden, slopes, taps, constants, left, step, valid[item], norm, mean2,
                 rstd2, alpha, gamma, d_total[item], dx[item], outputs[block], w.output_back[block],
-                sums.output[thread], sums.output_bias[thread], dv, sums.hidden[thread], first, end,
+                sums.output[thread], sums.output_bias[thread], dv, sums.hidden[thread], memory, first, end,
             )  # fmt: skip
             meet(barrier, threads)
             if norm == GLOBAL:
@@ -81,7 +81,7 @@ def backward(
             first_norm_rows(
                 dv, u[block, item], mean1, rstd1, hidden, slopes, w.plain_taps[block], left, step, valid[item], norm,
                 alpha, gamma, x[block, item], w.expand_back[block], sums.expand[thread], dx[item],
-                sums.hidden[thread], first, end,
+                sums.hidden[thread], memory, first, end,
             )  # fmt: skip
             meet(barrier, threads)
             if thread == 0:
@@ -161,31 +161,30 @@ def _sums_of_taps(sums, hidden):
 @serial
 def output_gradient_rows(
     u, mean1, rstd1, hidden, slopes, taps, constants, left, step, valid, mean2, rstd2, d_total, dx, count,
-    by_output, d_bias, first, end,
+    by_output, d_bias, memory, first, end,
 ):  # fmt: skip
     """Compute what the last products add to the derivatives of their weight, before the norm's gain, and bias."""
     size = u.shape[1]
     v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
-    dy, panel = np.empty((ROWS, count), np.float32), np.empty((ROWS, WIDTH), np.float32)
+    dy = np.empty((ROWS, count), np.float32)
     for start in range(first, end, ROWS):
         rows = min(ROWS, end - start)
         _join_paths(d_total, dx, start, rows, count, d_bias, dy)
         convolve(u, start, rows, valid, hidden, slopes[0], mean1, rstd1, taps, constants, left, step, v)
         _normalise(v, rows, slopes[1], mean2, rstd2, start, n)
-        add_product_over_rows(dy, 0, 0, count, n, 0, size, rows, panel, by_output)
+        add_product_over_rows(u, dy, 0, 0, count, n, 0, size, rows, by_output, memory)
 
 
 @serial
 def second_norm_rows(
     u, mean1, rstd1, hidden, slopes, taps, constants, left, step, valid, norm, mean2, rstd2, alpha, gamma,
-    d_total, dx, count, back, by_output, d_bias, dv, sums, first, end,
+    d_total, dx, count, back, by_output, d_bias, dv, sums, memory, first, end,
 ):  # fmt: skip
     """Go back through the last products, the second norm and PReLU to what was convolved."""
     size, unused = u.shape[1], np.zeros(count, np.float32)
     v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
     # Zeros stand where a last block has no residual path.
-    dy, dn = np.zeros((ROWS, back.shape[1]), np.float32), np.empty((ROWS, rounded(size)), np.float32)
-    panel = np.empty((ROWS, WIDTH), np.float32)
+    dy, dn = np.zeros((ROWS, d_total.shape[1] + dx.shape[1]), np.float32), np.empty((ROWS, rounded(size)), np.float32)
     coefficients, later = np.empty((2, ROWS), np.float32), np.zeros(2)
     coefficients[0], coefficients[1] = alpha, gamma
     for end_here in range(end, first, -ROWS):
@@ -193,10 +192,10 @@ def second_norm_rows(
         rows = end_here - start
         _join_paths(d_total, dx, start, rows, count, unused if norm == GLOBAL else d_bias, dy)
         convolve(u, start, rows, valid, hidden, slopes[0], mean1, rstd1, taps, constants, left, step, v)
-        multiply(dy, 0, rows, back, size, dn, 0)
+        multiply(dy, 0, rows, back, size, dn, 0, memory)
         if norm != GLOBAL:
             _normalise(v, rows, slopes[1], mean2, rstd2, start, n)
-            add_product_over_rows(dy, 0, 0, count, n, 0, size, rows, panel, by_output)
+            add_product_over_rows(u, dy, 0, 0, count, n, 0, size, rows, by_output, memory)
             _coefficients_of_rows(norm, dn, n, rows, mean2, rstd2, start, coefficients, later)
         _activation_backward(dn, v, rows, slopes[1], rstd2, start, coefficients, sums, D_SLOPE2, D_TAPS_BIAS)
         _keep(dn, rows, dv, start)
@@ -206,13 +205,12 @@ def second_norm_rows(
 @serial
 def first_norm_rows(
     dv, u, mean1, rstd1, hidden, slopes, taps, left, step, valid, norm, alpha, gamma, x, back, by_expand, dx, sums,
-    first, end,
+    memory, first, end,
 ):  # fmt: skip
     """Go back through convolution, first norm and PReLU, and the first product."""
     size, channels = u.shape[1], x.shape[1]
     v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
     du, product = np.empty((ROWS, size), np.float32), np.empty((ROWS, rounded(channels)), np.float32)
-    panel = np.empty((ROWS, WIDTH), np.float32)
     coefficients, later = np.empty((2, ROWS), np.float32), np.zeros(2)
     coefficients[0], coefficients[1] = alpha, gamma
     for end_here in range(end, first, -ROWS):
@@ -224,8 +222,8 @@ def first_norm_rows(
             _normalise(v, rows, slopes[0], mean1, rstd1, start, n)
             _coefficients_of_rows(norm, du, n, rows, mean1, rstd1, start, coefficients, later)
         _activation_backward(du, v, rows, slopes[0], rstd1, start, coefficients, sums, D_SLOPE1, D_EXPAND_BIAS)
-        add_product_over_rows(du, 0, 0, size, x, start, channels, rows, panel, by_expand)
-        multiply(du, 0, rows, back, channels, product, 0)
+        add_product_over_rows(u, du, 0, 0, size, x, start, channels, rows, by_expand, memory)
+        multiply(du, 0, rows, back, channels, product, 0, memory)
         _add_rows(product, rows, dx, start)
 
 

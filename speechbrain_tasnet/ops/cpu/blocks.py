@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops.cpu import backward, forward, team
+from speechbrain_tasnet.ops.cpu import amx, backward, forward, team
 from speechbrain_tasnet.ops.cpu.norm_statistics import CUMULATIVE, NORMS
 from speechbrain_tasnet.ops.cpu.products import rounded
 from speechbrain_tasnet.ops.cpu.weights import Packed, Stacked, stack
@@ -56,13 +56,14 @@ class Blocks:
         """Compute `reference.conv_blocks` of ``x`` [batch, frames, channels]."""
         if valid is None:
             valid = torch.full((len(x),), x.shape[1])
-        half = torch.is_autocast_enabled("cpu")
+        # Without instructions for it, half precision would be no faster than float32.
+        half = torch.is_autocast_enabled("cpu") and amx.available()
         with torch.autocast("cpu", enabled=False):
             return _Blocks.apply(x.float(), valid, self, torch.bfloat16 if half else torch.float32, *self.weights)
 
-    def packed(self, backward: bool) -> Packed:
-        """Pack the weights, at the first call only."""
-        return self._packed.get(backward)
+    def packed(self, backward: bool, half: bool) -> Packed:
+        """Pack the weights, at the first call only, for one way or both."""
+        return self._packed.get(backward, half)
 
 
 class _Packing:
@@ -71,15 +72,15 @@ class _Packing:
     def __init__(self, weights: Stacked):
         self._weights = as_arrays(weights)
         self._lock = threading.Lock()
-        self._packed: dict[bool, Packed] = {}
+        self._packed: dict[tuple[bool, bool], Packed] = {}
 
-    def get(self, backward: bool) -> Packed:
+    def get(self, backward: bool, half: bool) -> Packed:
         with self._lock:
-            if True in self._packed:
-                return self._packed[True]
-            if backward not in self._packed:
-                self._packed[backward] = Packed.of(self._weights, backward)
-            return self._packed[backward]
+            if (True, half) in self._packed:  # has all
+                return self._packed[True, half]
+            if (backward, half) not in self._packed:
+                self._packed[backward, half] = Packed.of(self._weights, backward, half)
+            return self._packed[backward, half]
 
 
 def as_arrays(weights: Stacked) -> Stacked:
@@ -100,7 +101,7 @@ class _Blocks(Function):
         total = x.new_zeros(batch, frames, blocks.skip)
         y = x.new_empty(frames, rounded(int(blocks.shape[0].max())))
         arrays = map(_memory, (valid, xs, u, moments, y, total))
-        team.run(forward.forward, torch.get_num_threads(), blocks.packed(keep), *blocks.shape, *arrays)
+        team.run(forward.forward, torch.get_num_threads(), blocks.packed(keep, dtype == torch.bfloat16), *blocks.shape, *arrays)
         if keep:
             ctx.blocks = blocks
             ctx.save_for_backward(xs, u, moments, valid, *weights)
@@ -118,7 +119,7 @@ class _Blocks(Function):
         threads = 1 if blocks.norm == CUMULATIVE else torch.get_num_threads()
         arrays = map(_memory, (valid, xs, u, moments, dx, d_total.contiguous(), torch.empty_like(u[0, 0])))
         team.run(
-            backward.backward, threads, blocks.packed(True), stacked, as_arrays(grads), *blocks.shape, *arrays,
+            backward.backward, threads, blocks.packed(True, u.dtype == torch.bfloat16), stacked, as_arrays(grads), *blocks.shape, *arrays,
             backward.Sums.of(threads, stacked),
         )  # fmt: skip
         return _without_padding(dx, valid), None, None, None, *grads

@@ -61,6 +61,15 @@ def _bits_of_float(typing_context, value):
     )
 
 
+@inline
+def bits_of_bfloat16(x):
+    """Return the bits of a number rounded to bfloat16."""
+    bits = _bits_of_float(np.float32(x))
+    # To the nearest, and of two equally near to the even one.
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    return np.uint32(0x7FC0) if x != x else rounded
+
+
 def wide(x):
     """Return an element as the number it is computed with."""
 
@@ -80,12 +89,5 @@ def _(x):
 def _(x, like):
     if isinstance(like, types.Integer):
 
-        def to_bfloat16(x, like):
-            bits = _bits_of_float(np.float32(x))
-            if x != x:
-                return np.int16(0x7FC0)
-            # To the nearest, and of two equally near to the even one.
-            return np.int16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
-
-        return to_bfloat16
+        return lambda x, like: np.int16(bits_of_bfloat16(x))
     return lambda x, like: x

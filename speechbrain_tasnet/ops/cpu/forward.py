@@ -15,7 +15,7 @@ import numpy as np
 
 from speechbrain_tasnet.ops.cpu.compile import inline, narrow, serial, wide
 from speechbrain_tasnet.ops.cpu.norm_statistics import spread
-from speechbrain_tasnet.ops.cpu.products import ROWS, multiply, rounded
+from speechbrain_tasnet.ops.cpu.products import ROWS, multiply, rounded, scratch
 from speechbrain_tasnet.ops.cpu.weights import EXPAND_BIAS
 
 
@@ -49,6 +49,7 @@ def forward(thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, 
     """
     blocks = len(w.hidden)
     keep = len(u) == blocks
+    memory = scratch(max(x.shape[3], u.shape[3], y.shape[1]))
     for item in range(len(valid)):  # the cache holds more of one item than of all
         first, end = thread * valid[item] // threads, (thread + 1) * valid[item] // threads
         mean2, rstd2 = moments[0, 2, item], moments[0, 3, item]
@@ -59,13 +60,13 @@ def forward(thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, 
             mean1, rstd1 = moments[k, 0, item], moments[k, 1, item]
             expand_rows(
                 count, w.finish[block - 1], y, mean2, rstd2, x[before, item], x[now, item], total[item],
-                w.expand[block], hidden, slopes[0], u[k, item], mean1, rstd1, first, end,
+                w.expand[block], hidden, slopes[0], u[k, item], mean1, rstd1, memory, first, end,
             )  # fmt: skip
             spread(thread, threads, barrier, norm, valid[item], mean1, rstd1)
             count, mean2, rstd2, before = outputs[block], moments[k, 2, item], moments[k, 3, item], now
             convolve_rows(
                 u[k, item], mean1, rstd1, hidden, slopes, w.taps[block], w.constants[block], lefts[block],
-                steps[block], valid[item], w.output[block], count, y, mean2, rstd2, first, end,
+                steps[block], valid[item], w.output[block], count, y, mean2, rstd2, memory, first, end,
             )  # fmt: skip
             spread(thread, threads, barrier, norm, valid[item], mean2, rstd2)
         after = (now + 1) % len(x)
@@ -76,7 +77,7 @@ def forward(thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, 
 
 @serial
 def expand_rows(
-    count, finish, y, mean2, rstd2, x_before, x, total, weight, hidden, slope, u, mean, variance, first, end
+    count, finish, y, mean2, rstd2, x_before, x, total, weight, hidden, slope, u, mean, variance, memory, first, end
 ):  # fmt: skip
     """Finish rows of the block before, if there is one; then multiply, and take the moments of their PReLU."""
     size = u.shape[1]
@@ -85,7 +86,7 @@ def expand_rows(
         rows = min(ROWS, end - start)
         if count > 0:
             finish_rows(count, finish, y, mean2, rstd2, x_before, x, total, start, start + rows)
-        multiply(x, start, rows, weight, size, product, 0)
+        multiply(x, start, rows, weight, size, product, 0, memory)
         _keep_and_add_bias(product, rows, hidden, u, start)
         _activate(product, rows, size, slope, mean, variance, start)
 
@@ -93,7 +94,7 @@ def expand_rows(
 @serial
 def convolve_rows(
     u, mean1, rstd1, hidden, slopes, taps, constants, left, step, valid, weight, count, y, mean, variance,
-    first, end,
+    memory, first, end,
 ):  # fmt: skip
     """Convolve, PReLU and its moments; then multiply."""
     v = np.empty((ROWS, u.shape[1]), np.float32)
@@ -101,7 +102,7 @@ def convolve_rows(
         rows = min(ROWS, end - start)
         convolve(u, start, rows, valid, hidden, slopes[0], mean1, rstd1, taps, constants, left, step, v)
         _activate(v, rows, u.shape[1], slopes[1], mean, variance, start)
-        multiply(v, 0, rows, weight, count, y, start)
+        multiply(v, 0, rows, weight, count, y, start, memory)
 
 
 @serial

@@ -7,7 +7,7 @@ from torch import Tensor
 from speechbrain_tasnet.ops.cpu import team
 from speechbrain_tasnet.ops.cpu.compile import serial
 from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, WIDTH, panels
-from speechbrain_tasnet.ops.cpu.products import ROWS, add_product_over_rows, multiply, rounded
+from speechbrain_tasnet.ops.cpu.products import ROWS, add_tiles, multiply_tiles, rounded
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
 def _multiply(thread, threads, barrier, x, weight, out):
     first, end = thread * len(x) // threads, (thread + 1) * len(x) // threads
     for start in range(first, end, ROWS):
-        multiply(x, start, min(ROWS, end - start), weight, out.shape[1], out, start)
+        multiply_tiles(x, start, min(ROWS, end - start), weight, out.shape[1], out, start)
 
 
 @serial
@@ -55,5 +55,4 @@ def _add_product_over_rows(thread, threads, barrier, y, x, out):
     end = min((thread + 1) * groups // threads * MOST_ROWS, len(out))
     panel = np.empty((ROWS, WIDTH), np.float32)
     for start in range(0, len(x), ROWS):
-        rows = min(ROWS, len(x) - start)
-        add_product_over_rows(y, start, first, end, x, start, x.shape[1], rows, panel, out)
+        add_tiles(y, start, first, end, x, start, x.shape[1], min(ROWS, len(x) - start), out, panel)

@@ -43,7 +43,7 @@ def tile(typing_context, x, row, rows, weight, panel, out, to):
 
     def generate(context, builder, signature, arguments):
         _, row, rows, _, panel, _, to = arguments
-        x, weight, out = (_Array(context, builder, signature, arguments, i) for i in (0, 3, 5))
+        x, weight, out = (ArrayIn(context, builder, signature, arguments, i) for i in (0, 3, 5))
         _Writer(
             builder,
             (x.at(row), x.steps[0], _index(4)),
@@ -66,7 +66,7 @@ def add_transposed_tile(typing_context, y, first, column, columns, panel, count,
 
     def generate(context, builder, signature, arguments):
         _, first, column, columns, _, count, _, start = arguments
-        y, panel, out = (_Array(context, builder, signature, arguments, i) for i in (0, 4, 6))
+        y, panel, out = (ArrayIn(context, builder, signature, arguments, i) for i in (0, 4, 6))
         _Writer(
             builder,
             (y.at(first, column), _index(4), y.steps[0]),
@@ -85,7 +85,7 @@ _vector = ir.VectorType(_number, LANES)
 _zeros = ir.Constant(_vector, [0.0] * LANES)
 
 
-class _Array:
+class ArrayIn:
     """One of the arrays that an intrinsic is given: where it lies in memory."""
 
     def __init__(self, context, builder, signature, arguments, i):
@@ -98,11 +98,11 @@ class _Array:
         """Point to an element, given its first indices."""
         pointer = self.data
         for index, step in zip(indices, self.steps, strict=False):
-            pointer = _move(self.builder, pointer, index, step)
+            pointer = move(self.builder, pointer, index, step)
         return pointer
 
 
-def _move(builder, pointer, index, step):
+def move(builder, pointer, index, step):
     """Move a pointer by ``index`` steps of so many bytes."""
     address = builder.add(builder.ptrtoint(pointer, _index), builder.mul(index, step))
     return builder.inttoptr(address, _number.as_pointer())
@@ -144,18 +144,18 @@ class _Writer:
 
     def _write(self, count):
         builder, before = self.builder, self.builder.block
-        places = [self._vectors(_move(builder, self.out, _index(r), self.out_row)) for r in range(count)]
+        places = [self._vectors(move(builder, self.out, _index(r), self.out_row)) for r in range(count)]
         starts = [[builder.load(p, align=4) if self.add else _zeros for p in row] for row in places]
         loop, end = (builder.append_basic_block(name) for name in ("loop", "end"))
         builder.branch(loop)
         builder.position_at_end(loop)
         k = self._carried(_index(0), before)
         sums = [[self._carried(start, before) for start in row] for row in starts]
-        here = _move(builder, self.weight, k, self.weight_step)
+        here = move(builder, self.weight, k, self.weight_step)
         weights = [builder.load(vector, align=4) for vector in self._vectors(here)]
-        numbers = _move(builder, self.x, k, self.x_step)
+        numbers = move(builder, self.x, k, self.x_step)
         for r, row_sums in enumerate(sums):
-            scalar = self._spread(builder.load(_move(builder, numbers, _index(r), self.x_row)))
+            scalar = self._spread(builder.load(move(builder, numbers, _index(r), self.x_row)))
             for v in range(VECTORS):
                 total = self._fma(scalar, weights[v], row_sums[v])
                 row_sums[v].add_incoming(total, loop)

@@ -12,7 +12,7 @@ import numpy as np
 
 from speechbrain_tasnet.ops.cpu.compile import inline, serial
 from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
-from speechbrain_tasnet.ops.cpu.products import multiply
+from speechbrain_tasnet.ops.cpu.products import multiply_tiles
 from speechbrain_tasnet.ops.reference import EPS
 
 
@@ -87,7 +87,7 @@ def run(packed, memory, scratch, x, frames, seen, turned):
 
 @inline
 def _multiply(x, rows, weight, block, out):
-    multiply(x, 0, rows, weight[block], weight.shape[1] * WIDTH, out, 0)
+    multiply_tiles(x, 0, rows, weight[block], weight.shape[1] * WIDTH, out, 0)
 
 
 @inline

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.ops.cpu.compile import serial
-from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
-from speechbrain_tasnet.ops.cpu.products import pack, pack_transposed, rounded
+from speechbrain_tasnet.ops.cpu.products import pack, room
 from speechbrain_tasnet.ops.reference import BlockWeights
 
 # Rows of `Stacked.hidden`; behind them stand the taps.
@@ -59,14 +58,14 @@ def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
 
 
 class Packed(NamedTuple):
-    """What the loops read in place of the weights. "Panels" are what `products.multiply` wants."""
+    """What the loops read in place of the weights; "packed" is what `products.multiply` wants."""
 
     hidden: np.ndarray  # as in `Stacked`
     slopes: np.ndarray
-    expand: np.ndarray  # [blocks, panels of H, B, WIDTH]
-    expand_back: np.ndarray  # [blocks, panels of B, H, WIDTH], for its transpose
-    output: np.ndarray  # [blocks, panels of O, H, WIDTH], times the second norm's gain
-    output_back: np.ndarray  # [blocks, panels of H, O, WIDTH], for its transpose
+    expand: np.ndarray  # [blocks, ...], packed
+    expand_back: np.ndarray  # its transpose, packed
+    output: np.ndarray  # packed, times the second norm's gain
+    output_back: np.ndarray  # the transpose of that, packed
     finish: np.ndarray  # [blocks, 2, O], the sums of ``output``'s rows, and what is added to the product
     taps: np.ndarray  # [blocks, P up to a multiple of three, H], times the first norm's gain
     plain_taps: np.ndarray  # the same without
@@ -74,20 +73,18 @@ class Packed(NamedTuple):
     constants: np.ndarray
 
     @classmethod
-    def of(cls, w: Stacked, backward: bool) -> "Packed":
-        """Pack stacked weights, of which the loop on the way ``backward`` needs more."""
+    def of(cls, w: Stacked, backward: bool, half: bool) -> "Packed":
+        """Pack stacked weights, of which the loop on the way ``backward`` needs more, for products in a precision."""
         blocks, size, channels = w.expand.shape
         outputs, taps = w.output.shape[1], w.hidden.shape[1] - TAPS
         back = blocks if backward else 0
 
-        def panels(blocks, outer, inner):
-            return np.empty((blocks, rounded(outer) // WIDTH, inner, WIDTH), np.float32)
-
         in_threes = np.zeros((blocks, -(-taps // 3) * 3, size), np.float32)
         packed = cls(
-            w.hidden, w.slopes, panels(blocks, size, channels), panels(back, channels, size),
-            panels(blocks, outputs, size), panels(back, size, outputs), np.empty((blocks, 2, outputs), np.float32),
-            in_threes, in_threes.copy(), np.empty((blocks, taps + 2, size), np.float32),
+            w.hidden, w.slopes, room(blocks, size, channels, half), room(back, channels, size, half),
+            room(blocks, outputs, size, half), room(back, size, outputs, half),
+            np.empty((blocks, 2, outputs), np.float32), in_threes, in_threes.copy(),
+            np.empty((blocks, taps + 2, size), np.float32),
         )  # fmt: skip
         _pack(w, packed)
         return packed
@@ -95,16 +92,25 @@ class Packed(NamedTuple):
 
 @serial
 def _pack(w, packed):
-    ones = np.ones(max(w.expand.shape[1:]), np.float32)
+    ones = np.ones(max(w.expand.shape[1], w.output.shape[1]), np.float32)
     for block in range(len(w.expand)):
         hidden = w.hidden[block]
         pack(w.expand[block], ones, packed.expand[block])
         pack(w.output[block], hidden[GAIN2], packed.output[block])
         if len(packed.expand_back):
-            pack_transposed(w.expand[block], ones, packed.expand_back[block])
-            pack_transposed(w.output[block], hidden[GAIN2], packed.output_back[block])
+            pack(np.ascontiguousarray(w.expand[block].T), ones, packed.expand_back[block])
+            pack(_scaled_transpose(w.output[block], hidden[GAIN2]), ones, packed.output_back[block])
         _fold_output(w.output[block], w.output_bias[block], hidden, packed.finish[block])
         _fold_taps(hidden, packed.taps[block], packed.plain_taps[block], packed.constants[block])
+
+
+@serial
+def _scaled_transpose(weight, gain):
+    scaled = np.empty(weight.shape[::-1], np.float32)
+    for c in range(len(scaled)):
+        for o in range(len(weight)):
+            scaled[c, o] = weight[o, c] * gain[c]
+    return scaled
 
 
 @serial
