@@ -50,7 +50,7 @@ def test_the_system_says_in_which_unit_it_tells_the_peak(monkeypatch, system, fa
 
 @pytest.mark.skipif(not memory.PROCESS.exists(), reason="asks Linux")
 def test_the_peak_of_a_process_is_not_that_of_the_one_which_started_it():
-    block = torch.ones(1 << 28)  # a gigabyte
+    block = np.ones(2**30, np.uint8)
     program = "from speechbrain_tasnet.system import memory; print(memory.peak())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     del block

@@ -133,7 +133,7 @@ def _pass_bytes(descriptor: int) -> None:
 
 
 def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:
-    """Open files anew, and pipes as they are; a pipe waits for its reader. If one cannot be opened, none is made."""
+    """Open files anew, and pipes as they are; a pipe waits for its reader. No file is made if one cannot be."""
     sinks, made = [], []
     flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)  # the latter on Windows
     for path in paths:
