@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.commands import (
@@ -21,6 +22,7 @@ from speechbrain_tasnet.commands import (
     train,
 )
 from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.system.printable import printable
 from speechbrain_tasnet.system.process import READER_GONE, discard_output, open_what_is_closed, tune_process
 
 COMMANDS = {
@@ -76,9 +78,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Complains in one line, whatever the words hold."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program."""
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
     """Describe the commands; `train`, `evaluate` and `study` take what they do not know as overrides."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="tasnet",
         description="Conv-TasNet speech separation: get and mix speech, train, evaluate, separate.",
         epilog="Start with `tasnet demo`. `tasnet COMMAND --help` lists the options of a command. Exit status: 0 "

@@ -66,6 +66,12 @@ def test_wrong_words_exit_with_2(words, capsys):
     assert tasnet(*words) == 2
 
 
+def test_a_word_of_two_lines_is_refused_in_one(capsys):
+    with pytest.raises(SystemExit):
+        main(["doctor", "a\nb"])
+    assert capsys.readouterr().err.endswith("error: unrecognized arguments: a\\nb\n")
+
+
 def test_mix_then_train_is_one_way(speech_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hours = ["--hours", 6 / 3600, "--valid-hours", 3 / 3600, "--test-hours", 3 / 3600]

@@ -1,5 +1,7 @@
 """What is told of a process's memory, on systems that tell all of it and on those that tell less."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +32,7 @@ def test_elsewhere_a_rise_is_not_told_too_small(monkeypatch):
 
 
 def test_windows_tells_the_peak_by_psutil(monkeypatch):
+    monkeypatch.setattr(memory, "PROCESS", Path("/no such folder"))
     monkeypatch.setattr(memory, "resource", None)
     told = SimpleNamespace(rss=1, peak_wset=3)
     monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: told))
@@ -38,10 +41,20 @@ def test_windows_tells_the_peak_by_psutil(monkeypatch):
 
 @pytest.mark.parametrize(("system", "factor"), [("darwin", 1), ("linux", 1024)])
 def test_the_system_says_in_which_unit_it_tells_the_peak(monkeypatch, system, factor):
+    monkeypatch.setattr(memory, "PROCESS", Path("/no such folder"))
     monkeypatch.setattr(memory.sys, "platform", system)
     usage = SimpleNamespace(ru_maxrss=5)
     monkeypatch.setattr(memory, "resource", SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda who: usage))
     assert memory.peak() == 5 * factor
+
+
+@pytest.mark.skipif(not memory.PROCESS.exists(), reason="asks Linux")
+def test_the_peak_of_a_process_is_not_that_of_the_one_which_started_it():
+    block = np.ones(2**30, np.uint8)
+    program = "from speechbrain_tasnet.system import memory; print(memory.peak())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    del block
+    assert int(done.stdout) < 2**30
 
 
 def test_held_memory_is_what_was_allocated():

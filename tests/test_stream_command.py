@@ -129,6 +129,13 @@ def test_sources_go_to_a_file_and_a_named_pipe(folder, mixture, tmp_path):
     assert "s1: is there already" in said
 
 
+def test_where_one_output_cannot_be_opened_none_is_made(folder, tmp_path):
+    status, _, said = Tasnet(folder, "--out", tmp_path / "s1", tmp_path).end()
+    assert status == 2
+    assert f"{tmp_path}: cannot be written" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_writer_that_stalls_is_waited_for(folder, mixture):
     """All that is known comes out before the writer goes on: 160 samples, less 8 of an open frame."""
     process = Tasnet(folder)

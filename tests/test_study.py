@@ -270,6 +270,12 @@ def test_the_command_line_changes_the_study_and_the_recipe_of_all(definition, ca
     assert "packaged studies are: same, skip, table2, table3, toolkits" in capsys.readouterr().err
 
 
+def test_what_is_no_text_is_no_study(tmp_path):
+    (tmp_path / "mix.wav").write_bytes(b"RIFF\x80")
+    with pytest.raises(InputError, match=r"mix\.wav: 'utf-8' codec"):
+        load_study([str(tmp_path / "mix.wav")])
+
+
 @pytest.mark.parametrize("name", [*PACKAGED, *map(str, SHOWN)], ids=lambda name: Path(name).name)
 def test_packaged_and_shown_studies_are_sound(name, corpus):
     study = load_study([name, "--data_folder", str(corpus)])

@@ -133,14 +133,18 @@ def _pass_bytes(descriptor: int) -> None:
 
 
 def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:
-    """Open files anew, and pipes as they are; a pipe waits for its reader."""
-    sinks = []
+    """Open files anew, and pipes as they are; a pipe waits for its reader. No file is made if one cannot be."""
+    sinks, made = [], []
     flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)  # the latter on Windows
     for path in paths:
-        regular = not path.exists() or stat.S_ISREG(path.stat().st_mode)
+        new = not path.exists()
+        regular = new or stat.S_ISREG(path.stat().st_mode)
         try:
             sinks.append(os.open(path, flags | (os.O_CREAT | os.O_TRUNC if regular else 0), 0o666))
+            made += [path] if new else []
         except OSError as error:
+            for other in made:
+                other.unlink()
             raise DiskError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
         opened.callback(os.close, sinks[-1])
     return sinks

@@ -115,7 +115,7 @@ def load_study(argv: Sequence[str]) -> Study:
     path = find_study(name)
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (UnicodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(found, Mapping):
         raise InputError(f"{path.name}: expected a mapping of names to values")

@@ -41,6 +41,8 @@ def peak_memory_increase(run: Callable[[], object], device: str) -> int:
 
 def peak() -> int:
     """Return the most bytes that this process has held since it began."""
+    if (PROCESS / "status").exists():
+        return _high_water_mark()
     if resource is None:
         memory = psutil.Process().memory_info()
         return getattr(memory, "peak_wset", memory.rss)
@@ -81,6 +83,9 @@ def _peak_from_here() -> Callable[[], int]:
 
 
 def _high_water_mark() -> int:
-    """Read the peak since `clear_refs`; `getrusage` may return the parent's, from before this program began."""
+    """Read the peak since the beginning, or since `clear_refs`.
+
+    `getrusage` may return the parent's, from before this program began.
+    """
     status = (PROCESS / "status").read_text(encoding="utf-8")
     return 1024 * int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)[1])
