@@ -60,15 +60,16 @@ def over_items(
     >>> y.shape, weight.grad
     (torch.Size([3, 2]), tensor(6.))
     """
-    return _OverItems.apply(function, threads, len(items), *items, *weights)
+    tensors = [*items, *weights]
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    return _OverItems.apply(function, threads, len(items), keep, *tensors)
 
 
 class _OverItems(Function):
     @staticmethod
-    def forward(ctx, function, threads, count, *tensors):
+    def forward(ctx, function, threads, count, keep, *tensors):
         items, ctx.weights = tensors[:count], [w for w in tensors[count:] if w.requires_grad]
-        ctx.needed = [item is not None and need for item, need in zip(items, ctx.needs_input_grad[3:], strict=False)]
-        keep = any(ctx.needs_input_grad)
+        ctx.needed = [item is not None and need for item, need in zip(items, ctx.needs_input_grad[4:], strict=False)]
         batch = next(len(item) for item in items if item is not None)
         half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
         inference = torch.is_inference_mode_enabled()
@@ -118,7 +119,7 @@ class _OverItems(Function):
                 for more in used[2:]:
                     total += more
                 grads[place] = total
-        return None, None, None, *grads
+        return None, None, None, None, *grads
 
 
 @contextmanager

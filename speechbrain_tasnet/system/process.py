@@ -8,7 +8,7 @@ from speechbrain_tasnet.system.c_functions import loaded_function
 READER_GONE = 141  # as if SIGPIPE, which Windows does not have, had ended it: 128 + 13
 
 # From glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 # OpenMP's threads wait for work by spinning, by default for so long that one busy neighbour makes a step ten
 # times slower.
@@ -33,7 +33,6 @@ def tune_process() -> None:
     mallopt = loaded_function("mallopt")
     if tuned or mallopt is None:
         return
-    mallopt(M_ARENA_MAX, 1)
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 

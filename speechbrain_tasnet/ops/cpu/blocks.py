@@ -58,8 +58,11 @@ class Blocks:
             valid = torch.full((len(x),), x.shape[1])
         # Without instructions for it, half precision would be no faster than float32.
         half = torch.is_autocast_enabled("cpu") and amx.available()
+        keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.weights))
         with torch.autocast("cpu", enabled=False):
-            return _Blocks.apply(x.float(), valid, self, torch.bfloat16 if half else torch.float32, *self.weights)
+            return _Blocks.apply(
+                x.float(), valid, self, torch.bfloat16 if half else torch.float32, keep, *self.weights
+            )
 
     def packed(self, backward: bool, half: bool) -> Packed:
         """Pack the weights, at the first call only, for one way or both."""
@@ -90,8 +93,7 @@ def as_arrays(weights: Stacked) -> Stacked:
 
 class _Blocks(Function):
     @staticmethod
-    def forward(ctx, x, valid, blocks, dtype, *weights):
-        keep = any(ctx.needs_input_grad)
+    def forward(ctx, x, valid, blocks, dtype, keep, *weights):
         count, hidden, channels = weights[0].shape
         batch, frames, _ = x.shape
         xs = x.new_empty(count + 1 if keep else 2, batch, frames, channels)
@@ -122,7 +124,7 @@ class _Blocks(Function):
             backward.backward, threads, blocks.packed(True, u.dtype == torch.bfloat16), stacked, as_arrays(grads), *blocks.shape, *arrays,
             backward.Sums.of(threads, stacked),
         )  # fmt: skip
-        return _without_padding(dx, valid), None, None, None, *grads
+        return _without_padding(dx, valid), None, None, None, None, *grads
 
 
 def _memory(x: Tensor) -> np.ndarray:
