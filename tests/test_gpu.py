@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from speechbrain_tasnet.ops import reference
-from speechbrain_tasnet.ops.reference import BlockWeights
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 
 # Kernels are compiled or interpreted for good once Triton is imported.
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"

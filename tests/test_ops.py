@@ -16,8 +16,8 @@ import torch
 
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.ops import cpu, dispatch, fallbacks, matmul, norm_statistics, reference
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.cpu import amx, linear
-from speechbrain_tasnet.ops.reference import BlockWeights
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
 NORMS = ["global", "cumulative", "channelwise"]

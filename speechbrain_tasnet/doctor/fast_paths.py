@@ -10,8 +10,8 @@ from torch import Tensor
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.precision import relative_time
 from speechbrain_tasnet.ops import fallbacks, matmul, reference, stack
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.dispatch import find_loops
-from speechbrain_tasnet.ops.reference import BlockWeights
 
 # A block of the separators that are bundled, on one second and a bit: sizes that no kernel likes.
 FRAMES, CHANNELS, HIDDEN, DILATION = 517, 128, 256, 4

@@ -305,7 +305,7 @@ class TemporalConvNet(nn.Module):
         return skip if self.skip_channels else x
 
     def stack(self, like: Tensor) -> StackedBlocks:
-        """Make the blocks ready, with the weights that they have now, for any number of inputs such as ``like``."""
+        """Make the blocks ready, with the weights they have now, for any number of inputs such as ``like``."""
         if isinstance(self.blocks[0], ReflectingBlock):
             return self._one_by_one
         dilations = [block.depthwise.dilation for block in self.blocks]

@@ -12,12 +12,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from speechbrain_tasnet.ops import fallbacks, reference
+from speechbrain_tasnet.ops.block_weights import BlockWeights, MaskWeights
 from speechbrain_tasnet.ops.dispatch import find_loops, traced
 from speechbrain_tasnet.ops.matmul import apply_masks, linear
 from speechbrain_tasnet.ops.moments import Moments, no_moments
 from speechbrain_tasnet.ops.reference import (
-    BlockWeights,
-    MaskWeights,
     channelwise_norm,
     cumulative_norm,
     cumulative_norm_from,

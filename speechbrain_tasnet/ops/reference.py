@@ -6,12 +6,12 @@ item, or None when all items are of one length.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.moments import Moments, cumulative_moments, no_moments
 from speechbrain_tasnet.padding import padding_mask
 
@@ -256,43 +256,6 @@ def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.layer_norm(x, weight.shape, weight, bias, eps=EPS)
 
 
-class BlockWeights(NamedTuple):
-    """The weights of a convolutional block, in the order in which it uses them.
-
-    ``expand_weight`` [hidden, channels], ``taps`` [hidden, 1, P], ``residual_weight`` [channels, hidden],
-    ``skip_weight`` [skip channels, hidden], slopes [1]; gains and shifts of the norms and all biases as long as
-    what they belong to. What belongs to a path that the block does not have is None.
-    """
-
-    expand_weight: Tensor
-    expand_bias: Tensor
-    slope1: Tensor
-    gain1: Tensor
-    shift1: Tensor
-    taps: Tensor
-    taps_bias: Tensor
-    slope2: Tensor
-    gain2: Tensor
-    shift2: Tensor
-    residual_weight: Tensor | None
-    residual_bias: Tensor | None
-    skip_weight: Tensor | None
-    skip_bias: Tensor | None
-
-
-class MaskWeights(NamedTuple):
-    """The weights of a mask network in the order in which it uses them; ``blocks`` are its `BlockWeights`."""
-
-    gain: Tensor
-    shift: Tensor
-    bottleneck_weight: Tensor
-    bottleneck_bias: Tensor
-    blocks: list[BlockWeights]
-    slope: Tensor
-    mask_weight: Tensor
-    mask_bias: Tensor
-
-
 def conv_block(
     x: Tensor,
     skip: Tensor,
@@ -351,28 +314,10 @@ def conv_blocks(
     norm: str,
     one: Callable[..., tuple[Tensor, Tensor]] = conv_block,
 ) -> tuple[Tensor, Tensor]:
-    """Run blocks in a row, each by ``one``; returns the end of the residual path and the sum of the skip path.
+    """Run blocks in a row, each by ``one``, which equals `conv_block`.
 
-    Parameters
-    ----------
-    x : Tensor
-        [batch, frames, channels].
-    valid : Tensor, optional
-        As for `conv_block`.
-    blocks : sequence of BlockWeights
-        The weights.
-    dilations : sequence of int
-        Frames between the taps of each block.
-    causal, norm
-        As for `conv_block`.
-    one : callable
-        `conv_block` or what equals it.
-
-    Returns
-    -------
-    tuple of Tensor
-        [batch, frames, channels], or without channels where the last block has no residual path, and [batch, frames,
-        skip channels].
+    Returns the end of the residual path, without channels where the last block has none, and the sum of the skip
+    path.
     """
     skip = x.new_zeros(*x.shape[:2], 0 if blocks[0].skip_weight is None else len(blocks[0].skip_weight))
     for weights, dilation in zip(blocks, dilations, strict=True):

@@ -69,7 +69,7 @@ class _OverItems(Function):
     @staticmethod
     def forward(ctx, function, threads, count, keep, *tensors):
         items, ctx.weights = tensors[:count], [w for w in tensors[count:] if w.requires_grad]
-        ctx.needed = [item is not None and need for item, need in zip(items, ctx.needs_input_grad[4:], strict=False)]
+        ctx.needed = [item is not None and item.requires_grad for item in items]
         batch = next(len(item) for item in items if item is not None)
         half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
         inference = torch.is_inference_mode_enabled()
@@ -112,7 +112,8 @@ class _OverItems(Function):
         results = _map(run, len(ctx.done), ctx.threads)
         for i, of_items in zip(wanted, zip(*results, strict=True), strict=False):
             grads[i] = torch.cat(of_items)
-        for place, of_items in zip(ctx.places, zip(*(r[len(wanted) :] for r in results), strict=True), strict=True):
+        of_weights = zip(*(result[len(wanted) :] for result in results), strict=True)
+        for place, of_items in zip(ctx.places, of_weights, strict=True):
             used = [g for g in of_items if g is not None]
             if used:
                 total = used[0] if len(used) == 1 else used[0] + used[1]

@@ -186,7 +186,6 @@ class _Block:
         _call(self.builder, "tileloadd64", _byte(tile), self.builder.bitcast(pointer, _byte.as_pointer()), stride)
 
 
-
 def _call(builder, name, *arguments):
     kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
     builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), arguments)

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.cpu import amx, backward, forward, team
 from speechbrain_tasnet.ops.cpu.norm_statistics import CUMULATIVE, NORMS
 from speechbrain_tasnet.ops.cpu.products import rounded
 from speechbrain_tasnet.ops.cpu.weights import Packed, Stacked, stack
-from speechbrain_tasnet.ops.reference import BlockWeights
 
 
 class Blocks:
@@ -103,7 +103,13 @@ class _Blocks(Function):
         total = x.new_zeros(batch, frames, blocks.skip)
         y = x.new_empty(frames, rounded(int(blocks.shape[0].max())))
         arrays = map(_memory, (valid, xs, u, moments, y, total))
-        team.run(forward.forward, torch.get_num_threads(), blocks.packed(keep, dtype == torch.bfloat16), *blocks.shape, *arrays)
+        team.run(
+            forward.forward,
+            torch.get_num_threads(),
+            blocks.packed(keep, dtype == torch.bfloat16),
+            *blocks.shape,
+            *arrays,
+        )
         if keep:
             ctx.blocks = blocks
             ctx.save_for_backward(xs, u, moments, valid, *weights)
@@ -119,10 +125,11 @@ class _Blocks(Function):
         dx = d_residual.clone() if blocks.residual else xs.new_zeros(xs.shape[1:])
         # A cumulative norm goes back from frame to frame.
         threads = 1 if blocks.norm == CUMULATIVE else torch.get_num_threads()
+        half = u.dtype == torch.bfloat16
         arrays = map(_memory, (valid, xs, u, moments, dx, d_total.contiguous(), torch.empty_like(u[0, 0])))
         team.run(
-            backward.backward, threads, blocks.packed(True, u.dtype == torch.bfloat16), stacked, as_arrays(grads), *blocks.shape, *arrays,
-            backward.Sums.of(threads, stacked),
+            backward.backward, threads, blocks.packed(True, half), stacked, as_arrays(grads), *blocks.shape,
+            *arrays, backward.Sums.of(threads, stacked),
         )  # fmt: skip
         return _without_padding(dx, valid), None, None, None, None, *grads
 

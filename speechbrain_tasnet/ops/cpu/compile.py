@@ -88,6 +88,5 @@ def _(x):
 @overload(narrow, inline="always")
 def _(x, like):
     if isinstance(like, types.Integer):
-
         return lambda x, like: np.int16(bits_of_bfloat16(x))
     return lambda x, like: x

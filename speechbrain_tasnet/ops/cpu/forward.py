@@ -1,8 +1,8 @@
 """All blocks of a network on the way forward, compiled by Numba: two sweeps a block over the rows of an item.
 
-A row is one frame's channels. A sweep takes a few rows through all that can be done with them while they lie in the
-cache, products included, and ends where a norm's statistics are complete. The second norm is not applied to what
-is multiplied behind it but to the product, at the beginning of the next sweep: its gain is in the weight.
+A row is one frame's channels. A sweep takes a few rows through all that can be done with them while they lie in
+the cache, products included, and ends where a norm's statistics are complete. The second norm is not applied to
+what is multiplied behind it but to the product, at the beginning of the next sweep: its gain is in the weight.
 
 Rows behind the end of an item are not touched.
 
@@ -41,7 +41,7 @@ def forward(thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, 
     u : array
         [blocks, batch, frames, H], the first product of each block. In inference [1, batch, frames, H].
     moments : array
-        [blocks, 4, batch, frames], mean and reciprocal deviation of both norms. In inference [1, 4, batch, frames].
+        [blocks, 4, batch, frames], mean and reciprocal deviation of both norms. In inference of one block.
     y : array
         [frames, `rounded` channels of both paths], memory to work with.
     total : array
@@ -77,7 +77,8 @@ def forward(thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, 
 
 @serial
 def expand_rows(
-    count, finish, y, mean2, rstd2, x_before, x, total, weight, hidden, slope, u, mean, variance, memory, first, end
+    count, finish, y, mean2, rstd2, x_before, x, total, weight, hidden, slope, u, mean, variance, memory, first,
+    end,
 ):  # fmt: skip
     """Finish rows of the block before, if there is one; then multiply, and take the moments of their PReLU."""
     size = u.shape[1]

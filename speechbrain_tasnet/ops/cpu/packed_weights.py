@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.ops.block_weights import BlockWeights, MaskWeights
 from speechbrain_tasnet.ops.cpu import stream
 from speechbrain_tasnet.ops.cpu.microkernel import panels
 from speechbrain_tasnet.ops.cpu.products import rounded
 from speechbrain_tasnet.ops.cpu.stream import Memory, Packed, Scratch
 from speechbrain_tasnet.ops.moments import Moments
-from speechbrain_tasnet.ops.reference import BlockWeights, MaskWeights
 
 # So many rows are done at once: they stay in the second-level cache.
 ROWS = 64

@@ -1,7 +1,7 @@
 """Matrix products on rows that were written just before and still lie in the cache, in float32 or in bfloat16.
 
-Those in float32 are made of the tiles of `microkernel`, those in bfloat16 of the blocks of `amx`; which, follows from
-the type of the weight. Results are of float32.
+Those in float32 are made of the tiles of `microkernel`, those in bfloat16 of the blocks of `amx`; which, follows
+from the type of the weight. Results are of float32.
 """
 
 from typing import NamedTuple

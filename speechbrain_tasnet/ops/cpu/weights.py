@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.cpu.compile import serial
 from speechbrain_tasnet.ops.cpu.products import pack, room
-from speechbrain_tasnet.ops.reference import BlockWeights
 
 # Rows of `Stacked.hidden`; behind them stand the taps.
 EXPAND_BIAS, GAIN1, SHIFT1, TAPS_BIAS, GAIN2, SHIFT2, TAPS = range(7)
@@ -74,7 +74,7 @@ class Packed(NamedTuple):
 
     @classmethod
     def of(cls, w: Stacked, backward: bool, half: bool) -> "Packed":
-        """Pack stacked weights, of which the loop on the way ``backward`` needs more, for products in a precision."""
+        """Pack stacked weights, for products in a precision; the way ``backward`` needs more of them."""
         blocks, size, channels = w.expand.shape
         outputs, taps = w.output.shape[1], w.hidden.shape[1] - TAPS
         back = blocks if backward else 0

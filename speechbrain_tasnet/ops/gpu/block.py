@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.gpu import passes
-from speechbrain_tasnet.ops.gpu.passes import Activation, Taps
-from speechbrain_tasnet.ops.reference import BlockWeights
+from speechbrain_tasnet.ops.gpu.arguments import Activation, Taps
 
 
 class Shape(NamedTuple):

@@ -6,44 +6,18 @@ Sums over rows are kept by each program for itself and added at the end, so that
 first. Elements are computed with in the type of the parameters.
 """
 
-from typing import NamedTuple
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from speechbrain_tasnet.ops.gpu.arguments import Activation, Taps
 from speechbrain_tasnet.ops.norm_statistics import spread, spread_backward
 
 # Programs at most: a few for each multiprocessor of a large card.
 CHUNKS = 1024
 # Elements of a tile, four to a lane, so that a lane holds the same channels of all that it loads.
 TILE = 512
-
-class Activation(NamedTuple):
-    """``((prelu(x + bias) - mean) * rstd) * gain + shift``, known by its parts and never written to memory.
-
-    ``x`` is [batch, frames, channels], ``mean`` and ``rstd`` are [batch, frames], ``slope`` is [1], the others
-    are [channels].
-    """
-
-    x: Tensor
-    bias: Tensor
-    slope: Tensor
-    mean: Tensor
-    rstd: Tensor
-    gain: Tensor
-    shift: Tensor
-
-
-class Taps(NamedTuple):
-    """A depthwise convolution: ``weight`` [channels, 1, P], ``bias`` [channels], zeros on the left."""
-
-    weight: Tensor
-    bias: Tensor
-    left: int
-    dilation: int
-
 
 # What differs from batch to batch and from block to block must not have the kernels compiled again.
 _loop = triton.jit(do_not_specialize=["rows", "frames", "left", "step"])
