@@ -17,9 +17,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(torch.randn(2, 7, 3), torch.randn(5, 3)).shape
     torch.Size([2, 7, 5])
     """
-    if x.device.type == "cpu" and x.numel() and not torch.is_autocast_enabled("cpu") and find_loops(x):
-        return _Linear.apply(x, weight, bias)
-    return F.linear(x, weight, bias)
+    return _Linear.apply(x, weight, bias) if _ours(x, weight) else F.linear(x, weight, bias)
+
+
+def _ours(x: Tensor, weight: Tensor) -> bool:
+    if x.device.type != "cpu" or x.numel() == 0 or {x.dtype, weight.dtype} != {torch.float32}:
+        return False
+    loops = find_loops(x)
+    # Without instructions for it, half precision takes torch many times as long.
+    return loops is not None and not (torch.is_autocast_enabled("cpu") and loops.half_is_fast())
 
 
 class _Linear(Function):
