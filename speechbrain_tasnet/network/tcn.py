@@ -217,6 +217,13 @@ def _weight_and_bias(layer: nn.Module | None) -> tuple[Tensor | None, Tensor | N
     return (None, None) if layer is None else (layer.weight, layer.bias)
 
 
+def _is_watched(block: nn.Module) -> bool:
+    """Return whether somebody wants to know what goes into a block or out of it, and when."""
+    hooks = block._forward_hooks, block._forward_pre_hooks, block._backward_hooks, block._backward_pre_hooks
+    return any(hooks)
+
+
+# Blocks in a row: from [batch, frames, B] and the frames of each item to the ends of both paths.
 StackedBlocks = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
@@ -306,7 +313,7 @@ class TemporalConvNet(nn.Module):
 
     def stack(self, like: Tensor) -> StackedBlocks:
         """Make the blocks ready, with the weights they have now, for any number of inputs such as ``like``."""
-        if isinstance(self.blocks[0], ReflectingBlock):
+        if isinstance(self.blocks[0], ReflectingBlock) or any(map(_is_watched, self.blocks)):
             return self._one_by_one
         dilations = [block.depthwise.dilation for block in self.blocks]
         first = self.blocks[0]

@@ -319,7 +319,7 @@ def conv_blocks(
     Returns the end of the residual path, without channels where the last block has none, and the sum of the skip
     path.
     """
-    skip = x.new_zeros(*x.shape[:2], 0 if blocks[0].skip_weight is None else len(blocks[0].skip_weight))
+    skip = x.new_zeros(*x.shape[:2], 0 if blocks[0].skip_weight is None else blocks[0].skip_weight.shape[0])
     for weights, dilation in zip(blocks, dilations, strict=True):
         x, skip = one(x, skip, weights, dilation, causal, norm, valid)
     return x, skip
