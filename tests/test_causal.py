@@ -48,7 +48,7 @@ def _same_numbers_every_time():
 def way(request, monkeypatch):
     """Both ways through a block."""
     if request.param == "naive":
-        monkeypatch.setattr(ops, "find_passes", lambda x: None)
+        monkeypatch.setattr(ops, "find_loops", lambda x: None)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -146,7 +146,7 @@ if __name__ == "__main__":
 def test_import_separate_and_evaluate_without_posix(corpus, trained, tmp_path):
     """In folders with names of Windows, whose backslashes are letters here, and with a loading process."""
     modules = [file.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in FILES]
-    modules.remove("speechbrain_tasnet.ops.gpu.passes")  # needs triton
+    modules = [name for name in modules if not name.startswith("speechbrain_tasnet.ops.gpu")]  # needs triton
     (tmp_path / r"C:\new\train").symlink_to(corpus)
     (tmp_path / r"C:\test\bundle").symlink_to(trained / "pretrained")
     mixtures = sorted((corpus / "wav8k/min/tt/mix").glob("*.wav"))

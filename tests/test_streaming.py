@@ -25,7 +25,7 @@ def _same_numbers_every_time():
 def way(request, monkeypatch):
     """Both ways through the network: packed for a processor, and layer by layer."""
     if request.param == "plain":
-        monkeypatch.setattr(ops, "find_packing", lambda x: None)
+        monkeypatch.setattr(ops, "find_loops", lambda x: None)
     return request.param
 
 
@@ -213,7 +213,7 @@ def test_a_state_is_saved_and_loaded(way, norm, cut, monkeypatch):
     assert all(len(tensor) == 2 for tensor in saved.values()), "the first axis tells the streams apart"
     first.step(torch.randn(2, 99))  # what goes on here must not reach what was saved
     if way == "packed":
-        monkeypatch.setattr(ops, "find_packing", lambda x: None)
+        monkeypatch.setattr(ops, "find_loops", lambda x: None)
     second = StreamingSeparator(*model)
     second.load_state_dict(saved)
     got = torch.cat([before, second.step(mixture[:, cut:]), second.flush()], dim=1)

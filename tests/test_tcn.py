@@ -156,3 +156,14 @@ def test_without_skip_path_the_output_is_the_last_residual():
         state, skip = block(state, torch.zeros(1, 20, 0))
         assert skip.shape == (1, 20, 0)
     assert torch.equal(tcn(x), state)
+
+
+def test_hooks_on_blocks_are_called():
+    tcn = TemporalConvNet(B=4, H=6, Sc=3, P=3, X=2, R=1, norm="global", causal=False)
+    x, seen = torch.randn(1, 20, 4), []
+    expected = tcn(x)
+    handle = tcn.blocks[1].register_forward_hook(lambda block, given, outputs: seen.append(outputs[1].shape))
+    torch.testing.assert_close(tcn(x), expected)
+    handle.remove()
+    tcn(x)
+    assert seen == [(1, 20, 3)]

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.precision import relative_time
-from speechbrain_tasnet.ops import conv_block, fallbacks, matmul, reference
-from speechbrain_tasnet.ops.dispatch import find_packing, find_passes
-from speechbrain_tasnet.ops.reference import BlockWeights
-from speechbrain_tasnet.system.processor import is_amd
+from speechbrain_tasnet.ops import fallbacks, matmul, reference, stack
+from speechbrain_tasnet.ops.block_weights import BlockWeights
+from speechbrain_tasnet.ops.dispatch import find_loops
 
 # A block of the separators that are bundled, on one second and a bit: sizes that no kernel likes.
 FRAMES, CHANNELS, HIDDEN, DILATION = 517, 128, 256, 4
@@ -44,24 +43,30 @@ def examine() -> list[FastPath]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         blocks = [_block(device) for device in devices]
-        return [*blocks, _streaming(), _onednn(), _weight_gradient(), _bfloat16(devices[-1])]
+        return [*blocks, _streaming(), _product(), _bfloat16(devices[-1])]
 
 
 def _block(device: str) -> FastPath:
     """Compare a convolutional block, forward and back."""
     kernels = "Triton" if device == "cuda" else "Numba"
     name = f"convolutional block ({kernels})"
-    x, skip, weights = _inputs(device)
-    if find_passes(x) is None:
+    x, weights = _inputs(device)
+    if find_loops(x) is None:
         return FastPath(name, False, None, None, _why(f"{kernels.lower()} kernels"))
 
-    def run(block: Callable) -> Sequence[Tensor]:
-        leaves = [tensor.detach().requires_grad_() for tensor in (x, skip, *weights)]
-        outputs = block(leaves[0], leaves[1], BlockWeights(*leaves[2:]), DILATION, False, "global")
+    def run(blocks: Callable) -> Sequence[Tensor]:
+        leaves = [tensor.detach().requires_grad_() for tensor in (x, *weights)]
+        outputs = blocks(leaves[0], BlockWeights(*leaves[1:]))
         sum(output.square().mean() for output in outputs).backward()
         return [*outputs, *(leaf.grad for leaf in leaves)]
 
-    return _compare(name, lambda: run(conv_block), lambda: run(reference.conv_block))
+    def fast(x: Tensor, weights: BlockWeights) -> Sequence[Tensor]:
+        return stack([weights], [DILATION], False, "global", x)(x, None)
+
+    def slow(x: Tensor, weights: BlockWeights) -> Sequence[Tensor]:
+        return reference.conv_blocks(x, None, [weights], [DILATION], False, "global")
+
+    return _compare(name, lambda: run(fast), lambda: run(slow))
 
 
 def _streaming() -> FastPath:
@@ -69,7 +74,7 @@ def _streaming() -> FastPath:
     name = "streaming network (Numba)"
     net = MaskNet(64, 64, 128, 64, X=4, R=1, norm="cumulative", causal=True).eval()
     frames = torch.randn(1, 64, 80)
-    if find_packing(frames) is None:
+    if find_loops(frames) is None:
         return FastPath(name, False, None, None, _why("numba kernels"))
 
     def run(state: object) -> list[Tensor]:
@@ -84,26 +89,20 @@ def _streaming() -> FastPath:
         return _compare(name, lambda: run(packed.begin(*fresh)), lambda: run(fresh))
 
 
-def _onednn() -> FastPath:
-    """Compare a product by oneDNN with torch's own."""
-    name = "matrix product (oneDNN)"
+def _product() -> FastPath:
+    """Compare a linear layer and its derivatives with torch's own."""
+    name = "linear layer (Numba)"
     x, weight = torch.randn(FRAMES, CHANNELS), torch.randn(HIDDEN, CHANNELS)
-    if not is_amd():
-        return FastPath(name, False, None, None, "torch's own is as fast on this processor")
-    if not matmul.onednn_multiplies():
-        return FastPath(name, False, None, None, _why("oneDNN product"))
-    return _compare(name, lambda: [matmul.product(x, weight)], lambda: [x @ weight.T])
-
-
-def _weight_gradient() -> FastPath:
-    """Compare the derivative of a weight, which is a sum over rows, with torch's own."""
-    name = "weight gradient (Numba)"
-    y, x = torch.randn(FRAMES, HIDDEN), torch.randn(FRAMES, CHANNELS)
-    if not is_amd():
-        return FastPath(name, False, None, None, "torch's own is as fast on this processor")
-    if find_passes(x) is None:
+    if find_loops(x) is None:
         return FastPath(name, False, None, None, _why("numba kernels"))
-    return _compare(name, lambda: [matmul.product_over_rows(y, x)], lambda: [y.T @ x])
+
+    def run(linear: Callable) -> Sequence[Tensor]:
+        leaves = [tensor.detach().requires_grad_() for tensor in (x, weight)]
+        out = linear(*leaves)
+        out.square().mean().backward()
+        return [out, *(leaf.grad for leaf in leaves)]
+
+    return _compare(name, lambda: run(matmul.linear), lambda: run(torch.nn.functional.linear))
 
 
 def _bfloat16(device: str) -> FastPath:
@@ -115,7 +114,7 @@ def _bfloat16(device: str) -> FastPath:
     return FastPath(name, False, None, None, f"{ratio:.1f} times slower than float32 here: use --precision fp32")
 
 
-def _inputs(device: str) -> tuple[Tensor, Tensor, BlockWeights]:
+def _inputs(device: str) -> tuple[Tensor, BlockWeights]:
     """Draw the input of a block and weights about as large as training leaves them."""
 
     def normal(*shape: int, mean: float = 0.0, std: float = 0.3) -> Tensor:
@@ -128,7 +127,7 @@ def _inputs(device: str) -> tuple[Tensor, Tensor, BlockWeights]:
         normal(HIDDEN, 1, 3), normal(HIDDEN), slope, normal(HIDDEN, mean=1), normal(HIDDEN),
         normal(CHANNELS, HIDDEN, std=half), normal(CHANNELS), normal(CHANNELS, HIDDEN, std=half), normal(CHANNELS),
     )  # fmt: skip
-    return normal(2, FRAMES, CHANNELS, std=1.0), normal(2, FRAMES, CHANNELS, std=1.0), weights
+    return normal(2, FRAMES, CHANNELS, std=1.0), weights
 
 
 def _compare(name: str, fast: Callable[[], Sequence[Tensor]], slow: Callable[[], Sequence[Tensor]]) -> FastPath:

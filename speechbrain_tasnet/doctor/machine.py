@@ -67,5 +67,5 @@ def _cache() -> Path | None:
         from speechbrain_tasnet.ops.cpu import forward
     except Exception:  # Numba does not work, which is reported elsewhere
         return None
-    path = forward.convolve.threaded.stats.cache_path
+    path = forward.forward.stats.cache_path
     return None if path is None else Path(path)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.network.norms import find_norm
-from speechbrain_tasnet.network.tcn import Linear, PReLU, TemporalConvNet
+from speechbrain_tasnet.network.tcn import Linear, PReLU, StackedBlocks, TemporalConvNet
 from speechbrain_tasnet.padding import padding_mask
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ class MaskNet(nn.Module):
         self.prelu = PReLU()
         self.mask = Linear(self.tcn.out_channels, C * N)
 
-    def forward(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
+    def forward(
+        self, mixture_w: Tensor, num_frames: Tensor | None = None, stacked: StackedBlocks | None = None
+    ) -> Tensor:
         """Estimate the masks.
 
         Parameters
@@ -111,6 +113,8 @@ class MaskNet(nn.Module):
             [batch, N, frames], the encoded mixture.
         num_frames : Tensor, optional
             [batch] of int, frames that each item of a padded batch really has; None: all of them.
+        stacked : callable, optional
+            See `TemporalConvNet.stack`.
 
         Returns
         -------
@@ -120,7 +124,7 @@ class MaskNet(nn.Module):
         x = mixture_w.transpose(1, 2)  # [batch, frames, N]
         padding = None if num_frames is None else padding_mask(num_frames, x.shape[1])
         x = self.bottleneck(self.norm(x, padding))  # [batch, frames, B]
-        x = self.tcn(x, num_frames)  # [batch, frames, Sc, or B without a skip path]
+        x = self.tcn(x, num_frames, stacked)  # [batch, frames, Sc, or B without a skip path]
         masks = self._masks(self.mask(self.prelu(x)))
         return masks if padding is None else masks.masked_fill(padding.transpose(1, 2), 0)
 

@@ -4,6 +4,7 @@ Data is [batch, frames, channels] throughout.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -151,9 +152,9 @@ class ConvBlock(nn.Module):
             ``x`` plus the residual output and ``skip`` plus the skip output; without channels, for a path that
             the block does not have.
         """
-        return ops.conv_block(
-            x, skip, self.weights(), self.depthwise.dilation, self.depthwise.causal, self.norm1.name, valid
-        )
+        conv = self.depthwise
+        x, added = ops.stack([self.weights()], [conv.dilation], conv.causal, self.norm1.name, x)(x, valid)
+        return x, skip + added
 
     def weights(self) -> ops.BlockWeights:
         """Collect the weights in the order in which they are used."""
@@ -214,6 +215,16 @@ BLOCKS = {"zeros": ConvBlock, "reflect": ReflectingBlock}
 
 def _weight_and_bias(layer: nn.Module | None) -> tuple[Tensor | None, Tensor | None]:
     return (None, None) if layer is None else (layer.weight, layer.bias)
+
+
+def _is_watched(block: nn.Module) -> bool:
+    """Return whether somebody wants to know what goes into a block or out of it, and when."""
+    hooks = block._forward_hooks, block._forward_pre_hooks, block._backward_hooks, block._backward_pre_hooks
+    return any(hooks)
+
+
+# Blocks in a row: from [batch, frames, B] and the frames of each item to the ends of both paths.
+StackedBlocks = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
 class TemporalConvNet(nn.Module):
@@ -278,7 +289,7 @@ class TemporalConvNet(nn.Module):
             for i, dilation in enumerate(dilations)
         )
 
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None = None, stacked: StackedBlocks | None = None) -> Tensor:
         """Run all blocks.
 
         Parameters
@@ -287,16 +298,33 @@ class TemporalConvNet(nn.Module):
             [batch, frames, B].
         valid : Tensor, optional
             [batch] of int, frames that each item of a padded batch has; None: all of them.
+        stacked : callable, optional
+            The blocks as `stack` has made them ready, where they are run several times with the same weights.
 
         Returns
         -------
         Tensor
             [batch, frames, Sc or B].
         """
+        if stacked is None:
+            stacked = self.stack(x)
+        x, skip = stacked(x, valid)
+        return skip if self.skip_channels else x
+
+    def stack(self, like: Tensor) -> StackedBlocks:
+        """Make the blocks ready, with the weights they have now, for any number of inputs such as ``like``."""
+        if isinstance(self.blocks[0], ReflectingBlock) or any(map(_is_watched, self.blocks)):
+            return self._one_by_one
+        dilations = [block.depthwise.dilation for block in self.blocks]
+        first = self.blocks[0]
+        weights = [block.weights() for block in self.blocks]
+        return ops.stack(weights, dilations, first.depthwise.causal, first.norm1.name, like)
+
+    def _one_by_one(self, x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         skip = x.new_zeros(*x.shape[:2], self.skip_channels)
         for block in self.blocks:
             x, skip = block(x, skip, valid)
-        return skip if self.skip_channels else x
+        return x, skip
 
     def initial_state(self, batch: int) -> tuple[BlockState, ...]:
         """Return the state before the first frame of ``batch`` streams."""

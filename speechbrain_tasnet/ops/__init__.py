@@ -3,20 +3,20 @@
 `reference` is the truth, written to be read. Where a faster path stands beside it, the functions here choose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from speechbrain_tasnet.ops import fallbacks, fused_block, reference
-from speechbrain_tasnet.ops.dispatch import find_packing, find_passes, traced
-from speechbrain_tasnet.ops.matmul import apply_masks, linear, mkl_is_slow
+from speechbrain_tasnet.ops import fallbacks, reference
+from speechbrain_tasnet.ops.block_weights import BlockWeights, MaskWeights
+from speechbrain_tasnet.ops.dispatch import find_loops, traced
+from speechbrain_tasnet.ops.matmul import apply_masks, linear
 from speechbrain_tasnet.ops.moments import Moments, no_moments
 from speechbrain_tasnet.ops.reference import (
-    BlockWeights,
-    MaskWeights,
     channelwise_norm,
     cumulative_norm,
     cumulative_norm_from,
@@ -37,7 +37,6 @@ __all__ = [
     "Moments",
     "apply_masks",
     "channelwise_norm",
-    "conv_block",
     "cumulative_norm",
     "cumulative_norm_from",
     "decode",
@@ -51,24 +50,24 @@ __all__ = [
     "prelu",
     "reflect",
     "slow_paths",
+    "stack",
+    "traced",
     "weigh_taps",
 ]
 
 
-def conv_block(
-    x: Tensor,
-    skip: Tensor,
-    weights: BlockWeights,
-    dilation: int,
-    causal: bool,
-    norm: str,
-    valid: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Compute `reference.conv_block`, by `fused_block` where there are passes for it."""
-    passes = find_passes(x)
-    if passes is None:
-        return reference.conv_block(x, skip, weights, dilation, causal, norm, valid)
-    return fused_block.conv_block(passes, x, skip, weights, dilation, causal, norm, valid)
+def stack(
+    blocks: Sequence[BlockWeights], dilations: Sequence[int], causal: bool, norm: str, like: Tensor
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Make a function of ``x`` and ``valid`` that computes `reference.conv_blocks` on tensors such as ``like``.
+
+    It keeps the weights as they are now, made ready once for all calls.
+    """
+    loops = find_loops(like)
+    if hasattr(loops, "Blocks"):
+        return loops.Blocks(blocks, dilations, causal, norm)
+    one = reference.conv_block if loops is None else loops.conv_block
+    return partial(reference.conv_blocks, blocks=blocks, dilations=dilations, causal=causal, norm=norm, one=one)
 
 
 def encode(signal: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -90,18 +89,16 @@ def decode(frames: Tensor, weight: Tensor) -> Tensor:
 
 def pack(weights: MaskWeights, dilations: Sequence[int], norm: str) -> "PackedNet | None":
     """Pack the weights of a causal mask network for streams; None where nothing could run them."""
-    packing = find_packing(weights.bottleneck_weight)
-    if packing is None:
+    like = weights.bottleneck_weight
+    loops = find_loops(like) if like.device.type == "cpu" and like.dtype == torch.float32 else None
+    if loops is None:
         return None
     with torch.no_grad():
-        return packing.PackedNet(weights, dilations, norm)
+        return loops.PackedNet(weights, dilations, norm)
 
 
 def slow_paths() -> dict[str, str]:
     """Load all fast paths of this machine; return why those that cannot be taken are not, by name."""
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        x = torch.ones(1, device=device)
-        find_passes(x)
-        find_packing(x)
-        mkl_is_slow(x)
+        find_loops(torch.ones(1, device=device))
     return fallbacks.noted()

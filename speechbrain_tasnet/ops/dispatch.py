@@ -1,9 +1,8 @@
-"""What the passes of `fused_block` work on, and which module runs them here."""
+"""Which fast path there is for a tensor: what it needs must be installed and work."""
 
 import importlib
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,33 +11,8 @@ from speechbrain_tasnet.installation import first_broken
 from speechbrain_tasnet.ops.fallbacks import note
 
 
-class Activation(NamedTuple):
-    """``((prelu(x + bias) - mean) * rstd) * gain + shift``, known by its parts and never written to memory.
-
-    ``x`` is [batch, frames, channels], ``mean`` and ``rstd`` are [batch, frames], ``slope`` is [1], the others
-    are [channels].
-    """
-
-    x: Tensor
-    bias: Tensor
-    slope: Tensor
-    mean: Tensor
-    rstd: Tensor
-    gain: Tensor
-    shift: Tensor
-
-
-class Taps(NamedTuple):
-    """A depthwise convolution: ``weight`` [channels, 1, P], ``bias`` [channels], zeros on the left."""
-
-    weight: Tensor
-    bias: Tensor
-    left: int
-    dilation: int
-
-
-def find_passes(x: Tensor) -> ModuleType | None:
-    """Return the module whose passes can work on ``x``, `cpu.passes` or `gpu.passes`; None where none can.
+def find_loops(x: Tensor) -> ModuleType | None:
+    """Return the package of compiled loops that can work on ``x``, `ops.cpu` or `ops.gpu`; None where none can.
 
     float64 is for the truth, and what traces a network wants to see operations that it knows.
     """
@@ -49,15 +23,8 @@ def find_passes(x: Tensor) -> ModuleType | None:
     if x.dtype not in (torch.float32, half):
         return None
     if device == "cpu" and half in (None, torch.bfloat16):
-        return _load("cpu.passes", "numba")
-    if device == "cuda":
-        return _load("gpu.passes", "triton")
-    return None
-
-
-def find_packing(x: Tensor) -> ModuleType | None:
-    """Return `cpu.packed_weights`, which packs blocks with weights like ``x`` for streams, or None."""
-    return _load("cpu.packed_weights", "numba") if x.device.type == "cpu" and x.dtype == torch.float32 else None
+        return _load("cpu", "numba")
+    return _load("gpu", "triton") if device == "cuda" else None
 
 
 def traced() -> bool:
@@ -72,7 +39,7 @@ def _load(name: str, library: str) -> ModuleType | None:
     except Exception as error:  # whatever keeps the library from working, there is a way without it
         reason = first_broken([library]) or f"{type(error).__name__}: {error}"
         note(
-            f"{library} kernels ({name.partition('.')[0]})",
+            f"{library} kernels ({name})",
             str(reason),
             "the network runs, but several times slower",
         )

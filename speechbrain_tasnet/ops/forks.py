@@ -8,7 +8,6 @@ import torch
 from speechbrain_tasnet.system.c_functions import loaded_function
 
 _watched: list[bool] = []
-_forked: list[bool] = []
 
 
 def keep_children_alive() -> None:
@@ -27,19 +26,7 @@ def keep_children_alive() -> None:
     os.register_at_fork(after_in_child=_use_one_thread)
 
 
-def in_child() -> bool:
-    """Return whether this process was forked after `keep_children_alive`.
-
-    Examples
-    --------
-    >>> in_child()
-    False
-    """
-    return bool(_forked)
-
-
 def _use_one_thread() -> None:
-    _forked.append(True)
     # Not by `torch.set_num_threads`, after which torch 2.11 solves linear systems wrongly on some processors.
     set_num_threads = loaded_function("omp_set_num_threads")
     if set_num_threads is not None:

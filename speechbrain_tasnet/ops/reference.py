@@ -5,12 +5,13 @@ a shift in time a shift of rows. ``padding`` is [batch, frames, 1] of bool, True
 item, or None when all items are of one length.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.moments import Moments, cumulative_moments, no_moments
 from speechbrain_tasnet.padding import padding_mask
 
@@ -255,43 +256,6 @@ def channelwise_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.layer_norm(x, weight.shape, weight, bias, eps=EPS)
 
 
-class BlockWeights(NamedTuple):
-    """The weights of a convolutional block, in the order in which it uses them.
-
-    ``expand_weight`` [hidden, channels], ``taps`` [hidden, 1, P], ``residual_weight`` [channels, hidden],
-    ``skip_weight`` [skip channels, hidden], slopes [1]; gains and shifts of the norms and all biases as long as
-    what they belong to. What belongs to a path that the block does not have is None.
-    """
-
-    expand_weight: Tensor
-    expand_bias: Tensor
-    slope1: Tensor
-    gain1: Tensor
-    shift1: Tensor
-    taps: Tensor
-    taps_bias: Tensor
-    slope2: Tensor
-    gain2: Tensor
-    shift2: Tensor
-    residual_weight: Tensor | None
-    residual_bias: Tensor | None
-    skip_weight: Tensor | None
-    skip_bias: Tensor | None
-
-
-class MaskWeights(NamedTuple):
-    """The weights of a mask network in the order in which it uses them; ``blocks`` are its `BlockWeights`."""
-
-    gain: Tensor
-    shift: Tensor
-    bottleneck_weight: Tensor
-    bottleneck_bias: Tensor
-    blocks: list[BlockWeights]
-    slope: Tensor
-    mask_weight: Tensor
-    mask_bias: Tensor
-
-
 def conv_block(
     x: Tensor,
     skip: Tensor,
@@ -339,6 +303,26 @@ def conv_block(
         x[..., :0] if w.residual_weight is None else x + F.linear(hidden, w.residual_weight, w.residual_bias)
     )
     return residual, skip if w.skip_weight is None else skip + F.linear(hidden, w.skip_weight, w.skip_bias)
+
+
+def conv_blocks(
+    x: Tensor,
+    valid: Tensor | None,
+    blocks: Sequence[BlockWeights],
+    dilations: Sequence[int],
+    causal: bool,
+    norm: str,
+    one: Callable[..., tuple[Tensor, Tensor]] = conv_block,
+) -> tuple[Tensor, Tensor]:
+    """Run blocks in a row, each by ``one``, which equals `conv_block`.
+
+    Returns the end of the residual path, without channels where the last block has none, and the sum of the skip
+    path.
+    """
+    skip = x.new_zeros(*x.shape[:2], 0 if blocks[0].skip_weight is None else blocks[0].skip_weight.shape[0])
+    for weights, dilation in zip(blocks, dilations, strict=True):
+        x, skip = one(x, skip, weights, dilation, causal, norm, valid)
+    return x, skip
 
 
 def normalise(norm: str, x: Tensor, weight: Tensor, bias: Tensor, padding: Tensor | None = None) -> Tensor:

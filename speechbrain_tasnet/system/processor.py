@@ -29,13 +29,6 @@ def name() -> str:
     return platform.processor() or platform.machine()
 
 
-@cache
-def is_amd() -> bool:
-    """Return whether AMD made the processor."""
-    text = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else platform.processor()
-    return "AuthenticAMD" in text
-
-
 def features() -> dict[str, bool]:
     """Return which vector instructions there are, by name; empty where LLVM does not know."""
     try:

@@ -1,163 +1,185 @@
-"""The backward loops of `passes`; what is said in `forward` holds here too."""
+"""All blocks of a network on the way back: three sweeps a block; what is said in `forward` holds here too.
+
+What lies between the two products of a block is computed again from the first product, a few rows at a time, as
+often as it is needed: that is cheaper than to keep it, since it never leaves the cache.
+
+A norm's derivative needs two sums over all that it has normalised: of the derivative by its result, and of that
+times the result. For a global norm both can be had without a sweep of their own. The result of the second one
+is multiplied by a weight, so they are sums over that weight's own derivative, which the first sweep computes;
+that of the first one is convolved, so they are sums over the derivatives by the taps. The other norms need sums
+of the same row and, if cumulative, of those behind it: their sweeps go back in time and add them up.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from speechbrain_tasnet.ops.cpu.compile import CHUNKS, inline, loop, narrow, wide
-from speechbrain_tasnet.ops.cpu.forward import activate, in_threes, store_zeros
-from speechbrain_tasnet.ops.cpu.norm_statistics import spread_backward
-
-
-@loop
-def activation_backward(dn, n, v, slope, norm, mean, rstd, valid, sums):
-    """Fill in what `cpu.activation_backward` returns, its sums by chunks."""
-    batch, frames, channels = n.shape
-    total, product, no_bias = _scratch(batch, frames, channels, slope)
-    for chunk in prange(CHUNKS):
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                total[item, frame], product[item, frame] = _sums(dn, n, item, frame, slope[0] * 0)
-            else:
-                total[item, frame], product[item, frame] = 0, 0
-    spread_backward(norm, valid, mean, rstd, total, product, channels)
-    for chunk in prange(CHUNKS):
-        _clear(sums, chunk)
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                _activation_backward_row(
-                    dn, v, item, frame, no_bias, slope[0], rstd[item, frame], total[item, frame],
-                    product[item, frame], sums, chunk, 0,
-                )  # fmt: skip
-            else:
-                store_zeros(dn, item, frame)
+from speechbrain_tasnet.ops.cpu.backward_sweeps import (
+    D_EXPAND_BIAS,
+    D_SLOPE1,
+    D_SLOPE2,
+    D_TAPS,
+    D_TAPS_BIAS,
+    coefficients,
+    first_norm_rows,
+    output_gradient_rows,
+    second_norm_rows,
+)
+from speechbrain_tasnet.ops.cpu.compile import serial
+from speechbrain_tasnet.ops.cpu.norm_statistics import GLOBAL
+from speechbrain_tasnet.ops.cpu.products import rounded, scratch
+from speechbrain_tasnet.ops.cpu.team import meet
+from speechbrain_tasnet.ops.cpu.weights import EXPAND_BIAS, GAIN1, GAIN2, SHIFT1, SHIFT2, TAPS, TAPS_BIAS, Stacked
 
 
-@inline
-def _scratch(batch, frames, channels, like):
-    """Make arrays for two numbers of each row, and a row of zeros."""
-    rows = np.empty((2, batch, frames), like.dtype)
-    return rows[0], rows[1], np.zeros(channels, like.dtype)
-
-
-@inline
-def _clear(sums, chunk):
-    for k in range(sums.shape[1]):
-        for c in range(sums.shape[2]):
-            sums[chunk, k, c] = 0
-
-
-@inline
-def _sums(dn, n, item, frame, zero):
-    total, product = zero, zero
-    for c in range(n.shape[2]):
-        total += wide(dn[item, frame, c])
-        product += wide(dn[item, frame, c]) * wide(n[item, frame, c])
-    return total, product
-
-
-@inline
-def _activation_backward_row(dn, x, item, frame, bias, slope, rstd, alpha, gamma, sums, chunk, k):
-    """Go back through norm and PReLU in the place of ``dn``; what bias and slope get is added to two ``sums``."""
-    for c in range(bias.size):
-        a = wide(x[item, frame, c]) + bias[c]
-        positive = a > 0
-        da = wide(dn[item, frame, c]) * rstd + alpha + (a if positive else a * slope) * gamma
-        sums[chunk, k + 1, c] += slope * 0 if positive else a * da
-        da = da if positive else da * slope
-        sums[chunk, k, c] += da
-        dn[item, frame, c] = narrow(da, dn[item, frame, c])
-
-
-@loop
-def convolve_backward(
-    dv, x, bias, slope, mean, rstd, gain, shift, taps, left, step, norm, valid, dn, sums,
+@serial
+def backward(
+    thread, threads, barrier, w, stacked, grads, outputs, lefts, steps, norm, valid, x, u, moments, dx, d_total,
+    dv, sums,
 ):  # fmt: skip
-    """Fill in what `cpu.convolve_backward` returns, its sums by chunks."""
-    batch, frames, channels = x.shape
-    weight, count = in_threes(taps), taps.shape[2]
-    total, product, _ = _scratch(batch, frames, channels, bias)
-    for chunk in prange(CHUNKS):
-        _clear(sums, chunk)
-        # Rows: the normalised activation, that times gain plus shift, the derivative by the latter.
-        y = np.empty((3, channels), bias.dtype)
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                activate(x, item, frame, bias, slope[0], y, 0)
-                _normalise(y, mean[item, frame], rstd[item, frame], gain, shift)
-                for k in range(0, len(weight), 3):
-                    t0 = frame + left - k * step
-                    t1, t2 = t0 - step, t0 - 2 * step
-                    in0 = 0 <= t0 < valid[item]
-                    in1 = k + 1 < count and 0 <= t1 < valid[item]
-                    in2 = k + 2 < count and 0 <= t2 < valid[item]
-                    t0, t1, t2 = t0 if in0 else frame, t1 if in1 else frame, t2 if in2 else frame
-                    _three_taps_backward(
-                        dv, item, t0, t1, t2, gain.dtype.type(in0), gain.dtype.type(in1), gain.dtype.type(in2),
-                        weight, k, y, sums, chunk,
-                    )  # fmt: skip
-                total[item, frame], product[item, frame] = _gain_backward(
-                    y, gain, sums, chunk, len(weight), dn, item, frame
-                )
-            else:
-                total[item, frame], product[item, frame] = 0, 0
-    spread_backward(norm, valid, mean, rstd, total, product, channels)
-    for chunk in prange(CHUNKS):
-        for row in range(chunk * batch * frames // CHUNKS, (chunk + 1) * batch * frames // CHUNKS):
-            item, frame = row // frames, row % frames
-            if frame < valid[item]:
-                _activation_backward_row(
-                    dn, x, item, frame, bias, slope[0], rstd[item, frame], total[item, frame],
-                    product[item, frame], sums, chunk, len(weight) + 2,
+    """Go back through all blocks.
+
+    Parameters
+    ----------
+    thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, u, moments
+        As for `forward`, the last three filled in by it.
+    stacked : Stacked
+        The weights as they are.
+    grads : Stacked
+        Zeros, to which the derivatives by the weights are added.
+    dx : array
+        [batch, frames, B], the derivative by the residual path's end; becomes that by what the first block got.
+    d_total : array
+        [batch, frames, skip channels], the derivative by the skip path's end.
+    dv : array
+        [frames, H], memory to work with, of the type of ``u``.
+    sums : Sums
+        Memory to work with.
+    """
+    size = u.shape[3]
+    memory = scratch(max(x.shape[3], size, sums.output.shape[1]))
+    for item in range(len(valid)):
+        first, end = thread * valid[item] // threads, (thread + 1) * valid[item] // threads
+        for block in range(len(w.hidden) - 1, -1, -1):
+            hidden, slopes, left, step = w.hidden[block], w.slopes[block], lefts[block], steps[block]
+            mean1, rstd1 = moments[block, 0, item], moments[block, 1, item]
+            mean2, rstd2 = moments[block, 2, item], moments[block, 3, item]
+            taps, constants = w.taps[block], w.constants[block]
+            _clear(sums, thread)
+            alpha = gamma = 0.0
+            if norm == GLOBAL:
+                output_gradient_rows(
+                    u[block, item], mean1, rstd1, hidden, slopes, taps, constants, left, step, valid[item], mean2,
+                    rstd2, d_total[item], dx[item], outputs[block], sums.output[thread],
+                    sums.output_bias[thread], memory, first, end,
                 )  # fmt: skip
-            else:
-                store_zeros(dn, item, frame)
+                meet(barrier, threads)
+                total, product = _sums_of_output(sums, w.finish[block], stacked.output[block], hidden)
+                alpha, gamma = coefficients(total, product, mean2[0], rstd2[0], size, valid[item])
+            second_norm_rows(
+                u[block, item], mean1, rstd1, hidden, slopes, taps, constants, left, step, valid[item], norm,
+                mean2, rstd2, alpha, gamma, d_total[item], dx[item], outputs[block], w.output_back[block],
+                sums.output[thread], sums.output_bias[thread], dv, sums.hidden[thread], memory, first, end,
+            )  # fmt: skip
+            meet(barrier, threads)
+            if norm == GLOBAL:
+                total, product = _sums_of_taps(sums, hidden)
+                alpha, gamma = coefficients(total, product, mean1[0], rstd1[0], size, valid[item])
+            first_norm_rows(
+                dv, u[block, item], mean1, rstd1, hidden, slopes, w.plain_taps[block], left, step, valid[item],
+                norm, alpha, gamma, x[block, item], w.expand_back[block], sums.expand[thread], dx[item],
+                sums.hidden[thread], memory, first, end,
+            )  # fmt: skip
+            meet(barrier, threads)
+            if thread == 0:
+                _add_gradients(stacked, grads, block, outputs[block], sums)
+            meet(barrier, threads)
 
 
-@inline
-def _normalise(y, mean, rstd, gain, shift):
-    for c in range(gain.size):
-        n = (y[0, c] - mean) * rstd
-        y[0, c] = n
-        y[1, c] = n * gain[c] + shift[c]
-        y[2, c] = 0
+class Sums(NamedTuple):
+    """What each thread sums up over its rows of an item and block."""
+
+    expand: np.ndarray  # [threads, H, `rounded` B], the derivative by the first product's weight
+    output: np.ndarray  # [threads, O, `rounded` H], that by the last products', before the norm's gain
+    output_bias: np.ndarray  # [threads, O]
+    hidden: np.ndarray  # [threads, D_TAPS + 2 * P, H], the rows named above
+
+    @classmethod
+    def of(cls, threads: int, w: Stacked) -> "Sums":
+        """Make room for the sums of so many threads."""
+        _, size, channels = w.expand.shape
+        outputs, taps = w.output.shape[1], w.hidden.shape[1] - TAPS
+        shapes = (size, rounded(channels)), (outputs, rounded(size)), (outputs,), (D_TAPS + 2 * taps, size)
+        return cls(*(np.empty((threads, *shape), np.float32) for shape in shapes))
 
 
-@inline
-def _three_taps_backward(dv, item, t0, t1, t2, in0, in1, in2, weight, k, y, sums, chunk):
-    for c in range(y.shape[1]):
-        y[2, c] += (
-            weight[k, c] * (wide(dv[item, t0, c]) * in0)
-            + weight[k + 1, c] * (wide(dv[item, t1, c]) * in1)
-            + weight[k + 2, c] * (wide(dv[item, t2, c]) * in2)
-        )
-    _add_correlation(dv, item, t0, in0, y, sums, chunk, k)
-    _add_correlation(dv, item, t1, in1, y, sums, chunk, k + 1)
-    _add_correlation(dv, item, t2, in2, y, sums, chunk, k + 2)
+@serial
+def _clear(sums, thread):
+    sums.expand[thread] = 0
+    sums.output[thread] = 0
+    sums.output_bias[thread] = 0
+    sums.hidden[thread] = 0
 
 
-@inline
-def _add_correlation(dv, item, frame, scale, y, sums, chunk, k):
-    for c in range(y.shape[1]):
-        sums[chunk, k, c] += wide(dv[item, frame, c]) * scale * y[1, c]
-
-
-@inline
-def _gain_backward(y, gain, sums, chunk, k, dn, item, frame):
-    """Go back through the gain; what gain and shift get is added to two ``sums``."""
-    total, product = gain[0] * 0, gain[0] * 0
-    for c in range(gain.size):
-        d = y[2, c]
-        sums[chunk, k, c] += d * y[0, c]
-        sums[chunk, k + 1, c] += d
-        y[2, c] = d * gain[c]
-    for c in range(gain.size):
-        dn[item, frame, c] = narrow(y[2, c], dn[item, frame, c])
-    # Sums stand in a loop that stores nothing. One that might overwrite what it reads is compiled twice, sums in
-    # another order where memory lies unluckily, and the same training would not end with the same bits.
-    for c in range(gain.size):
-        total += y[2, c]
-        product += y[2, c] * y[0, c]
+@serial
+def _sums_of_output(sums, finish, output, hidden):
+    """Sum up, for an item, the derivative by what the second norm gives, and that times what it gives."""
+    total, product = 0.0, 0.0
+    for thread in range(len(sums.output)):
+        for o in range(len(output)):
+            row = np.float32(0)
+            for c in range(output.shape[1]):
+                row += output[o, c] * hidden[GAIN2, c] * sums.output[thread, o, c]
+            total += np.float64(finish[0, o]) * sums.output_bias[thread, o]
+            product += row
     return total, product
+
+
+@serial
+def _sums_of_taps(sums, hidden):
+    """Sum up, for an item, the derivative by what the first norm gives, and that times what it gives."""
+    count = hidden.shape[0] - TAPS
+    total, product = 0.0, 0.0
+    for thread in range(len(sums.hidden)):
+        for k in range(count):
+            met, missed = D_TAPS + k, D_TAPS + count + k
+            row_total, row_product = np.float32(0), np.float32(0)
+            for c in range(hidden.shape[1]):
+                weight = hidden[TAPS + k, c] * hidden[GAIN1, c]
+                row_total += weight * (sums.hidden[thread, D_TAPS_BIAS, c] - sums.hidden[thread, missed, c])
+                row_product += weight * sums.hidden[thread, met, c]
+            total += row_total
+            product += row_product
+    return total, product
+
+
+@serial
+def _add_gradients(w, grads, block, count, sums):
+    """Add what the threads have summed up to the derivatives by a block's weights."""
+    weights, hidden = w.hidden[block], grads.hidden[block]
+    size, taps = weights.shape[1], len(weights) - TAPS
+    for thread in range(len(sums.hidden)):
+        of_hidden = sums.hidden[thread]
+        for c in range(size):
+            for k in range(w.expand.shape[2]):
+                grads.expand[block, c, k] += sums.expand[thread, c, k]
+        for o in range(count):
+            d = sums.output_bias[thread, o]
+            grads.output_bias[block, o] += d
+            for c in range(size):
+                by_normalised = sums.output[thread, o, c]
+                grads.output[block, o, c] += by_normalised * weights[GAIN2, c] + d * weights[SHIFT2, c]
+                hidden[GAIN2, c] += by_normalised * w.output[block, o, c]
+                hidden[SHIFT2, c] += d * w.output[block, o, c]
+        for c in range(size):
+            hidden[EXPAND_BIAS, c] += of_hidden[D_EXPAND_BIAS, c]
+            hidden[TAPS_BIAS, c] += of_hidden[D_TAPS_BIAS, c]
+            grads.slopes[block, 0] += of_hidden[D_SLOPE1, c]
+            grads.slopes[block, 1] += of_hidden[D_SLOPE2, c]
+        for k in range(taps):
+            for c in range(size):
+                met = of_hidden[D_TAPS + k, c]
+                inside = of_hidden[D_TAPS_BIAS, c] - of_hidden[D_TAPS + taps + k, c]
+                hidden[TAPS + k, c] += met * weights[GAIN1, c] + inside * weights[SHIFT1, c]
+                hidden[GAIN1, c] += weights[TAPS + k, c] * met
+                hidden[SHIFT1, c] += weights[TAPS + k, c] * inside

@@ -1,10 +1,7 @@
 """How the loops of this room are compiled, and bfloat16, which Numba does not know."""
 
 import hashlib
-from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
-from types import FunctionType
 
 import numba
 import numpy as np
@@ -12,10 +9,7 @@ from numba import njit, types
 from numba.extending import intrinsic, overload
 
 from speechbrain_tasnet.ops.fallbacks import note
-from speechbrain_tasnet.ops.forks import in_child, keep_children_alive
 
-# Sums over rows are taken in this many pieces, so that they do not depend on the number of threads.
-CHUNKS = 32
 # Sums may be reordered and products fused into them; NaN and infinity stay what they are.
 FASTMATH = {"reassoc", "contract", "nsz"}
 SOURCES = hashlib.sha256(
@@ -53,35 +47,6 @@ serial = _compiled(nogil=True)
 inline = _compiled(forceinline=True)
 
 
-class Loop:
-    """A loop compiled twice, each at its first call: for Numba's threads, and for one thread without any of them.
-
-    Numba ends a process that enters a loop of many threads after a fork, even where one thread would run it. Sums
-    are taken in the same pieces both ways, so both give the same numbers.
-    """
-
-    def __init__(self, function: Callable) -> None:
-        self._function = function
-        self.threaded = _compiled(parallel=True)(function)
-
-    def __call__(self, *arguments) -> None:
-        """Run the one that works in this process."""
-        (self.alone if in_child() else self.threaded)(*arguments)
-
-    @cached_property
-    def alone(self) -> Callable:
-        """The loop for one thread."""
-        f = self._function
-        twin = FunctionType(f.__code__, f.__globals__, f"{f.__name__}_alone", f.__defaults__, f.__closure__)
-        twin.__qualname__ = f"{f.__qualname__}_alone"  # Numba names the file of its machine code after it
-        twin.__module__ = f.__module__
-        return serial(twin)
-
-
-loop = Loop
-keep_children_alive()
-
-
 @intrinsic
 def _float_of_bits(typing_context, bits):
     return types.float32(types.uint32), lambda context, builder, signature, arguments: builder.bitcast(
@@ -94,6 +59,15 @@ def _bits_of_float(typing_context, value):
     return types.uint32(types.float32), lambda context, builder, signature, arguments: builder.bitcast(
         arguments[0], context.get_value_type(types.uint32)
     )
+
+
+@inline
+def bits_of_bfloat16(x):
+    """Return the bits of a number rounded to bfloat16."""
+    bits = _bits_of_float(np.float32(x))
+    # To the nearest, and of two equally near to the even one.
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    return np.uint32(0x7FC0) if x != x else rounded
 
 
 def wide(x):
@@ -114,13 +88,5 @@ def _(x):
 @overload(narrow, inline="always")
 def _(x, like):
     if isinstance(like, types.Integer):
-
-        def to_bfloat16(x, like):
-            bits = _bits_of_float(np.float32(x))
-            if x != x:
-                return np.int16(0x7FC0)
-            # To the nearest, and of two equally near to the even one.
-            return np.int16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
-
-        return to_bfloat16
+        return lambda x, like: np.int16(bits_of_bfloat16(x))
     return lambda x, like: x

@@ -15,11 +15,9 @@ from torch import Tensor
 _features = llvmlite.binding.get_host_cpu_features()
 # float32 numbers in a vector register; and whether there are 32 registers or 16 of them.
 LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4
-MOST_ROWS = 6 if LANES == 8 else 12
-VECTORS = 2
+MOST_ROWS = 6
+VECTORS = 4 if LANES == 16 else 2
 WIDTH = VECTORS * LANES
-# Weights are fetched from memory so many steps of the inner index before they are needed.
-AHEAD = 128
 
 
 def panels(weight: Tensor) -> Tensor:
@@ -36,26 +34,26 @@ def panels(weight: Tensor) -> Tensor:
 
 
 @intrinsic
-def tile(typing_context, x, row, rows, weight, block, panel, out):
-    """Multiply ``rows`` rows of ``x``, at most MOST_ROWS from ``row`` on, by ``weight[block, panel]``.
+def tile(typing_context, x, row, rows, weight, panel, out, to):
+    """Multiply ``rows`` rows of ``x``, at most MOST_ROWS from ``row`` on, by ``weight[panel]``.
 
-    Writes the same rows of ``out``, in the columns of that panel. All arrays are of float32, ``x`` and ``out``
-    have two axes, of which the last is contiguous.
+    Writes as many rows of ``out`` from ``to`` on, in the columns of that panel. All arrays are of float32, ``x``
+    and ``out`` have two axes, of which the last is contiguous.
     """
 
     def generate(context, builder, signature, arguments):
-        _, row, rows, _, block, panel, _ = arguments
-        x, weight, out = (_Array(context, builder, signature, arguments, i) for i in (0, 3, 6))
+        _, row, rows, _, panel, _, to = arguments
+        x, weight, out = (ArrayIn(context, builder, signature, arguments, i) for i in (0, 3, 5))
         _Writer(
             builder,
             (x.at(row), x.steps[0], _index(4)),
-            (weight.at(block, panel), weight.steps[2]),
-            weight.shape[2],
-            (out.at(row, builder.mul(panel, _index(WIDTH))), out.steps[0]),
+            (weight.at(panel), weight.steps[1]),
+            weight.shape[1],
+            (out.at(to, builder.mul(panel, _index(WIDTH))), out.steps[0]),
         ).write(rows)
         return context.get_dummy_value()
 
-    return types.void(x, row, rows, weight, block, panel, out), generate
+    return types.void(x, row, rows, weight, panel, out, to), generate
 
 
 @intrinsic
@@ -68,7 +66,7 @@ def add_transposed_tile(typing_context, y, first, column, columns, panel, count,
 
     def generate(context, builder, signature, arguments):
         _, first, column, columns, _, count, _, start = arguments
-        y, panel, out = (_Array(context, builder, signature, arguments, i) for i in (0, 4, 6))
+        y, panel, out = (ArrayIn(context, builder, signature, arguments, i) for i in (0, 4, 6))
         _Writer(
             builder,
             (y.at(first, column), _index(4), y.steps[0]),
@@ -87,7 +85,7 @@ _vector = ir.VectorType(_number, LANES)
 _zeros = ir.Constant(_vector, [0.0] * LANES)
 
 
-class _Array:
+class ArrayIn:
     """One of the arrays that an intrinsic is given: where it lies in memory."""
 
     def __init__(self, context, builder, signature, arguments, i):
@@ -100,11 +98,11 @@ class _Array:
         """Point to an element, given its first indices."""
         pointer = self.data
         for index, step in zip(indices, self.steps, strict=False):
-            pointer = _move(self.builder, pointer, index, step)
+            pointer = move(self.builder, pointer, index, step)
         return pointer
 
 
-def _move(builder, pointer, index, step):
+def move(builder, pointer, index, step):
     """Move a pointer by ``index`` steps of so many bytes."""
     address = builder.add(builder.ptrtoint(pointer, _index), builder.mul(index, step))
     return builder.inttoptr(address, _number.as_pointer())
@@ -146,20 +144,18 @@ class _Writer:
 
     def _write(self, count):
         builder, before = self.builder, self.builder.block
-        places = [self._vectors(_move(builder, self.out, _index(r), self.out_row)) for r in range(count)]
+        places = [self._vectors(move(builder, self.out, _index(r), self.out_row)) for r in range(count)]
         starts = [[builder.load(p, align=4) if self.add else _zeros for p in row] for row in places]
         loop, end = (builder.append_basic_block(name) for name in ("loop", "end"))
         builder.branch(loop)
         builder.position_at_end(loop)
         k = self._carried(_index(0), before)
         sums = [[self._carried(start, before) for start in row] for row in starts]
-        here = _move(builder, self.weight, k, self.weight_step)
-        if not self.add:  # else the panel has just been written
-            self._prefetch(_move(builder, here, _index(AHEAD), self.weight_step))
+        here = move(builder, self.weight, k, self.weight_step)
         weights = [builder.load(vector, align=4) for vector in self._vectors(here)]
-        numbers = _move(builder, self.x, k, self.x_step)
+        numbers = move(builder, self.x, k, self.x_step)
         for r, row_sums in enumerate(sums):
-            scalar = self._spread(builder.load(_move(builder, numbers, _index(r), self.x_row)))
+            scalar = self._spread(builder.load(move(builder, numbers, _index(r), self.x_row)))
             for v in range(VECTORS):
                 total = self._fma(scalar, weights[v], row_sums[v])
                 row_sums[v].add_incoming(total, loop)
@@ -182,15 +178,6 @@ class _Writer:
         """Point to the vectors that lie side by side from ``pointer`` on."""
         pointer = self.builder.bitcast(pointer, _vector.as_pointer())
         return [self.builder.gep(pointer, [_index(v)]) for v in range(VECTORS)]
-
-    def _prefetch(self, pointer):
-        """Ask for the panel's lines that will be needed soon: the hardware does not look across pages."""
-        byte = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte] + 3 * [ir.IntType(32)])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        for line in range(max(1, 4 * WIDTH // 64)):
-            address = self.builder.bitcast(_move(self.builder, pointer, _index(line), _index(64)), byte)
-            self.builder.call(function, [address, *map(ir.IntType(32), (0, 3, 1))])
 
     def _spread(self, scalar):
         """Fill a vector with one number."""

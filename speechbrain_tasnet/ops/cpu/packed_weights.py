@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.ops.block_weights import BlockWeights, MaskWeights
 from speechbrain_tasnet.ops.cpu import stream
-from speechbrain_tasnet.ops.cpu.microkernel import WIDTH, panels
+from speechbrain_tasnet.ops.cpu.microkernel import panels
+from speechbrain_tasnet.ops.cpu.products import rounded
 from speechbrain_tasnet.ops.cpu.stream import Memory, Packed, Scratch
 from speechbrain_tasnet.ops.moments import Moments
-from speechbrain_tasnet.ops.reference import BlockWeights, MaskWeights
 
 # So many rows are done at once: they stay in the second-level cache.
 ROWS = 64
@@ -65,9 +66,9 @@ class PackedNet:
 
         return Scratch(
             carried=zeros(rows, outputs),
-            hidden=zeros(rows, _rounded(hidden)),
-            product=zeros(rows, _rounded(outputs)),
-            scores=zeros(rows, _rounded(len(self.arrays.back_bias))),
+            hidden=zeros(rows, rounded(hidden)),
+            product=zeros(rows, rounded(outputs)),
+            scores=zeros(rows, rounded(len(self.arrays.back_bias))),
             convolved=zeros(1, hidden),
             mean=zeros(rows),
             rstd=zeros(rows),
@@ -153,7 +154,3 @@ def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
     if w.skip_weight is None:
         return w.residual_weight, w.residual_bias
     return torch.cat([w.residual_weight, w.skip_weight]), torch.cat([w.residual_bias, w.skip_bias])
-
-
-def _rounded(channels: int) -> int:
-    return -(-channels // WIDTH) * WIDTH

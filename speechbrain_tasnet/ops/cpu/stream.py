@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from speechbrain_tasnet.ops.cpu.compile import inline, serial
-from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, tile
+from speechbrain_tasnet.ops.cpu.microkernel import WIDTH
+from speechbrain_tasnet.ops.cpu.products import multiply_tiles
 from speechbrain_tasnet.ops.reference import EPS
 
 
@@ -86,10 +87,7 @@ def run(packed, memory, scratch, x, frames, seen, turned):
 
 @inline
 def _multiply(x, rows, weight, block, out):
-    # A panel stays in the first-level cache while the rows pass.
-    for panel in range(weight.shape[1]):
-        for row in range(0, rows, MOST_ROWS):
-            tile(x, row, min(MOST_ROWS, rows - row), weight, block, panel, out)
+    multiply_tiles(x, 0, rows, weight[block], weight.shape[1] * WIDTH, out, 0)
 
 
 @inline

@@ -1,1 +1,3 @@
-"""The fast paths on a graphics card: kernels that Triton compiles."""
+"""Loops for graphics cards, compiled by Triton."""
+
+from speechbrain_tasnet.ops.gpu.block import conv_block as conv_block

@@ -1,4 +1,4 @@
-"""The passes of `fused_block` over a graphics card's memory: the twin of `cpu.passes`, written in Triton.
+"""The sweeps of `block` over a graphics card's memory, written in Triton.
 
 A row is one frame's channels. Each program walks over tiles of whole rows, channels along the lanes, and all is
 done with a row while it is in registers. Rows behind the end of an item count as zero and are written as zero.
@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from speechbrain_tasnet.ops.dispatch import Activation, Taps
+from speechbrain_tasnet.ops.gpu.arguments import Activation, Taps
 from speechbrain_tasnet.ops.norm_statistics import spread, spread_backward
 
 # Programs at most: a few for each multiprocessor of a large card.

@@ -6,10 +6,9 @@ depthwise convolution, PReLU and the second statistics. The second norm goes int
 into the weight, mean and deviation into the sweep that adds the product to residual and skip path.
 
 Saved for the way back are the input and the first product; the rest is computed again in one sweep. The sweeps
-are the passes of `cpu` or `gpu`, this file only puts them in order.
+are in `passes`, this file only puts them in order.
 """
 
-from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -17,15 +16,14 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops.dispatch import Activation, Taps
-from speechbrain_tasnet.ops.matmul import product, product_over_rows
-from speechbrain_tasnet.ops.reference import BlockWeights
+from speechbrain_tasnet.ops.block_weights import BlockWeights
+from speechbrain_tasnet.ops.gpu import passes
+from speechbrain_tasnet.ops.gpu.arguments import Activation, Taps
 
 
 class Shape(NamedTuple):
     """What a block is, beside its weights."""
 
-    passes: ModuleType
     dilation: int
     causal: bool
     norm: str
@@ -33,7 +31,6 @@ class Shape(NamedTuple):
 
 
 def conv_block(
-    passes: ModuleType,
     x: Tensor,
     skip: Tensor,
     weights: BlockWeights,
@@ -42,7 +39,7 @@ def conv_block(
     norm: str,
     valid: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute `reference.conv_block` by the ``passes`` of `cpu` or `gpu`."""
+    """Compute `reference.conv_block` by `passes`."""
     if valid is None:
         valid = torch.full((len(x),), x.shape[1], device=x.device)
     half = None
@@ -50,21 +47,21 @@ def conv_block(
         # Products in half precision; what adds up from block to block stays whole.
         half, x, skip = torch.get_autocast_dtype(x.device.type), x.float(), skip.float()
     with torch.autocast(x.device.type, enabled=False):
-        return _ConvBlock.apply(x, skip, valid, Shape(passes, dilation, causal, norm, half), *weights)
+        return _ConvBlock.apply(x, skip, valid, Shape(dilation, causal, norm, half), *weights)
 
 
 class _ConvBlock(Function):
     @staticmethod
     def forward(ctx, x, skip, valid, shape, *weights):
-        w, passes, norm = BlockWeights(*weights), shape.passes, shape.norm
+        w, norm = BlockWeights(*weights), shape.norm
         rows = _rows(x).to(shape.half or x.dtype)
-        u = product(rows, w.expand_weight.to(rows.dtype)).view(*x.shape[:2], -1)
+        u = torch.mm(rows, w.expand_weight.T.to(rows.dtype)).view(*x.shape[:2], -1)
         norm1 = passes.statistics(u, w.expand_bias, w.slope1, norm, valid)
         hidden = Activation(u, w.expand_bias, w.slope1, *norm1, w.gain1, w.shift1)
         a, *norm2 = passes.convolve(hidden, _taps(w, shape), w.slope2, norm, valid)
         weight, bias = _output(w)
         folded = weight * w.gain2
-        y = product(_rows(a), folded.to(a.dtype)).view(*x.shape[:2], -1)
+        y = torch.mm(_rows(a), folded.T.to(a.dtype)).view(*x.shape[:2], -1)
         constant = torch.addmv(bias, weight, w.shift2)
         ctx.shape = shape
         ctx.save_for_backward(rows, u, *norm1, *norm2, valid, *weights)
@@ -75,7 +72,7 @@ class _ConvBlock(Function):
     def backward(ctx, d_residual, d_total):
         rows, u, mean1, rstd1, mean2, rstd2, valid, *weights = ctx.saved_tensors
         w, shape = BlockWeights(*weights), ctx.shape
-        passes, taps = shape.passes, _taps(w, shape)
+        taps = _taps(w, shape)
         hidden = Activation(u, w.expand_bias, w.slope1, mean1, rstd1, w.gain1, w.shift1)
 
         v, n2 = passes.convolve_again(hidden, taps, w.slope2, mean2, rstd2, valid)
@@ -85,8 +82,8 @@ class _ConvBlock(Function):
         dv, d_taps_bias, d_slope2 = passes.activation_backward(dn2, n2, v, w.slope2, *norm2)
         du, *d_hidden, d_taps = passes.convolve_backward(dv, hidden, taps, shape.norm, valid)
         du = _rows(du)
-        d_expand = product_over_rows(du, rows).to(w.expand_weight.dtype)
-        dx = product(du, w.expand_weight.T.to(u.dtype)).to(d_total.dtype).view(*u.shape[:2], -1)
+        d_expand = torch.mm(du.T, rows).to(w.expand_weight.dtype)
+        dx = torch.mm(du, w.expand_weight.to(u.dtype)).to(d_total.dtype).view(*u.shape[:2], -1)
         if w.residual_weight is not None:
             dx += d_residual
         grads = BlockWeights(d_expand, *d_hidden, d_taps, d_taps_bias, d_slope2, d_gain2, d_shift2, *d_output)
@@ -101,10 +98,10 @@ def _output_backward(d_y: Tensor, n: Tensor, w: BlockWeights) -> tuple[Tensor | 
     product is a sum of its weight, and the gain's derivative a sum of the weight's own.
     """
     weight, _ = _output(w)
-    by_normalised = product_over_rows(d_y, _rows(n)).to(weight.dtype)
+    by_normalised = torch.mm(d_y.T, _rows(n)).to(weight.dtype)
     d_bias = d_y.sum(0, dtype=weight.dtype)
     d_weight = torch.addr(by_normalised * w.gain2, d_bias, w.shift2)
-    d_n = product(d_y, (weight * w.gain2).T.to(n.dtype)).view_as(n)
+    d_n = torch.mm(d_y, (weight * w.gain2).to(n.dtype)).view_as(n)
     channels = 0 if w.residual_weight is None else len(w.residual_weight)
     residual = (None, None) if w.residual_weight is None else (d_weight[:channels], d_bias[:channels])
     skip = (None, None) if w.skip_weight is None else (d_weight[channels:], d_bias[channels:])
