@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks import page
-from benchmarks.speed import bench, markdown, networks, plan
+from benchmarks.speed import bench, markdown, networks, peak, plan
 from benchmarks.speed.__main__ import report
 from benchmarks.speed.contestants import Contestant, Entry, draw
 from benchmarks.speed.players import Player
@@ -382,3 +382,11 @@ def test_the_toolkits_mixtures_are_mixtures(data, speech_folder):
             assert mixture.shape == (8000,)
             assert max(mixture.abs().max(), sources.abs().max()) == pytest.approx(0.9)
             assert torch.allclose(mixture, sources.sum(0), atol=1e-6) == (noise is None)
+
+
+def test_the_peak_is_one_of_sums_that_are_really_taken():
+    """What does nothing with its results may be left out by a compiler."""
+    steps = 3
+    sums = [k * 0.5**steps + 2 * (1 - 0.5**steps) for k in range(peak.SUMS)]
+    assert peak._multiply_add(steps) == pytest.approx(sum(sums))
+    assert peak.peak(1) > 0
