@@ -178,10 +178,10 @@ def test_derivative_of_the_readable_twin(norm, causal):
     assert torch.autograd.gradcheck(block, inputs)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2, 3, (os.cpu_count() or 1) + 3])
 @pytest.mark.parametrize("norm", NORMS)
 def test_blocks_in_a_row(threads, norm):
-    """Threads share the rows of each item, of which there may be fewer than threads."""
+    """Threads share the rows of each item; there may be fewer rows than threads, and fewer processors."""
     draws = [make_weights(channels=6, hidden=33, skip=4, taps=3, residual=i < 3) for i in range(4)]
     x, valid, dilations = torch.randn(3, 130, 6), torch.tensor([130, 61, 2]), [1, 2, 4, 1]
 

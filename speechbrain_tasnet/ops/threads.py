@@ -137,11 +137,16 @@ def _kept() -> bool:
 
 
 def _map(run: Callable[[int], object], count: int, threads: int) -> list:
+    return list(pool(threads).map(run, range(count)))
+
+
+def pool(threads: int) -> ThreadPoolExecutor:
+    """Return a pool of so many threads, each of which computes alone, however many processors there are."""
     if threads not in _pools:
         if not _pools and hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_pools.clear)  # a forked process has none of the threads
-        _pools[threads] = ThreadPoolExecutor(threads, "tasnet-item", _compute_alone)
-    return list(_pools[threads].map(run, range(count)))
+        _pools[threads] = ThreadPoolExecutor(threads, "tasnet", _compute_alone)
+    return _pools[threads]
 
 
 def _compute_alone() -> None:

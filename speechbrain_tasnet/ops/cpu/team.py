@@ -4,8 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
 from llvmlite import ir
@@ -14,6 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from speechbrain_tasnet.ops.forks import keep_children_alive
+from speechbrain_tasnet.ops.threads import pool
 
 SPINS = 2000  # of a thread that waits, before it lets others have its processor, some microseconds
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
@@ -22,6 +21,16 @@ keep_children_alive()
 
 # Two teams that each wait for a part of the pool would wait for ever.
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Let a forked process not wait for a team of the one that it was forked from."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def run(function: Callable, threads: int, *arguments) -> None:
@@ -41,24 +50,10 @@ def run(function: Callable, threads: int, *arguments) -> None:
         function(0, 1, barrier, *arguments)
         return
     with _lock:
-        others = [_pool().submit(function, i, threads, barrier, *arguments) for i in range(1, threads)]
+        others = [pool(threads).submit(function, i, threads, barrier, *arguments) for i in range(1, threads)]
         function(0, threads, barrier, *arguments)
         for other in others:
             other.result()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    if hasattr(os, "register_at_fork"):
-        # A forked process has none of the threads.
-        os.register_at_fork(after_in_child=_forget)
-    return ThreadPoolExecutor(os.cpu_count() or 1, "tasnet")
-
-
-def _forget() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _pool.cache_clear()
 
 
 @intrinsic
