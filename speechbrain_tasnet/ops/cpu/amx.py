@@ -1,8 +1,7 @@
 """Products of bfloat16 by Intel's matrix instructions (AMX): sixteen times as many multiplications a cycle.
 
 A tile register holds 16 rows of 64 bytes. Four of them add up a block of 32 rows and 32 columns of the result, in
-float32; for each 32 inner indices two are filled from one factor and two from the other, in which pairs of inner
-indices lie side by side: see `pairs`.
+float32; for each 32 inner indices two are filled from one factor and two from the other, a panel of pairs.
 """
 
 import ctypes
@@ -16,7 +15,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from speechbrain_tasnet.ops.cpu.compile import bits_of_bfloat16, serial
 from speechbrain_tasnet.ops.cpu.microkernel import ArrayIn, move
 
 BLOCK = 32  # rows and columns of a block, and inner indices of a step
@@ -24,14 +22,15 @@ ROWS_OF_TILE, BYTES_OF_ROW = 16, 64
 # What Linux is asked for before a process may use tile registers.
 ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18
 
+_features = llvmlite.binding.get_host_cpu_features()
+# Whether this processor has the instructions.
+HERE = bool(_features.get("amx-tile") and _features.get("amx-bf16")) and sys.platform == "linux"
+
 
 @cache
-def available() -> bool:
-    """Return whether this processor has the instructions and this process may use them."""
-    features = llvmlite.binding.get_host_cpu_features()
-    if not (features.get("amx-tile") and features.get("amx-bf16") and sys.platform == "linux"):
-        return False
-    return ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0
+def permitted() -> bool:
+    """Return whether this process may use them."""
+    return HERE and ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0
 
 
 def whole_blocks(size: int) -> int:
@@ -39,70 +38,26 @@ def whole_blocks(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-@serial
-def pairs(x, row, rows, columns, out, width):
-    """Lay out rows of ``x`` as ``out`` [pairs of rows, width] of two bfloat16 each; zeros fill the others."""
-    for pair in range(len(out)):
-        first, second = 2 * pair < rows, 2 * pair + 1 < rows
-        for c in range(columns):
-            low = bits_of_bfloat16(x[row + 2 * pair, c]) if first else np.uint32(0)
-            high = bits_of_bfloat16(x[row + 2 * pair + 1, c]) if second else np.uint32(0)
-            out[pair, c] = low | (high << np.uint32(16))
-        for c in range(columns, width):
-            out[pair, c] = 0
-
-
-@serial
-def pairs_of_columns(x, gain, out):
-    """Lay out the transpose of ``x`` [columns, inner], each column of that times ``gain``, as `pairs` does."""
-    columns, inner = x.shape
-    for pair in range(len(out)):
-        first, second = 2 * pair < inner, 2 * pair + 1 < inner
-        for c in range(columns):
-            low = bits_of_bfloat16(x[c, 2 * pair] * gain[2 * pair]) if first else np.uint32(0)
-            high = bits_of_bfloat16(x[c, 2 * pair + 1] * gain[2 * pair + 1]) if second else np.uint32(0)
-            out[pair, c] = low | (high << np.uint32(16))
-        for c in range(columns, out.shape[1]):
-            out[pair, c] = 0
-
-
-@serial
-def round_rows(x, row, rows, out, width):
-    """Round rows of ``x`` to bfloat16, with zeros behind its columns, up to ``width``."""
-    for r in range(rows):
-        for c in range(min(x.shape[1], width)):
-            out[r, c] = bits_of_bfloat16(x[row + r, c])
-        for c in range(x.shape[1], width):
-            out[r, c] = 0
-
-
-@serial
-def transpose(pairs, first, count, out):
-    """Turn ``count`` columns of what `pairs` makes, from ``first`` on, into rows of ``out``."""
-    for c in range(count):
-        for pair in range(out.shape[1]):
-            out[c, pair] = pairs[pair, first + c]
-
-
 def _block(add: bool):
     @intrinsic
-    def block(typing_context, x, row, weight, column, steps, out, to):
-        """Multiply BLOCK rows of ``x`` by BLOCK columns of ``weight``, in so many steps, into ``out``.
+    def block(typing_context, x, row, panels, panel, column, steps, out, to, start):
+        """Multiply BLOCK rows of ``x`` by BLOCK columns of a panel, in so many steps, into ``out[to:, start:]``.
 
-        ``x`` is [rows, inner] of bfloat16 and ``weight`` what `pairs` makes; ``out`` gets the block in the same
-        columns, from row ``to`` on. Must stand between `begin` and `end`.
+        ``x`` is [rows, inner] of bfloat16, ``panels`` [panels, pairs, WIDTH], or a panel alone. Must stand between
+        `begin` and `end`.
         """
 
         def generate(context, builder, signature, arguments):
-            _, row, _, column, steps, _, to = arguments
-            x, weight, out = (ArrayIn(context, builder, signature, arguments, i) for i in (0, 2, 5))
+            _, row, _, panel, column, steps, _, to, start = arguments
+            x, panels, out = (ArrayIn(context, builder, signature, arguments, i) for i in (0, 2, 6))
+            place = (panel, _index(0), column)[-len(panels.steps) :]
             _Block(builder).write(
-                (x.at(row), x.steps[0]), (weight.at(_index(0), column), weight.steps[0]), steps,
-                (out.at(to, column), out.steps[0]), add,
+                (x.at(row), x.steps[0]), (panels.at(*place), panels.steps[-2]), steps,
+                (out.at(to, start), out.steps[0]), add,
             )  # fmt: skip
             return context.get_dummy_value()
 
-        return types.void(x, row, weight, column, steps, out, to), generate
+        return types.void(x, row, panels, panel, column, steps, out, to, start), generate
 
     return block
 

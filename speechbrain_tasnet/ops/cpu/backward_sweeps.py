@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from speechbrain_tasnet.ops.cpu.compile import inline, narrow, serial, wide
+from speechbrain_tasnet.ops.cpu.bfloat16 import narrow, wide
+from speechbrain_tasnet.ops.cpu.compile import inline, serial
 from speechbrain_tasnet.ops.cpu.forward import convolve
 from speechbrain_tasnet.ops.cpu.norm_statistics import CUMULATIVE, GLOBAL
 from speechbrain_tasnet.ops.cpu.products import ROWS, add_product_over_rows, multiply, rounded

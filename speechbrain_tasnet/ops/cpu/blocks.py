@@ -10,9 +10,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from speechbrain_tasnet.ops.block_weights import BlockWeights
-from speechbrain_tasnet.ops.cpu import amx, backward, forward, team
+from speechbrain_tasnet.ops.cpu import backward, forward, team
 from speechbrain_tasnet.ops.cpu.norm_statistics import CUMULATIVE, NORMS
-from speechbrain_tasnet.ops.cpu.products import rounded
+from speechbrain_tasnet.ops.cpu.products import half_is_fast, rounded
 from speechbrain_tasnet.ops.cpu.weights import Packed, Stacked, stack
 
 
@@ -57,7 +57,7 @@ class Blocks:
         if valid is None:
             valid = torch.full((len(x),), x.shape[1])
         # Without instructions for it, half precision would be no faster than float32.
-        half = torch.is_autocast_enabled("cpu") and amx.available()
+        half = torch.is_autocast_enabled("cpu") and half_is_fast()
         keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.weights))
         with torch.autocast("cpu", enabled=False):
             return _Blocks.apply(

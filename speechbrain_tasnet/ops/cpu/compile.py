@@ -1,12 +1,10 @@
-"""How the loops of this room are compiled, and bfloat16, which Numba does not know."""
+"""How the loops of this room are compiled."""
 
 import hashlib
 from pathlib import Path
 
 import numba
-import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba import njit
 
 from speechbrain_tasnet.ops.fallbacks import note
 
@@ -45,48 +43,3 @@ def _without_cache(function, options: dict, reason: str):
 
 serial = _compiled(nogil=True)
 inline = _compiled(forceinline=True)
-
-
-@intrinsic
-def _float_of_bits(typing_context, bits):
-    return types.float32(types.uint32), lambda context, builder, signature, arguments: builder.bitcast(
-        arguments[0], context.get_value_type(types.float32)
-    )
-
-
-@intrinsic
-def _bits_of_float(typing_context, value):
-    return types.uint32(types.float32), lambda context, builder, signature, arguments: builder.bitcast(
-        arguments[0], context.get_value_type(types.uint32)
-    )
-
-
-@inline
-def bits_of_bfloat16(x):
-    """Return the bits of a number rounded to bfloat16."""
-    bits = _bits_of_float(np.float32(x))
-    # To the nearest, and of two equally near to the even one.
-    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-    return np.uint32(0x7FC0) if x != x else rounded
-
-
-def wide(x):
-    """Return an element as the number it is computed with."""
-
-
-def narrow(x, like):
-    """Return a number as an element of the kind of ``like``."""
-
-
-@overload(wide, inline="always")
-def _(x):
-    if isinstance(x, types.Integer):
-        return lambda x: _float_of_bits(np.uint32(np.uint16(x)) << np.uint32(16))
-    return lambda x: x
-
-
-@overload(narrow, inline="always")
-def _(x, like):
-    if isinstance(like, types.Integer):
-        return lambda x, like: np.int16(bits_of_bfloat16(x))
-    return lambda x, like: x

@@ -13,7 +13,8 @@ of rows might overlap.
 
 import numpy as np
 
-from speechbrain_tasnet.ops.cpu.compile import inline, narrow, serial, wide
+from speechbrain_tasnet.ops.cpu.bfloat16 import narrow, wide
+from speechbrain_tasnet.ops.cpu.compile import inline, serial
 from speechbrain_tasnet.ops.cpu.norm_statistics import spread
 from speechbrain_tasnet.ops.cpu.products import ROWS, multiply, rounded, scratch
 from speechbrain_tasnet.ops.cpu.weights import EXPAND_BIAS

@@ -2,6 +2,9 @@
 
 A few rows against a large weight leave no time to rearrange the weight at every call, which is what libraries do.
 So it lies in `panels`, as the tile reads it: `WIDTH` columns side by side, one inner index behind the other.
+
+The same tile multiplies pairs of bfloat16, see `bfloat16`: a pair has the size of a float32 number, and the dot
+product of two pairs, where there is an instruction for it, takes the place of a multiplication.
 """
 
 import llvmlite.binding
@@ -18,6 +21,8 @@ LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4
 MOST_ROWS = 6
 VECTORS = 4 if LANES == 16 else 2
 WIDTH = VECTORS * LANES
+# Whether there is an instruction that multiplies and adds pairs.
+PAIRS = LANES == 16 and bool(_features.get("avx512bf16"))
 
 
 def panels(weight: Tensor) -> Tensor:
@@ -37,8 +42,8 @@ def panels(weight: Tensor) -> Tensor:
 def tile(typing_context, x, row, rows, weight, panel, out, to):
     """Multiply ``rows`` rows of ``x``, at most MOST_ROWS from ``row`` on, by ``weight[panel]``.
 
-    Writes as many rows of ``out`` from ``to`` on, in the columns of that panel. All arrays are of float32, ``x``
-    and ``out`` have two axes, of which the last is contiguous.
+    Writes as many rows of ``out`` from ``to`` on, in the columns of that panel. All arrays are of float32, or
+    ``x`` is of bfloat16 and ``weight`` of pairs; ``x`` and ``out`` have two axes, of which the last is contiguous.
     """
 
     def generate(context, builder, signature, arguments):
@@ -50,6 +55,7 @@ def tile(typing_context, x, row, rows, weight, panel, out, to):
             (weight.at(panel), weight.steps[1]),
             weight.shape[1],
             (out.at(to, builder.mul(panel, _index(WIDTH))), out.steps[0]),
+            pairs=_of_pairs(signature.args[3]),
         ).write(rows)
         return context.get_dummy_value()
 
@@ -61,7 +67,8 @@ def add_transposed_tile(typing_context, y, first, column, columns, panel, count,
     """Multiply the transpose of ``count`` rows of ``y``, from ``first`` on, by as many rows of ``panel``.
 
     Adds to ``out[column : column + columns, start : start + WIDTH]``, at most MOST_ROWS rows, what comes of the
-    same columns of ``y``. All arrays are of float32 and have two axes, of which the last is contiguous.
+    same columns of ``y``. All arrays have two axes, of which the last is contiguous, and are of float32, or ``y``
+    and ``panel`` are of pairs, which count for one row.
     """
 
     def generate(context, builder, signature, arguments):
@@ -74,15 +81,23 @@ def add_transposed_tile(typing_context, y, first, column, columns, panel, count,
             count,
             (out.at(column, start), out.steps[0]),
             add=True,
+            pairs=_of_pairs(signature.args[4]),
         ).write(columns)
         return context.get_dummy_value()
 
     return types.void(y, first, column, columns, panel, count, out, start), generate
 
 
+def _of_pairs(array: types.Array) -> bool:
+    return isinstance(array.dtype, types.Integer)
+
+
 _index, _number = ir.IntType(64), ir.FloatType()
 _vector = ir.VectorType(_number, LANES)
 _zeros = ir.Constant(_vector, [0.0] * LANES)
+# In assembler: LLVM's own name for it takes other types in each version.
+llvmlite.binding.initialize_native_asmparser()
+_dot = ir.InlineAsm(ir.FunctionType(_vector, [_vector] * 3), "vdpbf16ps $3, $2, $0", "=v,0,v,v")
 
 
 class ArrayIn:
@@ -123,10 +138,13 @@ class _Writer:
         Pointer to the first of the panel's columns, bytes from row to row.
     add : bool
         Whether to add to what is there.
+    pairs : bool
+        Whether numbers of the factors are pairs. They are moved about as float32, whatever that reads in them.
     """
 
-    def __init__(self, builder, x, weight, inner, out, add=False):
+    def __init__(self, builder, x, weight, inner, out, add=False, pairs=False):
         self.builder, self.inner, self.add = builder, inner, add
+        self.multiply_add = self._dot if pairs else self._fma
         self.x, self.x_row, self.x_step = x
         self.weight, self.weight_step = weight
         self.out, self.out_row = out
@@ -157,7 +175,7 @@ class _Writer:
         for r, row_sums in enumerate(sums):
             scalar = self._spread(builder.load(move(builder, numbers, _index(r), self.x_row)))
             for v in range(VECTORS):
-                total = self._fma(scalar, weights[v], row_sums[v])
+                total = self.multiply_add(scalar, weights[v], row_sums[v])
                 row_sums[v].add_incoming(total, loop)
                 row_sums[v] = total
         following = builder.add(k, _index(1))
@@ -191,3 +209,7 @@ class _Writer:
         """Compute ``x * y + z``, fused where the processor can."""
         product = self.builder.fmul(x, y, flags=("contract",))
         return self.builder.fadd(product, z, flags=("contract",))
+
+    def _dot(self, x, y, z):
+        """Add the products of pairs to ``z``."""
+        return self.builder.call(_dot, [z, x, y])

@@ -1,7 +1,7 @@
 """Matrix products on rows that were written just before and still lie in the cache, in float32 or in bfloat16.
 
-Those in float32 are made of the tiles of `microkernel`, those in bfloat16 of the blocks of `amx`; which, follows
-from the type of the weight. Results are of float32.
+They are made of the tiles of `microkernel`, of numbers or of pairs; in bfloat16 of the blocks of `amx` where there
+are any. Which, follows from the type of the weight. Results are of float32.
 """
 
 from typing import NamedTuple
@@ -11,14 +11,20 @@ from numba import types
 from numba.extending import overload
 
 from speechbrain_tasnet.ops.cpu import amx
+from speechbrain_tasnet.ops.cpu.bfloat16 import bits_of_bfloat16, pair_rows, round_rows, transpose
 from speechbrain_tasnet.ops.cpu.compile import inline, serial
-from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, WIDTH, add_transposed_tile, tile
+from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, PAIRS, WIDTH, add_transposed_tile, tile
 
 # Rows that are taken through a sweep together: a multiple of MOST_ROWS, so few that some tiles of hidden channels
 # stay in the second-level cache, so many that a weight's derivative is seldom fetched and stored.
 ROWS = 60
 BLOCK, BLOCK_ROWS = amx.BLOCK, amx.whole_blocks(ROWS)
 CONFIG = amx.CONFIG
+
+
+def half_is_fast() -> bool:
+    """Return whether products in bfloat16 are faster than in float32 here."""
+    return amx.permitted() if amx.HERE else PAIRS
 
 
 @inline
@@ -33,28 +39,31 @@ class Scratch(NamedTuple):
     panel: np.ndarray  # [ROWS, WIDTH]
     factor: np.ndarray  # [BLOCK_ROWS, inner] of bfloat16
     product: np.ndarray  # [BLOCK_ROWS, outer]
-    pairs: np.ndarray  # [2, BLOCK_ROWS / 2, columns], as `amx.pairs` makes them
-    transposed: np.ndarray  # [outer, BLOCK_ROWS / 2], as `amx.transpose` makes them
+    paired_panel: np.ndarray  # [BLOCK_ROWS / 2, WIDTH] of pairs of rows
+    paired: np.ndarray  # [BLOCK_ROWS / 2, outer] of pairs of rows
+    transposed: np.ndarray  # [outer, BLOCK_ROWS / 2] of the same
 
 
 @inline
 def scratch(widest):
     """Make room for the products of tensors of at most ``widest`` channels."""
-    columns = rounded(widest)
+    columns, pairs = rounded(widest), BLOCK_ROWS // 2
     return Scratch(
         np.empty((ROWS, WIDTH), np.float32),
         np.empty((BLOCK_ROWS, columns), np.int16),
         np.empty((BLOCK_ROWS, columns), np.float32),
-        np.empty((2, BLOCK_ROWS // 2, columns), np.int32),
-        np.empty((columns, BLOCK_ROWS // 2), np.int32),
+        np.empty((pairs, WIDTH), np.int32),
+        np.empty((pairs, columns), np.int32),
+        np.empty((columns, pairs), np.int32),
     )
 
 
 def room(weights, outer, inner, half):
-    """Make room for so many packed weights [outer, inner]; in ``half`` precision they are blocks of `amx`."""
+    """Make room for so many packed weights [outer, inner]: panels of numbers, of pairs in ``half`` precision."""
+    panels = rounded(outer) // WIDTH
     if half:
-        return np.empty((weights, amx.whole_blocks(inner) // 2, rounded(outer)), np.int32)
-    return np.empty((weights, rounded(outer) // WIDTH, inner, WIDTH), np.float32)
+        return np.empty((weights, panels, amx.whole_blocks(inner) // 2, WIDTH), np.int32)
+    return np.empty((weights, panels, inner, WIDTH), np.float32)
 
 
 def pack(weight, gain, out):
@@ -80,10 +89,10 @@ def add_product_over_rows(like, y, y_row, first, end, x, x_row, inner, rows, out
 @overload(pack)
 def _(weight, gain, out):
     def in_float32(weight, gain, out):
-        _pack_panels(weight, gain, out)
+        _pack_numbers(weight, gain, out)
 
     def in_bfloat16(weight, gain, out):
-        amx.pairs_of_columns(weight, gain, out)
+        _pack_pairs(weight, gain, out)
 
     return in_bfloat16 if isinstance(out.dtype, types.Integer) else in_float32
 
@@ -93,10 +102,15 @@ def _(x, row, rows, weight, outer, out, to, memory):
     def in_float32(x, row, rows, weight, outer, out, to, memory):
         multiply_tiles(x, row, rows, weight, outer, out, to)
 
-    def in_bfloat16(x, row, rows, weight, outer, out, to, memory):
-        _multiply_blocks(x, row, rows, weight, outer, out, to, memory)
+    def in_pairs(x, row, rows, weight, outer, out, to, memory):
+        round_rows(x, row, rows, memory.factor, 2 * weight.shape[1])
+        multiply_tiles(memory.factor, 0, rows, weight, outer, out, to)
 
-    return in_bfloat16 if isinstance(weight.dtype, types.Integer) else in_float32
+    def in_blocks(x, row, rows, weight, outer, out, to, memory):
+        round_rows(x, row, rows, memory.factor, 2 * weight.shape[1])
+        _multiply_blocks(memory.factor, rows, weight, outer, out, to, memory.product)
+
+    return _choose(weight, in_float32, in_pairs, in_blocks)
 
 
 @overload(add_product_over_rows)
@@ -104,14 +118,23 @@ def _(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
     def in_float32(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
         add_tiles(y, y_row, first, end, x, x_row, inner, rows, out, memory.panel)
 
-    def in_bfloat16(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
+    def in_pairs(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
+        _add_tiles_of_pairs(y, y_row, first, end, x, x_row, inner, rows, out, memory)
+
+    def in_blocks(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
         _add_blocks(y, y_row, first, end, x, x_row, inner, rows, out, memory)
 
-    return in_bfloat16 if isinstance(like.dtype, types.Integer) else in_float32
+    return _choose(like, in_float32, in_pairs, in_blocks)
+
+
+def _choose(like, in_float32, in_pairs, in_blocks):
+    if not isinstance(like.dtype, types.Integer):
+        return in_float32
+    return in_blocks if amx.HERE else in_pairs
 
 
 @serial
-def _pack_panels(weight, gain, out):
+def _pack_numbers(weight, gain, out):
     outer, inner = weight.shape
     for panel in range(len(out)):
         rows = max(0, min(WIDTH, outer - panel * WIDTH))
@@ -123,22 +146,37 @@ def _pack_panels(weight, gain, out):
 
 
 @serial
+def _pack_pairs(weight, gain, out):
+    outer, inner = weight.shape
+    for panel in range(len(out)):
+        rows = max(0, min(WIDTH, outer - panel * WIDTH))
+        for pair in range(out.shape[1]):
+            k = 2 * pair
+            even, odd = k < inner, k + 1 < inner
+            for row in range(rows):
+                at = panel * WIDTH + row
+                low = bits_of_bfloat16(weight[at, k] * gain[k]) if even else np.uint32(0)
+                high = bits_of_bfloat16(weight[at, k + 1] * gain[k + 1]) if odd else np.uint32(0)
+                out[panel, pair, row] = low | (high << np.uint32(16))
+            for row in range(rows, WIDTH):
+                out[panel, pair, row] = 0
+
+
+@serial
 def multiply_tiles(x, row, rows, weight, outer, out, to):
-    """Compute `multiply` in float32, of any number of rows."""
+    """Compute `multiply` of any number of rows, of float32 or of rows that `round_rows` has made."""
     for panel in range(rounded(outer) // WIDTH):
         for done in range(0, rows, MOST_ROWS):
             tile(x, row + done, min(MOST_ROWS, rows - done), weight, panel, out, to + done)
 
 
 @serial
-def _multiply_blocks(x, row, rows, weight, outer, out, to, memory):
-    columns = rounded(outer)
-    inner, factor, product = 2 * len(weight), memory.factor, memory.product
-    amx.round_rows(x, row, rows, factor, inner)
+def _multiply_blocks(factor, rows, weight, outer, out, to, product):
+    columns, steps = rounded(outer), 2 * weight.shape[1] // BLOCK
     amx.begin(CONFIG)
     for column in range(0, columns, BLOCK):
         for first in range(0, rows, BLOCK):
-            amx.block(factor, first, weight, column, inner // BLOCK, product, first)
+            amx.block(factor, first, weight, column // WIDTH, column % WIDTH, steps, product, first, column)
     amx.end()
     for r in range(rows):
         for c in range(columns):
@@ -163,21 +201,31 @@ def add_tiles(y, y_row, first, end, x, x_row, inner, rows, out, panel):
 
 
 @serial
+def _add_tiles_of_pairs(y, y_row, first, end, x, x_row, inner, rows, out, memory):
+    pairs, paired, panel = (rows + 1) // 2, memory.paired, memory.paired_panel
+    pair_rows(y, y_row, rows, 0, y.shape[1], paired)
+    for start in range(0, inner, WIDTH):
+        pair_rows(x, x_row, rows, start, min(WIDTH, inner - start), panel)
+        for column in range(first, end, MOST_ROWS):
+            add_transposed_tile(paired, 0, column, min(MOST_ROWS, end - column), panel, pairs, out, start)
+
+
+@serial
 def _add_blocks(y, y_row, first, end, x, x_row, inner, rows, out, memory):
-    columns, size = rounded(inner), end - first
-    of_y, of_x, transposed, product = memory.pairs[0], memory.pairs[1], memory.transposed, memory.product
-    amx.pairs(y, y_row, rows, y.shape[1], of_y, y.shape[1])
-    amx.pairs(x, x_row, rows, inner, of_x, columns)
-    amx.transpose(of_y, first, size, transposed)
+    size, steps = end - first, BLOCK_ROWS // BLOCK
+    paired, panel, transposed, product = memory.paired, memory.paired_panel, memory.transposed, memory.product
+    pair_rows(y, y_row, rows, 0, y.shape[1], paired)
+    transpose(paired, first, size, transposed)
     whole = size // BLOCK * BLOCK
-    amx.begin(CONFIG)
-    for row in range(0, whole, BLOCK):
-        for column in range(0, columns, BLOCK):
-            amx.add_block(transposed, row, of_x, column, BLOCK_ROWS // BLOCK, out, first + row)
-    if whole < size:
-        for column in range(0, columns, BLOCK):
-            amx.block(transposed, whole, of_x, column, BLOCK_ROWS // BLOCK, product, 0)
-    amx.end()
+    for start in range(0, inner, WIDTH):
+        pair_rows(x, x_row, rows, start, min(WIDTH, inner - start), panel)
+        amx.begin(CONFIG)
+        for column in range(0, WIDTH, BLOCK):
+            for row in range(0, whole, BLOCK):
+                amx.add_block(transposed, row, panel, 0, column, steps, out, first + row, start + column)
+            if whole < size:
+                amx.block(transposed, whole, panel, 0, column, steps, product, 0, start + column)
+        amx.end()
     for row in range(whole, size):
-        for c in range(columns):
+        for c in range(rounded(inner)):
             out[first + row, c] += product[row - whole, c]
