@@ -23,16 +23,18 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _ours(x: Tensor, weight: Tensor) -> bool:
     if x.device.type != "cpu" or x.numel() == 0 or {x.dtype, weight.dtype} != {torch.float32}:
         return False
-    loops = find_loops(x)
-    # Without instructions for it, half precision takes torch many times as long.
-    return loops is not None and not (torch.is_autocast_enabled("cpu") and loops.half_is_fast())
+    return find_loops(x) is not None
 
 
 class _Linear(Function):
+    """Under autocast the factors are rounded, where that is faster; what comes of them stays in float32."""
+
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(x, weight)
-        out = find_loops(x).product(x.flatten(0, -2), weight)
+        loops = find_loops(x)
+        ctx.half = torch.is_autocast_enabled("cpu") and loops.half_is_fast()
+        out = loops.product(x.flatten(0, -2), weight, ctx.half)
         return (out if bias is None else out.add_(bias)).unflatten(0, x.shape[:-1])
 
     @staticmethod
@@ -40,8 +42,8 @@ class _Linear(Function):
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         loops, rows = find_loops(x), grad.flatten(0, -2)
-        d_x = loops.product(rows, weight.T).view_as(x) if ctx.needs_input_grad[0] else None
-        d_weight = loops.product_over_rows(rows, x.flatten(0, -2))
+        d_x = loops.product(rows, weight.T, ctx.half).view_as(x) if ctx.needs_input_grad[0] else None
+        d_weight = loops.product_over_rows(rows, x.flatten(0, -2), ctx.half)
         return d_x, d_weight, rows.sum(0) if ctx.needs_input_grad[2] else None
 
 

@@ -1,4 +1,4 @@
-"""Matrix products of tensors, in the tiles of `microkernel`: for many rows as fast as a library or faster."""
+"""Matrix products of tensors, in the tiles of `products`: for many rows as fast as a library or faster."""
 
 import numpy as np
 import torch
@@ -6,27 +6,39 @@ from torch import Tensor
 
 from speechbrain_tasnet.ops.cpu import team
 from speechbrain_tasnet.ops.cpu.compile import serial
-from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, WIDTH, panels
-from speechbrain_tasnet.ops.cpu.products import ROWS, add_tiles, multiply_tiles, rounded
+from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS
+from speechbrain_tasnet.ops.cpu.products import (
+    ROWS,
+    add_product_over_rows,
+    multiply,
+    pack,
+    room,
+    rounded,
+    scratch,
+)
 
 
-def product(x: Tensor, weight: Tensor) -> Tensor:
+def product(x: Tensor, weight: Tensor, half: bool = False) -> Tensor:
     """Multiply ``x`` [rows, inner] by the transpose of ``weight`` [outer, inner]: [rows, outer].
+
+    Both are of float32, as the product is; in ``half`` they are rounded to bfloat16 first.
 
     Example
     -------
     >>> product(torch.randn(7, 3), torch.randn(5, 3)).shape
     torch.Size([7, 5])
     """
-    outer = len(weight)
+    outer, inner = weight.shape
     out = x.new_empty(len(x), rounded(outer))
-    arrays = (a.detach().numpy() for a in (x.contiguous(), panels(weight), out))
-    team.run(_multiply, torch.get_num_threads(), *arrays)
+    packed = room(1, outer, inner, half)[0]
+    _pack(weight.detach().contiguous().numpy(), packed)
+    arrays = (a.detach().numpy() for a in (x.contiguous(), out))
+    team.run(_multiply, torch.get_num_threads(), packed, *arrays)
     return out[:, :outer]
 
 
-def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
-    """Multiply the transpose of ``y`` [rows, outer] by ``x`` [rows, inner]: [outer, inner].
+def product_over_rows(y: Tensor, x: Tensor, half: bool = False) -> Tensor:
+    """Multiply the transpose of ``y`` [rows, outer] by ``x`` [rows, inner]: [outer, inner], as `product` does.
 
     Example
     -------
@@ -35,24 +47,32 @@ def product_over_rows(y: Tensor, x: Tensor) -> Tensor:
     """
     inner = x.shape[1]
     out = x.new_zeros(y.shape[1], rounded(inner))
+    like = np.empty(0, np.int16 if half else np.float32)
     arrays = (a.detach().numpy() for a in (y.contiguous(), x.contiguous(), out))
-    team.run(_add_product_over_rows, torch.get_num_threads(), *arrays)
+    team.run(_add_product_over_rows, torch.get_num_threads(), like, *arrays)
     return out[:, :inner]
 
 
 @serial
-def _multiply(thread, threads, barrier, x, weight, out):
-    first, end = thread * len(x) // threads, (thread + 1) * len(x) // threads
-    for start in range(first, end, ROWS):
-        multiply_tiles(x, start, min(ROWS, end - start), weight, out.shape[1], out, start)
+def _pack(weight, out):
+    pack(weight, np.ones(weight.shape[1], np.float32), out)
 
 
 @serial
-def _add_product_over_rows(thread, threads, barrier, y, x, out):
+def _multiply(thread, threads, barrier, weight, x, out):
+    first, end = thread * len(x) // threads, (thread + 1) * len(x) // threads
+    memory = scratch(max(x.shape[1], out.shape[1]))
+    for start in range(first, end, ROWS):
+        multiply(x, start, min(ROWS, end - start), weight, out.shape[1], out, start, memory)
+
+
+@serial
+def _add_product_over_rows(thread, threads, barrier, like, y, x, out):
     """Each thread sums up some rows of the result, so that how many there are has no influence on it."""
     groups = -(-len(out) // MOST_ROWS)
     first = thread * groups // threads * MOST_ROWS
     end = min((thread + 1) * groups // threads * MOST_ROWS, len(out))
-    panel = np.empty((ROWS, WIDTH), np.float32)
+    memory = scratch(max(out.shape))
     for start in range(0, len(x), ROWS):
-        add_tiles(y, start, first, end, x, start, x.shape[1], min(ROWS, len(x) - start), out, panel)
+        rows = min(ROWS, len(x) - start)
+        add_product_over_rows(like, y, start, first, end, x, start, x.shape[1], rows, out, memory)

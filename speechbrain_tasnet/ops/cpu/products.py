@@ -116,7 +116,7 @@ def _(x, row, rows, weight, outer, out, to, memory):
 @overload(add_product_over_rows)
 def _(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
     def in_float32(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
-        add_tiles(y, y_row, first, end, x, x_row, inner, rows, out, memory.panel)
+        _add_tiles(y, y_row, first, end, x, x_row, inner, rows, out, memory.panel)
 
     def in_pairs(like, y, y_row, first, end, x, x_row, inner, rows, out, memory):
         _add_tiles_of_pairs(y, y_row, first, end, x, x_row, inner, rows, out, memory)
@@ -184,8 +184,7 @@ def _multiply_blocks(factor, rows, weight, outer, out, to, product):
 
 
 @serial
-def add_tiles(y, y_row, first, end, x, x_row, inner, rows, out, panel):
-    """Compute `add_product_over_rows` in float32; ``panel`` is scratch memory, [ROWS, WIDTH]."""
+def _add_tiles(y, y_row, first, end, x, x_row, inner, rows, out, panel):
     for start in range(0, inner, WIDTH):
         columns = min(WIDTH, inner - start)
         if columns == WIDTH:
