@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks import page
-from benchmarks.speed import bench, markdown, networks, peak, plan
+from benchmarks.speed import bench, markdown, networks, peak, plan, roofs
 from benchmarks.speed.__main__ import report
 from benchmarks.speed.contestants import Contestant, Entry, draw
 from benchmarks.speed.players import Player
@@ -72,7 +72,14 @@ def always(seconds):
 
 
 def make_row(**fields):
-    defaults = {"cell": CELL, "name": OURS, "precision": "float32", "rate": 1e11, "parameters": 5_000_000}
+    defaults = {
+        "cell": CELL,
+        "name": OURS,
+        "precision": "float32",
+        "peak": 1e11,
+        "product": 2e11,
+        "parameters": 5_000_000,
+    }
     return Row(**defaults | fields)
 
 
@@ -80,7 +87,7 @@ def test_median_quartiles_and_share():
     row = make_row(times=(4.0, 1.0, 2.0, 3.0, 10.0))
     assert row.median == 3
     assert row.quartiles == (2, 4)
-    assert row.share == pytest.approx(0.8 / 3)  # 2 * 5e6 parameters * 8000 frames / 1e11
+    assert row.share(row.peak) == pytest.approx(0.8 / 3)  # 2 * 5e6 parameters * 8000 frames / 1e11
 
 
 def test_training_counts_three_times_and_frames_are_half_a_filter_apart():
@@ -135,7 +142,7 @@ def test_quick_cells_are_the_first_of_all():
     quick = plan.plan_cells("cpu", quick=True)
     cells = plan.plan_cells("cpu", quick=False)
     assert cells[: len(quick)] == quick
-    assert len(set(cells)) == len(cells) == 20
+    assert len(set(cells)) == len(cells) == 22
     assert quick[0] == CELL
 
 
@@ -173,8 +180,8 @@ def test_the_page_holds_every_row(tmp_path):
     assert load(tmp_path / "results.json") == results
     text = markdown.render(results, "results.png")
     assert "| processor | abacus |" in text
-    assert "| speechbrain_tasnet | float32 | 2 | 0.25 | 3 | 4 | 40 % | 1.00 | 1.5e-07 |" in text
-    assert "| slow | float32 | 5 | 1.5 | 3 | 1.6 | 16 % | 2.50 | 2.5e-07 |" in text
+    assert "| speechbrain_tasnet | float32 | 2 | 0.25 | 3 | 4 | 40 % | 20 % | 1.00 | 1.5e-07 |" in text
+    assert "| slow | float32 | 5 | 1.5 | 3 | 1.6 | 16 % | 8 % | 2.50 | 2.5e-07 |" in text
     assert "| absent | float32 | ModuleNotFoundError: No module named 'absent' |" in text
     assert "### Training, 2 x 1.5 s" in text
     assert "| slow | float32 | 1,234 MB |" in text
@@ -225,16 +232,17 @@ def test_the_summary_has_both_kinds_side_by_side_and_ours_last():
         make_row(times=(2.0,)),
         make_row(name="slow", times=(4.0,)),
         make_row(name="absent", why="killed"),
-        make_row(cell=CELL._replace(kind=TRAINING), times=(6.0,)),
+        make_row(cell=CELL._replace(kind=TRAINING), times=(6.0,), first=12.0),
         make_row(cell=CELL._replace(seconds=60), times=(99.0,)),
     ]
-    peaks = [Memory(CELL._replace(kind=kind), OURS, "float32", increase=10**9) for kind in (TRAINING, INFERENCE)]
-    lines = markdown.summary(Results({"processor": "abacus"}, rows, peaks)).splitlines()
-    assert lines[0] == "N512 L16 B128 H512 Sc128 P3 X8 R3 C2, 2 x 4 s at 8000 Hz; abacus."
+    lines = markdown.summary(Results({"processor": "abacus"}, rows, [])).splitlines()
+    assert lines[0] == "abacus."
+    sizes = "N512 L16 B128 H512 Sc128 P3 X8 R3 C2"
+    assert lines[2] == f"{sizes}, 2 x 4 s at 8000 Hz; float32: peak 100, product 200 GFLOP/s:"
     assert lines[-3:] == [
-        "| slow | float32 | 4 | 20 % |  |  |  |",
-        "| absent | float32 | killed |  |  |  |  |",
-        "| speechbrain_tasnet | float32 | 2 | 40 % | 6 | 40 % | 1,000 MB |",
+        "| slow | float32 | 4 | 20 % | 10 % |  |  |  |  |",
+        "| absent | float32 | killed |  |  |  |  |  |  |",
+        "| speechbrain_tasnet | float32 | 2 | 40 % | 20 % | 6 | 40 % | 20 % | 12 |",
     ]
 
 
@@ -276,7 +284,9 @@ def test_an_untimed_run_comes_first_where_memory_was_given_back(unlucky, monkeyp
 
     monkeypatch.setattr(memory, "RELEASE_ABOVE", 2**60)
     player = Player(unlucky, "cpu")
-    assert player.prepare(TINY, INFERENCE, 2, 0.1) == TINY.C + 2 * TINY.N * TINY.L
+    parameters, first_run = player.prepare(TINY, INFERENCE, 2, 0.1)
+    assert parameters == TINY.C + 2 * TINY.N * TINY.L
+    assert first_run > 0
     assert [runs(warm_up=True) for _ in range(3)] == [2, 1, 1]
     player.give_back()
     assert runs(warm_up=True) == 2
@@ -306,7 +316,7 @@ def test_all_contestants_are_measured(arena, kind):
     for row, (contestant, player) in zip(rows, arena.players.items(), strict=True):
         assert row.label == contestant.label
         assert len(row.times) == plan.LEAST
-        assert min(*row.times, row.rate) > 0
+        assert min(*row.times, row.peak, row.product, row.first) > 0
         assert row.delta < 1e-5  # the truth is of another process: both drew the same weights
         assert player.alive
 
@@ -389,4 +399,25 @@ def test_the_peak_is_one_of_sums_that_are_really_taken():
     steps = 3
     sums = [k * 0.5**steps + 2 * (1 - 0.5**steps) for k in range(peak.SUMS)]
     assert peak._multiply_add(steps) == pytest.approx(sum(sums))
-    assert peak.peak(1) > 0
+    assert all(peak.peak(1, precision) > 0 for precision in peak.precisions())
+
+
+def test_shares_are_of_the_same_precision_where_there_are_instructions_for_it():
+    rates = {
+        "peak float32": [3.0, 5.0, 4.0],
+        "torch float32": [2.0],
+        "numpy float32": [3.0],
+        "torch bfloat16": [1.0],
+    }
+    assert roofs.of_precision(rates, "float32") == (4, 3)
+    assert roofs.of_precision(rates, "bfloat16") == (4, 1)
+    assert roofs.of_precision(rates | {"peak bfloat16": [8.0]}, "bfloat16") == (8, 1)
+    assert roofs.of_precision({"torch tf32": [7.0], "torch float32": [2.0]}, "tf32") == (None, 7)
+
+
+def test_what_is_compiled_runs_in_the_first_cells_only():
+    compiled = Contestant("", "convtasnet", "float32", compiled=True)
+    cells = [cell for cell in plan.plan_cells("cpu", quick=False) if plan.takes_part(compiled, cell, "cpu")]
+    assert cells == plan.plan_cells("cpu", quick=True)
+    assert [cell.kind for cell in cells[:2]] == [INFERENCE, TRAINING]
+    assert all(plan.takes_part(compiled, cell, "cuda") for cell in plan.plan_cells("cuda", quick=False))

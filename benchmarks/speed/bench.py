@@ -1,29 +1,45 @@
 """From a plan to results: memory first, then cell by cell."""
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
-from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from tqdm import tqdm
 
 from benchmarks.speed import machine
 from benchmarks.speed.contestants import CONTESTANTS, Contestant
-from benchmarks.speed.plan import plan_cells, plan_rounds, shortage
+from benchmarks.speed.plan import plan_cells, plan_rounds, shortage, takes_part
 from benchmarks.speed.players import Player, Referee
 from benchmarks.speed.remote import Answer, Remote
 from benchmarks.speed.results import Cell, Memory, Results, Row
+from benchmarks.speed.roofs import of_precision
 from benchmarks.speed.rounds import Rounds, alternate
 from benchmarks.speed.sizes import SIZES
 from speechbrain_tasnet.system import memory
 
-PRODUCT = 2048  # rows and columns of the matrices whose product sets the roof
+PRODUCT = 2048  # rows and columns of the matrices whose product is a roof
 
 
 def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
     """Measure everything and yield the results so far after each cell."""
+    with _empty_caches():
+        yield from _measure(device, quick, minutes)
+
+
+@contextmanager
+def _empty_caches() -> Iterator[None]:
+    """Let the processes begin without machine code of earlier ones: the first run shows what compiling takes."""
+    with TemporaryDirectory() as folder:
+        for name in ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+            os.environ[name] = folder
+        yield
+
+
+def _measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
     cells = plan_cells(device, quick)
     results = Results(machine.describe(device), [], [])
     runs = [(cell, c) for cell in cells[:2] for c in CONTESTANTS[device] if cell.kind in c.kinds]
@@ -86,7 +102,7 @@ class Arena:
         results : Results
             Measured so far.
         """
-        contestants = [c for c in self.players if cell.kind in c.kinds]
+        contestants = [c for c in self.players if takes_part(c, cell, self.device)]
         free = memory.available(self.device)
         whys = {c: shortage(cell, _peak(results, c, cell.kind), free) for c in contestants}
         able = [c for c in contestants if not whys[c]]
@@ -103,16 +119,18 @@ class Arena:
             process.start()  # all at once: starting takes seconds
         ready = {c: self._prepare(cell, c) for c in contestants}
         turns = {c: partial(self._turn, c, rounds) for c, (_, why) in ready.items() if not why}
-        turns["product"] = partial(self.referee.ask, "product")
+        names, lost = self.referee.ask("names")
+        turns |= {name: partial(self.referee.ask, "rate", name) for name in names or ()}
         outcomes = alternate(turns, rounds)
-        product = outcomes["product"]
+        lost = lost or next((outcomes[name].why for name in names if outcomes[name].why), None)
+        rates = {name: outcomes[name].times for name in names or ()}
         rows = {}
-        for contestant, (parameters, why) in ready.items():
-            fields = {"why": why or outcomes[contestant].why or product.why}
+        for contestant, (prepared, why) in ready.items():
+            fields = {"why": why or outcomes[contestant].why or lost}
             if not fields["why"]:
                 fields["times"] = tuple(outcomes[contestant].times)
-                fields["rate"] = 2 * PRODUCT**3 / median(product.times)
-                fields["parameters"] = parameters
+                fields["peak"], fields["product"] = of_precision(rates, contestant.precision)
+                fields["parameters"], fields["first"] = prepared
                 fields["delta"] = self._deviation(cell, contestant)
             rows[contestant] = Row(cell, contestant.name, contestant.precision, **fields)
         for process in (self.referee, *self.players.values()):

@@ -20,6 +20,7 @@ class Contestant(NamedTuple):
     model: str  # as `networks.build` takes it
     precision: str
     engine: Callable | None = None  # one of `engines`; None: torch itself
+    compiled: bool = False  # by `torch.compile`, which takes the readable path of our network
 
     @property
     def label(self) -> str:
@@ -39,6 +40,7 @@ MODELS = {
     "torchaudio": networks.TORCHAUDIO,
 }
 
+GPU_PRECISIONS = ("float32", "tf32", "bfloat16")
 CONTESTANTS = {
     "cpu": [
         Contestant(OURS, networks.OURS, "float32"),
@@ -47,14 +49,19 @@ CONTESTANTS = {
         Contestant("Asteroid", "asteroid", "float32"),
         Contestant("torchaudio", networks.TORCHAUDIO, "float32"),
         Contestant("torchaudio", networks.TORCHAUDIO, "bfloat16"),
+        Contestant("torchaudio, torch.compile", networks.TORCHAUDIO, "float32", compiled=True),
+        Contestant("readable path, torch.compile", networks.OURS, "float32", compiled=True),
         Contestant("torchaudio in onnxruntime", networks.TORCHAUDIO, "float32", engines.onnxruntime),
         Contestant("torchaudio in OpenVINO", networks.TORCHAUDIO, "float32", engines.openvino),
         Contestant("torchaudio in OpenVINO", networks.TORCHAUDIO, "bfloat16", engines.openvino),
     ],
     "cuda": [
-        Contestant(name, model, precision)
-        for name, model in MODELS.items()
-        for precision in ("float32", "tf32", "bfloat16")
+        *(Contestant(name, model, precision) for name, model in MODELS.items() for precision in GPU_PRECISIONS),
+        *(
+            Contestant(f"{name}, torch.compile", model, precision, compiled=True)
+            for name, model in (("torchaudio", networks.TORCHAUDIO), ("readable path", networks.OURS))
+            for precision in GPU_PRECISIONS
+        ),
     ],
 }
 
@@ -79,6 +86,7 @@ class Entry:
         self.precision = contestant.precision
         self.device = device
         allow_tf32(self.precision == "tf32")  # in the whole process
+        self._network = torch.compile(self.network) if contestant.compiled else self.network
         self.run = contestant.engine(self.network, self.precision) if contestant.engine else self._forward
 
     def inference(self, mixture: Tensor, sources: Tensor) -> Tensor:
@@ -100,7 +108,7 @@ class Entry:
 
     def _forward(self, mixture: Tensor) -> Tensor:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return self.network(mixture).float()
+            return self._network(mixture).float()
 
 
 def allow_tf32(allowed: bool) -> None:

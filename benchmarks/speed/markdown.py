@@ -9,13 +9,13 @@ from benchmarks.speed.sizes import SAMPLE_RATE, SIZES
 INTRODUCTION = (Path(__file__).parent / "introduction.md").read_text(encoding="utf-8")
 
 SUMMARY_HEAD = """\
-| | precision | inference, s | of the roof | training step, s | of the roof | memory, training |
-|---|---|--:|--:|--:|--:|--:|
+| | precision | inference, s | of peak | of product | training step, s | of peak | of product | first run, s |
+|---|---|--:|--:|--:|--:|--:|--:|--:|
 """
 
 TIMES_HEAD = """\
-| | precision | median s | quartiles apart s | runs | audio/s | roof | time by ours | Δ |
-|---|---|--:|--:|--:|--:|--:|--:|--:|
+| | precision | median s | quartiles apart s | runs | audio/s | peak | product | time by ours | Δ |
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|
 """
 
 MEMORY_HEAD = """\
@@ -66,35 +66,52 @@ def machine_table(results: Results) -> str:
 
 
 def summary(results: Results) -> str:
-    """Write the first cell of inference and that of training as one table, ours last."""
-    cell = results.rows[0].cell
+    """Write the first cells of the larger networks, inference beside training: a table for each, ours last."""
+    parts = [(results.machine.get("accelerator") or results.machine["processor"]) + ".\n"]
+    for sizes in SIZES:
+        rows = [row for row in results.rows if row.cell.sizes == sizes]
+        if rows and sizes != "small":
+            cell = rows[0].cell
+            about = f"{SIZES[sizes]}, {cell.batch} x {cell.seconds:g} s at {SAMPLE_RATE} Hz"
+            parts.append(f"{about}{_roofs(rows)}:\n\n{_summary_table(cell, rows)}")
+    return "\n".join(parts)
+
+
+def _roofs(rows: list[Row]) -> str:
+    """Describe what shares are of, in the precisions that there are."""
+    measured = {row.precision: row for row in rows if row.product}
+    roofs = (
+        f"; {name}: {f'peak {row.peak / 1e9:,.0f}, ' if row.peak else ''}product {row.product / 1e9:,.0f} GFLOP/s"
+        for name, row in measured.items()
+    )
+    return "".join(roofs)
+
+
+def _summary_table(cell: Cell, rows: list[Row]) -> str:
     measured = {}
-    for row in sorted(results.rows, key=lambda row: row.name == OURS):
+    for row in sorted(rows, key=lambda row: row.name == OURS):
         if row.cell._replace(kind=cell.kind) == cell:
             measured.setdefault((row.name, row.precision), {})[row.cell.kind] = row
-    peaks = {(row.name, row.precision): row for row in results.memory if row.cell.kind == TRAINING}
     lines = [
-        _line(
-            *name,
-            *_time_and_share(rows.get(INFERENCE)),
-            *_time_and_share(rows.get(TRAINING)),
-            _peak(peaks.get(name)),
-        )
-        for name, rows in measured.items()
+        _line(*name, *_time_and_shares(of.get(INFERENCE)), *_time_and_shares(of.get(TRAINING)), _first_run(of))
+        for name, of in measured.items()
     ]
-    machine = results.machine.get("accelerator") or results.machine["processor"]
-    about = f"{SIZES[cell.sizes]}, {cell.batch} x {cell.seconds:g} s at {SAMPLE_RATE} Hz; {machine}"
-    return f"{about}.\n\n{SUMMARY_HEAD}{''.join(lines)}"
+    return SUMMARY_HEAD + "".join(lines)
 
 
-def _time_and_share(row: Row | None) -> tuple[str, str]:
+def _time_and_shares(row: Row | None) -> tuple[str, str, str]:
     if row is None or row.why:
-        return row.why if row else "", ""
-    return three_digits(row.median), _percent(row.share)
+        return row.why if row else "", "", ""
+    return three_digits(row.median), _percent(row.share(row.peak)), _percent(row.share(row.product))
 
 
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
+def _first_run(rows: dict[str, Row]) -> str:
+    seconds = [row.first for row in rows.values() if row.first is not None]
+    return three_digits(max(seconds)) if seconds else ""
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}".replace("%", " %")
 
 
 def _sizes_first(row: Row) -> tuple:
@@ -104,13 +121,14 @@ def _sizes_first(row: Row) -> tuple:
 def times_table(cell: Cell, rows: list[Row]) -> str:
     """Write the table of one cell."""
     ours = next((row.median for row in rows if (row.name, row.precision) == (OURS, "float32") and row.times), None)
-    rate = next((f"Roof at {row.rate / 1e9:,.0f} GFLOP/s.\n\n" for row in rows if row.rate), "")
-    return f"### {str(cell).capitalize()}\n\n{rate}{TIMES_HEAD}" + "".join(_times_line(row, ours) for row in rows)
+    return f"### {str(cell).capitalize()}{_roofs(rows)}\n\n{TIMES_HEAD}" + "".join(
+        _times_line(row, ours) for row in rows
+    )
 
 
 def _times_line(row: Row, ours: float | None) -> str:
     if row.why:
-        return _line(row.name, row.precision, row.why, *[""] * 6)
+        return _line(row.name, row.precision, row.why, *[""] * 7)
     low, high = row.quartiles
     return _line(
         row.name,
@@ -119,7 +137,8 @@ def _times_line(row: Row, ours: float | None) -> str:
         f"{high - low:.2g}" if len(row.times) > 1 else "",
         f"{len(row.times)}",
         three_digits(row.cell.audio / row.median),
-        _percent(row.share),
+        _percent(row.share(row.peak)),
+        _percent(row.share(row.product)),
         f"{row.median / ours:.2f}" if ours else "",
         "" if row.delta is None else f"{row.delta:.1e}",
     )

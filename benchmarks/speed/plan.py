@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from itertools import product
 
+from benchmarks.speed.contestants import Contestant
 from benchmarks.speed.results import INFERENCE, TRAINING, Cell, Memory, Row
 from benchmarks.speed.rounds import Rounds
 
@@ -14,8 +15,8 @@ SHAPES = {
     "cuda": [(8, 4), (32, 4)],
 }
 
-# Of the whole time: what the first cell of each kind may take, and any other.
-FIRST_SHARE = {INFERENCE: 1 / 12, TRAINING: 1 / 6}
+# Of the whole time: what the first cells of each kind may take, and any other.
+FIRST_SHARE = {INFERENCE: 1 / 18, TRAINING: 1 / 9}
 SHARE = 1 / 60
 
 # Also of the whole time: where a round takes longer, there is only one, or none at all.
@@ -28,9 +29,19 @@ USABLE_MEMORY = 0.8  # of what is available: the allocators have their own losse
 
 def plan_cells(device: str, quick: bool) -> list[Cell]:
     """List the cells in the order in which they are measured."""
-    first, *others = SHAPES[device]
-    cells = [Cell("best", kind, *first) for kind in KINDS] + [Cell("small", kind, 2, 1.5) for kind in KINDS]
-    return cells if quick else cells + [Cell("best", kind, *shape) for kind in KINDS for shape in others]
+    firsts = (("best", *SHAPES[device][0]), ("shipped", 4, 3), ("small", 2, 1.5))
+    cells = [Cell(sizes, kind, *shape) for sizes, *shape in firsts for kind in KINDS]
+    return cells if quick else cells + _other_cells(device)
+
+
+def _other_cells(device: str) -> list[Cell]:
+    return [Cell("best", kind, *shape) for kind in KINDS for shape in SHAPES[device][1:]]
+
+
+def takes_part(contestant: Contestant, cell: Cell, device: str) -> bool:
+    """Return whether a contestant runs in a cell; compiling for each of many shapes would take hours."""
+    too_many = contestant.compiled and device == "cpu" and cell in _other_cells(device)
+    return cell.kind in contestant.kinds and not too_many
 
 
 def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
@@ -52,7 +63,7 @@ def plan_rounds(cell: Cell, whole: float, rows: Iterable[Row]) -> Rounds | str:
     """
     alike = [row for row in rows if (row.cell.sizes, row.cell.kind) == (cell.sizes, cell.kind) and row.times]
     if not alike:
-        share = FIRST_SHARE[cell.kind] if cell.sizes == "best" else SHARE
+        share = SHARE if cell.sizes == "small" else FIRST_SHARE[cell.kind]
         return Rounds(LEAST, MOST, whole * share)
     first = [row for row in alike if row.cell == alike[0].cell]
     expected = sum(row.median for row in first) * cell.audio / first[0].cell.audio

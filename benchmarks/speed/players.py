@@ -1,12 +1,11 @@
 """The objects in the processes: a contestant with its networks, and the referee."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
-import torch
 
-from benchmarks.speed.contestants import Contestant, Entry, allow_tf32, draw
+from benchmarks.speed.contestants import Contestant, Entry, draw
+from benchmarks.speed.roofs import Roofs, timed
 from benchmarks.speed.sizes import Sizes
 from speechbrain_tasnet.system import memory
 
@@ -32,7 +31,7 @@ class Player:
         self._run = None
         self._cold = True  # its memory must first come from the system again
 
-    def prepare(self, sizes: Sizes, kind: str, batch: int, seconds: float) -> int:
+    def prepare(self, sizes: Sizes, kind: str, batch: int, seconds: float) -> tuple[int, float]:
         """Prepare for turns.
 
         Parameters
@@ -46,19 +45,23 @@ class Player:
 
         Returns
         -------
-        int
-            Number of parameters.
+        tuple of int and float
+            The number of parameters, and the seconds of the first run, in which what is needed is compiled or
+            loaded.
         """
         if sizes not in self._entries:
             self._entries[sizes] = Entry(self._contestant, sizes, self._device)
         entry = self._entries[sizes]
         run = getattr(entry, kind)
-        run(*draw(1, FIRST_USE, sizes.C, self._device))  # compiles and loads what is needed at first use
+        # torch.compile would begin again for another shape.
+        first = (batch, seconds) if self._contestant.compiled else (1, FIRST_USE)
+        first_signals = draw(*first, sizes.C, self._device)
+        _, first_run = timed(lambda: run(*first_signals), self._device)
         entry.network.zero_grad(set_to_none=True)
         signals = draw(batch, seconds, sizes.C, self._device)
         self._run = lambda: run(*signals)
         self._cold = True
-        return entry.parameters
+        return entry.parameters, first_run
 
     def peak_memory_increase(self) -> int:
         """Run once and return the bytes by which that raises the peak of memory."""
@@ -79,7 +82,7 @@ class Player:
         """
         if warm_up and self._cold:
             self._run()
-        estimates, seconds = _timed(self._run, self._device)
+        estimates, seconds = timed(self._run, self._device)
         estimates = estimates[:1].cpu().numpy().copy()
         _come_to_rest()
         self._cold = memory.held(self._device) > memory.RELEASE_ABOVE
@@ -95,7 +98,7 @@ class Player:
 
 
 class Referee:
-    """The measure of all: how fast the machine multiplies, and what a network gives in float64.
+    """The measure of all: how fast the machine computes, and what a network gives in float64.
 
     Parameters
     ----------
@@ -107,15 +110,19 @@ class Referee:
 
     def __init__(self, size: int, device: str):
         self._device = device
-        self._matrices = torch.randn(2, size, size, device=device)
-        allow_tf32(False)
-        self.product()  # starts the threads
+        self._roofs = Roofs(size, device)
+        for name in self._roofs.names():
+            self._roofs.rate(name)  # starts the threads
 
-    def product(self) -> float:
-        """Multiply two matrices and return the seconds that it took."""
-        _, seconds = _timed(lambda: self._matrices[0] @ self._matrices[1], self._device)
+    def names(self) -> list[str]:
+        """List the roofs."""
+        return self._roofs.names()
+
+    def rate(self, name: str) -> float:
+        """Measure a roof, in operations a second."""
+        rate = self._roofs.rate(name)
         _come_to_rest()
-        return seconds
+        return rate
 
     def truth(self, contestant: Contestant, sizes: Sizes, seconds: float) -> np.ndarray:
         """Separate the first item of every batch in float64, with the contestant's network; [1, time, C]."""
@@ -127,15 +134,6 @@ class Referee:
         """Return freed memory to the system, and the number of bytes that are still held."""
         memory.give_back(self._device)
         return memory.held(self._device)
-
-
-def _timed(run: Callable, device: str) -> tuple[torch.Tensor, float]:
-    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
-    synchronize()
-    start = time.perf_counter()
-    result = run()
-    synchronize()
-    return result, time.perf_counter() - start
 
 
 def _come_to_rest() -> None:

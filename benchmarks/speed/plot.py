@@ -52,7 +52,7 @@ def _draw_panel(axis: Axes, kind: str, rows: dict[tuple, Row], labels: list[tupl
     axis.set_title({INFERENCE: "inference", TRAINING: "training step"}[kind], fontsize=11)
     axis.set_yticks(range(len(labels)), [name for name, _ in labels])
     axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.set_xlabel("seconds of audio per second; whiskers: quartiles; %: share of the roof")
+    axis.set_xlabel("seconds of audio per second; whiskers: quartiles; %: share of the multiply-add peak")
     axis.margins(x=0.2)
     axis.set_xlim(left=0)
     axis.spines[["top", "right", "left"]].set_visible(False)
@@ -72,5 +72,6 @@ def _draw_bar(axis: Axes, place: int, row: Row) -> None:
         edgecolor="white",
         error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "black"},
     )
-    text = f"{three_digits(speed)}   {row.share:.0%}".replace("%", " %")
+    share = row.share(row.peak or row.product)
+    text = f"{three_digits(speed)}   {share:.0%}".replace("%", " %")
     axis.annotate(text, (high, place), (6, 0), textcoords="offset points", va="center", fontsize=9)

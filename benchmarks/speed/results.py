@@ -1,4 +1,4 @@
-"""The results, on disk, and what follows from them: medians, quartiles, shares of the roof."""
+"""The results, on disk, and what follows from them: medians, quartiles, shares of the roofs."""
 
 import json
 from pathlib import Path
@@ -48,8 +48,11 @@ class Row(NamedTuple):
     name: str
     precision: str
     times: tuple[float, ...] = ()  # seconds
-    rate: float | None = None  # of the product of matrices in the same rounds, operations a second
+    # What the machine does in that precision, in the same rounds, operations a second:
+    peak: float | None = None  # multiply-adds on numbers in registers
+    product: float | None = None  # the fastest large product of matrices
     parameters: int | None = None
+    first: float | None = None  # seconds of the first run, in which is compiled what must be
     delta: float | None = None  # max |output - truth| / max |truth|
     why: str | None = None  # the reason why there are no times
 
@@ -69,10 +72,9 @@ class Row(NamedTuple):
         low, high = np.percentile(self.times, [25, 75])
         return float(low), float(high)
 
-    @property
-    def share(self) -> float:
-        """Time that the network's products alone would take, by the time that it took."""
-        return roof(self.cell, self.parameters, self.rate) / self.median
+    def share(self, rate: float | None) -> float | None:
+        """Return the time of the network's products alone at ``rate`` by the time that it took."""
+        return None if rate is None else roof(self.cell, self.parameters, rate) / self.median
 
 
 class Memory(NamedTuple):

@@ -24,5 +24,6 @@ class Sizes(NamedTuple):
 
 SIZES = {
     "best": Sizes(N=512, L=16, B=128, H=512, Sc=128, P=3, X=8, R=3),
+    "shipped": Sizes(N=256, L=32, B=128, H=256, Sc=128, P=3, X=7, R=2),
     "small": Sizes(N=128, L=32, B=64, H=192, Sc=64, P=3, X=8, R=1),
 }

@@ -97,7 +97,7 @@ _vector = ir.VectorType(_number, LANES)
 _zeros = ir.Constant(_vector, [0.0] * LANES)
 # In assembler: LLVM's own name for it takes other types in each version.
 llvmlite.binding.initialize_native_asmparser()
-_dot = ir.InlineAsm(ir.FunctionType(_vector, [_vector] * 3), "vdpbf16ps $3, $2, $0", "=v,0,v,v")
+DOT = ir.InlineAsm(ir.FunctionType(_vector, [_vector] * 3), "vdpbf16ps $3, $2, $0", "=v,0,v,v")
 
 
 class ArrayIn:
@@ -212,4 +212,4 @@ class _Writer:
 
     def _dot(self, x, y, z):
         """Add the products of pairs to ``z``."""
-        return self.builder.call(_dot, [z, x, y])
+        return self.builder.call(DOT, [z, x, y])
