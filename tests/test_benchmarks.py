@@ -4,7 +4,7 @@ import importlib
 import os
 import signal
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks import page
-from benchmarks.speed import bench, markdown, networks, peak, plan, roofs
+from benchmarks.speed import bench, markdown, neighbour, networks, peak, plan, roofs
 from benchmarks.speed.__main__ import report
 from benchmarks.speed.contestants import Contestant, Entry, draw
 from benchmarks.speed.players import Player
@@ -421,3 +421,26 @@ def test_what_is_compiled_runs_in_the_first_cells_only():
     assert cells == plan.plan_cells("cpu", quick=True)
     assert [cell.kind for cell in cells[:2]] == [INFERENCE, TRAINING]
     assert all(plan.takes_part(compiled, cell, "cuda") for cell in plan.plan_cells("cuda", quick=False))
+
+
+def test_what_is_left_beside_a_busy_program_is_a_share_of_the_same_turn(monkeypatch):
+    """Busy turns are slower by what the machine does, too: shares of one turn are compared, not of medians."""
+    busy, seen = [], []
+    monkeypatch.setattr(neighbour, "busy_program", lambda: busy_now(busy))
+
+    def rate(environment):
+        seen.append((len(busy), environment.get("OMP_NUM_THREADS")))
+        speed = 2.0 ** ((len(seen) - 1) // 3)  # each turn is twice as fast as the one before
+        return speed * (0.7 if busy else 0.5 if environment.get("OMP_NUM_THREADS") == "1" else 1)
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    section = neighbour.measure([neighbour.Way("typing", "words a second", rate)], rounds=3)
+    assert section.splitlines()[-1] == "| typing | 2 words a second | 70 % | 50 % |"
+    assert seen == 3 * [(0, None), (1, None), (0, "1")]
+
+
+@contextmanager
+def busy_now(busy):
+    busy.append(True)
+    yield
+    busy.clear()

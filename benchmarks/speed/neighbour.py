@@ -1,78 +1,129 @@
-"""How much of its speed is left beside a busy program: ``python -m benchmarks.speed.neighbour``.
+"""How much speed is left beside a busy program: ``python -m benchmarks.speed.neighbour``.
 
-Each contestant takes training steps in a process of its own, begun as a user's program is: alone, beside a Python
-loop of the same priority, and alone on one thread. They take turns, so that what else the machine does meets all.
+Each works in a process of its own, begun as a user's program is: alone, beside a Python loop of the same priority,
+and alone on one thread. They take turns, so that what else the machine does meets all.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
 from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-SECONDS = 6.0  # of a turn
+from benchmarks.page import DOCS, write_section
 
-# Builds a network, takes steps for some seconds and prints how many a second it took.
-PROGRAM = """
-import sys, time
-model, seconds, library = sys.argv[1], float(sys.argv[2]), sys.argv[3] == "library"
-from speechbrain_tasnet import tune_process
-if not library:
-    tune_process()
-import torch
-from benchmarks.speed import networks
-from benchmarks.speed.contestants import draw
-from benchmarks.speed.sizes import Sizes
-from speechbrain_tasnet import pit_si_snr_loss
-torch.manual_seed(0)
-network = networks.build(model, Sizes(N=256, L=32, B=128, H=256, Sc=128, P=3, X=7, R=2))
-mixture, sources = draw(4, 3.0, 2, "cpu")
-def step():
-    network.zero_grad()
-    pit_si_snr_loss(sources, network(mixture)).mean().backward()
-step()
-steps, start = 0, time.perf_counter()
-while time.perf_counter() - start < seconds:
-    step()
-    steps += 1
-print(steps / (time.perf_counter() - start))
-"""
-BUSY = "while True: pass"
-WAYS = {
-    "ours, from the command line": ("convtasnet", "command"),
-    "ours, from Python": ("convtasnet", "library"),
-    "torchaudio": ("torchaudio", "library"),
-}
+PAGE = "speed.md"
+MINUTES = 0.4  # of training in a demo
+TEXT = """\
+## Beside a busy program
+
+`python -m benchmarks.speed.neighbour`: what is left of the quiet speed while a loop in Python of the same priority
+keeps one of {cores} cores busy, medians of {rounds} turns. Training takes steps of 4 x 3 s and separation windows of
+10 s of a recording, both with {sizes}; "from Python" is a program that does not call `tune_process`.
+
+| | quiet | beside a busy program | on one thread, quiet |
+|---|--:|--:|--:|
+{rows}"""
+
+
+class Way(NamedTuple):
+    """A name for the table, the unit of its speeds, and how they are measured in an environment."""
+
+    name: str
+    unit: str
+    rate: Callable[[dict[str, str]], float]
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, print the table and write it into the documentation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (%(default)s)")
     rounds = parser.parse_args().rounds
-    rates: dict[str, list[tuple[float, float, float]]] = {name: [] for name in WAYS}
+    with TemporaryDirectory() as folder:
+        section = measure(_ways(Path(folder)), rounds)
+    print(section)
+    write_section(DOCS / PAGE, section)
+
+
+def _ways(folder: Path) -> list[Way]:
+    steps, audio = "steps a second", "s of audio a second"
+    return [
+        Way("training, command line", steps, _work("training", "convtasnet", "--tuned")),
+        Way("training, from Python", steps, _work("training", "convtasnet")),
+        Way("training, torchaudio", steps, _work("training", "torchaudio")),
+        Way("separation, command line", audio, _work("separation", "convtasnet", "--tuned")),
+        Way("separation, from Python", audio, _work("separation", "convtasnet")),
+        Way("separation, torchaudio", audio, _work("separation", "torchaudio")),
+        Way("`tasnet demo`", steps, lambda environment: _demo(folder, environment)),
+    ]
+
+
+def measure(ways: list[Way], rounds: int) -> str:
+    """Let all work in turns and write the section."""
+    from benchmarks.speed.sizes import SIZES
+
+    one = os.environ | {"OMP_NUM_THREADS": "1"}
+    turns: dict[str, list[tuple[float, float, float]]] = {way.name: [] for way in ways}
     for _ in range(rounds):
-        for name, way in WAYS.items():
-            rates[name].append((_rate(way), _rate(way, busy=True), _rate(way, threads=1)))
-    print("| training, 4 x 3 s | steps a second | beside a busy program | on one thread |\n|---|--:|--:|--:|")
-    for name, turns in rates.items():
-        quiet = median(turn[0] for turn in turns)
-        beside, alone = (median(turn[i] / turn[0] for turn in turns) for i in (1, 2))
-        print(f"| {name} | {quiet:.2f} | {beside:.0%} | {alone:.0%} |")
+        for way in ways:
+            quiet = way.rate(dict(os.environ))
+            with busy_program():
+                beside = way.rate(dict(os.environ))
+            turns[way.name].append((quiet, beside, way.rate(one)))
+    rows = ""
+    for way in ways:
+        quiet = median(turn[0] for turn in turns[way.name])
+        beside, alone = (median(turn[i] / turn[0] for turn in turns[way.name]) for i in (1, 2))
+        rows += f"| {way.name} | {quiet:.3g} {way.unit} | {beside:.0%} | {alone:.0%} |\n".replace("%", " %")
+    return TEXT.format(cores=os.cpu_count(), rounds=rounds, sizes=SIZES["shipped"], rows=rows)
 
 
-def _rate(way: tuple[str, str], busy: bool = False, threads: int | None = None) -> float:
-    """Return the steps a second of a process, beside a busy one or not."""
-    neighbour = subprocess.Popen([sys.executable, "-c", BUSY]) if busy else None
-    environment = None if threads is None else os.environ | {"OMP_NUM_THREADS": str(threads)}
+@contextmanager
+def busy_program():
+    """Keep a processor busy."""
+    program = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        command = [sys.executable, "-c", PROGRAM, way[0], str(SECONDS), way[1]]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        yield
     finally:
-        if neighbour is not None:
-            neighbour.kill()
-            neighbour.wait()
-    return float(done.stdout.splitlines()[-1])
+        program.kill()
+        program.wait()
+
+
+def _work(*words: str) -> Callable[[dict[str, str]], float]:
+    """Return what starts `work` and returns the number that it prints."""
+
+    def rate(environment: dict[str, str]) -> float:
+        command = [sys.executable, "-m", "benchmarks.speed.work", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        return float(done.stdout.splitlines()[-1])
+
+    return rate
+
+
+def _demo(folder: Path, environment: dict[str, str]) -> float:
+    """Return the steps a second of a demo; its corpus is made once."""
+    command = [
+        sys.executable,
+        "-m",
+        "speechbrain_tasnet.cli",
+        "demo",
+        "--out",
+        str(folder),
+        "--minutes",
+        f"{MINUTES}",
+    ]
+    subprocess.run(command, capture_output=True, check=True, env=environment)
+    (ledger,) = (folder / "run").rglob("ledger.json")
+    steps = json.loads(ledger.read_text(encoding="utf-8"))["steps"]
+    rmtree(folder / "run")
+    return steps / (60 * MINUTES)
 
 
 if __name__ == "__main__":
