@@ -54,7 +54,8 @@ def forward(thread, threads, barrier, w, outputs, lefts, steps, norm, valid, x, 
     for item in range(len(valid)):  # the cache holds more of one item than of all
         first, end = thread * valid[item] // threads, (thread + 1) * valid[item] // threads
         mean2, rstd2 = moments[0, 2, item], moments[0, 3, item]
-        before = now = count = 0
+        before = now = 0
+        count = np.int64(0)  # of no block before; a literal would have the sweep compiled for it alone
         for block in range(blocks):
             k, now = (block, block) if keep else (0, block % 2)
             hidden, slopes = w.hidden[block], w.slopes[block]
