@@ -7,7 +7,7 @@ import torch
 
 from speechbrain_tasnet import cli
 from speechbrain_tasnet.doctor import fast_paths, machine, page
-from speechbrain_tasnet.ops import cpu, dispatch, fallbacks
+from speechbrain_tasnet.ops import cpu, dispatch, fallbacks, reference
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +48,33 @@ def test_a_kernel_that_computes_something_else_is_a_problem(monkeypatch, capsys)
     assert "problem: linear layer (Numba): its results are wrong" in out
 
 
+def test_the_paths_of_a_gpu_are_compared_one_by_one(monkeypatch):
+    """With functions of a processor in their place."""
+    choice = pytest.importorskip("speechbrain_tasnet.ops.gpu.choice")
+    inputs = fast_paths._inputs
+    monkeypatch.setattr(fast_paths, "_inputs", lambda device: inputs("cpu"))
+
+    def wrong(*arguments):
+        residual, skip = reference.conv_block(*arguments)
+        return residual, skip * 1.001
+
+    def failing(*arguments):
+        raise RuntimeError("no kernel image is available")
+
+    found = []
+    for path in (reference.conv_block, wrong, failing):
+        monkeypatch.setitem(choice.PATHS, "triton", path)
+        found.append(fast_paths._gpu_block("triton", "convolutional block (Triton)"))
+    right, wrong, failing = found
+    assert (right.used, right.wrong, right.note) == (True, False, "")
+    assert (wrong.used, wrong.wrong) == (True, True)
+    assert (failing.used, failing.note) == (False, "RuntimeError: no kernel image is available")
+
+
 def test_what_cannot_be_used_is_said_with_its_reason(monkeypatch, capsys):
     monkeypatch.setattr(fallbacks, "_noted", {"numba kernels (cpu)": "numba 9 does not import; slow"})
     monkeypatch.setattr(dispatch, "_load", lambda *names: None)
-    path = fast_paths._block("cpu")
+    path = fast_paths._block()
     assert not path.used
     assert path.note == "numba 9 does not import; slow"
     assert "not used: numba 9 does not import" in page._path(path._asdict())

@@ -1,37 +1,16 @@
 """A block in Triton equals its readable twin: on a graphics card, or without one in Triton's interpreter."""
 
 import importlib
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
+from interpreted import DEVICE, INTERPRETED, has_no_kernels, run_in_interpreter, runs_kernels
 
 from speechbrain_tasnet.ops import reference
 from speechbrain_tasnet.ops.block_weights import BlockWeights
 
-# Kernels are compiled or interpreted for good once Triton is imported.
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-runs_kernels = pytest.mark.skipif(
-    DEVICE == "cpu" and not INTERPRETED, reason="no graphics card: test_in_the_interpreter runs this"
-)
 KINDS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int64: "*i64"}
-
-
-@pytest.fixture(scope="module", autouse=INTERPRETED)
-def _repaired_interpreter():
-    """NumPy from 2.4 on makes no number of an array that holds one, as Triton up to 3.6 would have it."""
-    interpreter = pytest.importorskip("triton.runtime.interpreter")
-    patch = interpreter._patch_lang_tensor
-
-    def patch_and_repair(tensor, *scope):
-        patch(tensor, *scope)
-        tensor.__index__ = lambda self: self.handle.data.item()
-
-    interpreter._patch_lang_tensor = patch_and_repair
 
 
 @pytest.fixture
@@ -234,13 +213,9 @@ def test_inputs_in_any_order_of_memory(gpu):
     assert_twins(gpu, arguments, torch.float32, 1e-5)
 
 
-@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the kernels run right here")
+@has_no_kernels
 def test_in_the_interpreter():
-    pytest.importorskip("triton")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--noconftest", __file__]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-5000:]
+    run_in_interpreter(__file__)
 
 
 class Compiler:

@@ -14,7 +14,8 @@ from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.dispatch import find_loops
 
 # A block of the separators that are bundled, on one second and a bit: sizes that no kernel likes.
-FRAMES, CHANNELS, HIDDEN, DILATION = 517, 128, 256, 4
+FRAMES, CHANNELS, HIDDEN = 517, 128, 256
+BLOCK = [4], False, "global"  # dilations, whether it is causal, norm
 TOLERANCE = 1e-4  # of the largest value
 
 
@@ -42,17 +43,45 @@ def examine() -> list[FastPath]:
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        blocks = [_block(device) for device in devices]
+        blocks = [_block(), *(_gpu_blocks() if "cuda" in devices else ())]
         return [*blocks, _streaming(), _product(), _bfloat16(devices[-1])]
 
 
-def _block(device: str) -> FastPath:
-    """Compare a convolutional block, forward and back."""
-    kernels = "Triton" if device == "cuda" else "Numba"
-    name = f"convolutional block ({kernels})"
+def _block() -> FastPath:
+    """Compare a convolutional block on the processor."""
+    name = "convolutional block (Numba)"
+    if find_loops(torch.ones(1)) is None:
+        return FastPath(name, False, None, None, _why("numba kernels"))
+    return _compare_blocks(name, "cpu", lambda x, weights: stack([weights], *BLOCK, x)(x, None))
+
+
+def _gpu_blocks() -> list[FastPath]:
+    """Compare a convolutional block by the kernels of the GPU, and by what can take their place.
+
+    Both are run whether they are trusted or not: that is what is to be found out.
+    """
+    names = {"triton": "convolutional block (Triton)", "compiled": "the same, compiled by torch"}
+    if find_loops(torch.ones(1, device="cuda")) is None:
+        return [FastPath(name, False, None, None, _why("triton kernels")) for name in names.values()]
+    return [_gpu_block(path, name) for path, name in names.items()]
+
+
+def _gpu_block(path: str, name: str) -> FastPath:
+    from speechbrain_tasnet.ops.gpu.choice import PATHS
+
+    def fast(x: Tensor, weights: BlockWeights) -> Sequence[Tensor]:
+        valid = torch.full((len(x),), x.shape[1], device=x.device)
+        return reference.conv_blocks(x, valid, [weights], *BLOCK, one=PATHS[path])
+
+    try:
+        return _compare_blocks(name, "cuda", fast)
+    except Exception as error:  # whatever a compiler or a kernel fails with
+        return FastPath(name, False, None, None, f"{type(error).__name__}: {str(error).strip()[:200]}")
+
+
+def _compare_blocks(name: str, device: str, fast: Callable[[Tensor, BlockWeights], Sequence[Tensor]]) -> FastPath:
+    """Compare a convolutional block with the readable one, forward and back."""
     x, weights = _inputs(device)
-    if find_loops(x) is None:
-        return FastPath(name, False, None, None, _why(f"{kernels.lower()} kernels"))
 
     def run(blocks: Callable) -> Sequence[Tensor]:
         leaves = [tensor.detach().requires_grad_() for tensor in (x, *weights)]
@@ -60,11 +89,8 @@ def _block(device: str) -> FastPath:
         sum(output.square().mean() for output in outputs).backward()
         return [*outputs, *(leaf.grad for leaf in leaves)]
 
-    def fast(x: Tensor, weights: BlockWeights) -> Sequence[Tensor]:
-        return stack([weights], [DILATION], False, "global", x)(x, None)
-
     def slow(x: Tensor, weights: BlockWeights) -> Sequence[Tensor]:
-        return reference.conv_blocks(x, None, [weights], [DILATION], False, "global")
+        return reference.conv_blocks(x, None, [weights], *BLOCK)
 
     return _compare(name, lambda: run(fast), lambda: run(slow))
 

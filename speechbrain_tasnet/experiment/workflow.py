@@ -19,6 +19,7 @@ from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
+from speechbrain_tasnet.experiment import gpu_block
 from speechbrain_tasnet.experiment.datasets import evaluation_set, log_input_si_snr, seconds_of, training_set
 from speechbrain_tasnet.experiment.results import write_results
 from speechbrain_tasnet.experiment.schedules import Plan, make_plan
@@ -83,7 +84,9 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     if not evaluate_only:
         run_on_main(log_input_si_snr, kwargs={"test": test})
         training, loader_options = training_set(hparams)
-        logger.info("%s", _rehearse(brain, plan, training))
+        forecast = _rehearse(brain, plan, training)
+        logger.info("%s", forecast)
+        gpu_block.settle(Path(hparams.save_folder), brain, forecast)
         loader_options = hparams.dataloader_opts | loader_options | {"collate_fn": collate}
         # The Brain shows a progress bar of its own, with the SI-SNR improvement on it.
         brain.fit(

@@ -64,10 +64,9 @@ def stack(
     It keeps the weights as they are now, made ready once for all calls.
     """
     loops = find_loops(like)
-    if hasattr(loops, "Blocks"):
+    if loops is not None:
         return loops.Blocks(blocks, dilations, causal, norm)
-    one = reference.conv_block if loops is None else loops.conv_block
-    return partial(reference.conv_blocks, blocks=blocks, dilations=dilations, causal=causal, norm=norm, one=one)
+    return partial(reference.conv_blocks, blocks=blocks, dilations=dilations, causal=causal, norm=norm)
 
 
 def encode(signal: Tensor, weight: Tensor, stride: int) -> Tensor:

@@ -100,6 +100,19 @@ def rehearse(
     return Forecast(items, longest, step, loading, peak, plan.epochs, steps, whole)
 
 
+def time_step(brain: sb.Brain, items: int, longest: float) -> float:
+    """Return the seconds of a step on a batch of ``items`` of ``longest`` seconds, once all is compiled.
+
+    Raises
+    ------
+    InputError
+        As for `rehearse`.
+    """
+    with _untouched(brain):
+        _step(brain, items, longest)
+        return min(_step(brain, items, longest)[1] for _ in range(2))
+
+
 @contextmanager
 def _untouched(brain: sb.Brain) -> Iterator[None]:
     """Put back every random state and remove the gradients."""

@@ -1,3 +1,3 @@
-"""Loops for graphics cards, compiled by Triton."""
+"""Loops for graphics cards, compiled by Triton, and what takes their place where they are wrong or slower."""
 
-from speechbrain_tasnet.ops.gpu.block import conv_block as conv_block
+from speechbrain_tasnet.ops.gpu.blocks import Blocks as Blocks
