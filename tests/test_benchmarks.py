@@ -444,3 +444,25 @@ def busy_now(busy):
     busy.append(True)
     yield
     busy.clear()
+    assert peak.peak(1) > 0
+
+
+def test_what_does_not_depend_on_the_signal_is_the_line_at_length_zero():
+    step = importlib.import_module("benchmarks.training.step")
+    steps = [(length, {"forward": 2 + 3 * length, "loss": 5}) for length in (4, 2, 1)]
+    late = (2, {"forward": 100, "loss": 100})
+    lines = step.lines([*steps, *steps, late])
+    assert lines["forward"] == pytest.approx((2, 14))
+    assert lines["all"] == pytest.approx((7, 19))
+    assert "| all | 7000.00 | 19000.00 |" in step.table([*steps, *steps, late])
+
+
+def test_all_parts_of_a_step_of_the_demo_are_timed(tmp_path):
+    step = importlib.import_module("benchmarks.training.step")
+    steps = step.measure(tmp_path, rounds=2, warm_up=1)
+    assert [samples for samples, _ in steps] == 2 * [12000, 6000, 3000, 1500]
+    for _, parts in steps:
+        assert set(parts) == {
+            *("loading", "loop", "accounts", "forward", "loss", "backward", "clipping and optimizer"),
+        }
+        assert min(parts.values()) > 0

@@ -77,7 +77,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
     run_on_main(record_start, args=[folder / "runs.json", command, ops.slow_paths()])
     run_on_main(hparams.prepare)
-    brain, plan = _make_brain(hparams, recipe.run_opts)
+    brain, plan = make_brain(hparams, recipe.run_opts)
     brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
     test = evaluation_set(hparams, "test_data")
     valid_loader_options = hparams.valid_dataloader_opts | {"collate_fn": collate}
@@ -154,7 +154,7 @@ def check(argv: Sequence[str]) -> Forecast:
             for manifest in ("valid_data", "test_data"):
                 evaluation_set(hparams, manifest)
             training, _ = training_set(hparams)
-            return _rehearse(*_make_brain(hparams, recipe.run_opts), training)
+            return _rehearse(*make_brain(hparams, recipe.run_opts), training)
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def _check_packages(hparams: Hparams) -> None:
         TensorBoard(hparams.output_folder)
 
 
-def _make_brain(hparams: Hparams, run_opts: RunOptions) -> tuple[SeparationBrain, Plan]:
+def make_brain(hparams: Hparams, run_opts: RunOptions) -> tuple[SeparationBrain, Plan]:
     """Make the Brain and its plan, with all accounts it keeps and all that is written after each epoch."""
     folder = Path(hparams.output_folder)
     ledger = Ledger()
