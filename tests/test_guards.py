@@ -11,6 +11,7 @@ from speechbrain import Stage
 from speechbrain_tasnet import MaskNet
 from speechbrain_tasnet.data.skipping import Fetched, collate
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.losses import Targets
 
 
 def state(brain):
@@ -122,3 +123,26 @@ def test_silence_gives_no_nan_in_any_precision(norm, dtype, tmp_path):
     assert loss.isfinite()
     for name, parameter in brain.modules.named_parameters():
         assert parameter.grad.isfinite().all(), name
+
+
+def test_threads_share_neither_the_loss_nor_the_step(tmp_path, monkeypatch):
+    """On a machine that does something else, they would wait for each other at each of the many weights."""
+    counts = {}
+
+    def counted(name, function):
+        def wrapper(*args, **kwargs):
+            counts[name] = torch.get_num_threads()
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    monkeypatch.setattr(torch.optim.Adam, "step", counted("step", torch.optim.Adam.step))
+    monkeypatch.setattr(Targets, "loss", counted("loss", Targets.loss))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fit(make_brain(tmp_path), GOOD[0])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert counts == {"loss": 1, "step": 1}

@@ -7,7 +7,7 @@ from torch import nn
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, pit_si_snr_loss, separate
 from speechbrain_tasnet.network import separate as module
 from speechbrain_tasnet.ops import threads
-from speechbrain_tasnet.ops.threads import for_items, over_items
+from speechbrain_tasnet.ops.threads import at_once, for_items, over_items
 
 LENGTHS = torch.tensor([1.0, 0.4, 0.83, 0.05])
 
@@ -103,3 +103,41 @@ def test_each_thread_computes_alone():
     assert counts == {1}
     assert torch.get_num_threads() == 2
     assert threads._pools
+
+
+def test_alone_is_for_a_while_and_for_operations_on_few_numbers():
+    with threads.alone(threads.MANY - 1):
+        assert torch.get_num_threads() == 1
+    with threads.alone(threads.MANY):
+        assert torch.get_num_threads() == 2
+    with pytest.raises(ValueError, match="this one"), threads.alone():
+        raise ValueError("this one")
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_derivative_at_once_is_autograds(dtype):
+    counts = []
+
+    def function(x):
+        counts.append(torch.get_num_threads())
+        return x.square().sum((1, 2))
+
+    twins = [torch.linspace(-1, 1, 24).view(2, 3, 4).to(dtype).requires_grad_() for _ in range(2)]
+    for x, out in zip(
+        twins,
+        (at_once(function, twins[0]), function(twins[1].to(torch.promote_types(dtype, torch.float32)))),
+        strict=True,
+    ):
+        (out * torch.tensor([1.0, -3.0])).sum().backward()
+        assert x.grad.dtype == dtype
+    assert counts == [1, 2]
+    assert torch.equal(twins[0].grad, twins[1].grad)
+    with torch.no_grad():
+        assert not at_once(function, twins[0]).requires_grad
+
+
+def test_a_small_derivative_in_float16_may_still_be_scaled():
+    x = torch.tensor([[2.0]], dtype=torch.float16, requires_grad=True)
+    (2.0**30 * at_once(lambda x: 2.0**-30 * x.sum(1), x)).sum().backward()
+    assert x.grad == 1

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch.autograd.function import once_differentiable
 from speechbrain_tasnet.system.c_functions import loaded_function
 
 WORTH_IT = 0.75  # part of the threads that must have work, on average, or they share each item instead
+
+MANY = 2**20  # numbers: an operation on fewer takes less time than threads may wait for each other
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 
@@ -123,6 +126,55 @@ class _OverItems(Function):
         return None, None, None, None, *grads
 
 
+def at_once(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Compute a function and its derivative in one go, as `alone` as it is worth it.
+
+    Autograd would compute the derivative later, with as many threads as the way back through the network.
+
+    Parameters
+    ----------
+    function : callable
+        From [batch, ...] to [batch]; must take each item by itself.
+    x : Tensor
+        [batch, ...].
+
+    Returns
+    -------
+    Tensor
+        [batch].
+
+    Example
+    -------
+    >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> at_once(lambda x: x.square().sum(1), x).backward(torch.tensor([1.0, 10.0]))
+    >>> x.grad
+    tensor([[ 2.,  4.],
+            [60., 80.]])
+    """
+    return _AtOnce.apply(function, x)
+
+
+class _AtOnce(Function):
+    @staticmethod
+    def forward(ctx, function, x):
+        needed = x.requires_grad
+        # A derivative in half precision could vanish before it is scaled.
+        leaf = x.detach().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_(needed)
+        with alone(x.numel()), torch.set_grad_enabled(needed):
+            out = function(leaf)
+            if needed:
+                ctx.save_for_backward(*torch.autograd.grad(out.sum(), leaf))
+        ctx.dtype = x.dtype
+        return out.detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        (derivative,) = ctx.saved_tensors
+        with alone(derivative.numel()):
+            return None, (derivative * grad.view(-1, *[1] * (derivative.ndim - 1))).to(ctx.dtype)
+
+
 @contextmanager
 def _settings(inference: bool, half: torch.dtype | None) -> Iterator[None]:
     """Take over what holds for operations in another thread."""
@@ -149,10 +201,36 @@ def pool(threads: int) -> ThreadPoolExecutor:
     return _pools[threads]
 
 
+@contextmanager
+def alone(numbers: int = 0) -> Iterator[None]:
+    """Let the operations of this thread use no others, which they would wait for longer than small ones take.
+
+    Parameters
+    ----------
+    numbers : int
+        That an operation is on: where they are many, nothing changes.
+    """
+    before = torch.get_num_threads()
+    _use(1 if numbers < MANY else before)
+    try:
+        yield
+    finally:
+        _use(before)
+
+
 def _compute_alone() -> None:
-    """Let the operations of this thread use no others."""
+    """Let the operations of this thread use no others, for good."""
     torch.get_num_threads()  # torch sets the number when it is first asked in a thread
-    for name in ("omp_set_num_threads", "MKL_Set_Num_Threads_Local"):
-        function = loaded_function(name)
-        if function is not None:
-            function(1)
+    _use(1)
+
+
+def _use(threads: int) -> None:
+    """Let the operations of this thread, and of no other, use so many threads."""
+    for function in _setters():
+        function(threads)
+
+
+@cache
+def _setters() -> list[Callable]:
+    found = map(loaded_function, ("omp_set_num_threads", "MKL_Set_Num_Threads_Local"))
+    return [function for function in found if function is not None]

@@ -16,6 +16,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.ops.threads import alone, at_once
 from speechbrain_tasnet.padding import valid_samples
 from speechbrain_tasnet.system.termination import STATUS, Termination
 from speechbrain_tasnet.training.distributed import anywhere, gather, share_of
@@ -56,9 +57,10 @@ class SeparationBrain(GuardedBrain):
 
     def compute_objectives(self, predictions: Tensor, batch, stage: sb.Stage) -> Tensor:
         """Return the mean negative SI-SNR of a batch in dB, and keep account of each utterance's."""
-        targets = Targets(*batch.sources)
-        losses = targets.loss(predictions)
-        self._observe(losses, targets, batch, stage)
+        with alone(predictions.numel()):
+            targets = Targets(*batch.sources)
+            losses = at_once(targets.loss, predictions)
+            self._observe(losses, targets, batch, stage)
         if stage == sb.Stage.TEST:
             self._score(predictions, batch)
         threshold = self.hparams.loss_threshold

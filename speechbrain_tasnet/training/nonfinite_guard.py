@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.ops.threads import alone
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,10 @@ class GuardedBrain(sb.Brain):
         InputError
             The patience with gradients that are not finite is at its end.
         """
+        with alone():  # weights are many, but most of them small
+            self._clip_and_step()
+
+    def _clip_and_step(self) -> None:
         self.scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.gradient_norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
