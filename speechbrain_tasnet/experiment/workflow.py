@@ -101,7 +101,17 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     brain.hparams.bad_items.log_all()
     if if_main_process():
         write_results(brain, hparams, test.dataset, shlex.join(command))
+    _end_log(folder)
     return folder
+
+
+def _end_log(folder: Path) -> None:
+    """Let go of a run's log at its end: what the process does later is no part of the run."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.absolute():
+            root.removeHandler(handler)
+            handler.close()
 
 
 def _check_evaluation(hparams: Hparams, argv: Sequence[str]) -> None:
