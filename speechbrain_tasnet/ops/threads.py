@@ -1,9 +1,12 @@
 """Threads that each take items of a batch through a network by themselves."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +18,9 @@ from speechbrain_tasnet.system.c_functions import loaded_function
 WORTH_IT = 0.75  # part of the threads that must have work, on average, or they share each item instead
 
 _pools: dict[int, ThreadPoolExecutor] = {}
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def for_items(batch: int, device: torch.device) -> int:
@@ -63,6 +69,60 @@ def over_items(
     tensors = [*items, *weights]
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     return _OverItems.apply(function, threads, len(items), keep, *tensors)
+
+
+def ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[tuple[Item, Result]]:
+    """Map a function over items in order; several threads compute what will be asked for next.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item.
+    items : iterable
+        Read in the thread that asks for the results: at most twice as many as there are workers wait, are computed
+        or are done and not asked for.
+    workers : int
+        Threads, each of which computes alone; 1: all is computed in the thread that asks, when it asks. So are,
+        by all of its threads together, the last items, where they are too few for the workers.
+
+    Yields
+    ------
+    tuple
+        An item and its result. What the function raises is raised here. Closing the generator drops what has not
+        been begun.
+
+    Example
+    -------
+    >>> list(ahead(abs, [-1, 2, -3], workers=2))
+    [(-1, 1), (2, 2), (-3, 3)]
+    """
+    half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    def run(item: Item) -> Result:
+        with _settings(inference, half), torch.set_grad_enabled(grad):
+            return function(item)
+
+    items, waiting = iter(items), deque()
+    enough = WORTH_IT * min(workers, torch.get_num_threads())
+    try:
+        while True:
+            some = list(islice(items, workers))  # fewer are the last ones
+            spread = workers > 1 and len(some) >= enough
+            if spread:
+                waiting.extend((item, pool(workers).submit(run, item)) for item in some)
+            while len(waiting) > (workers if spread else 0):
+                item, call = waiting.popleft()
+                yield item, call.result()
+            if not some:
+                return
+            if not spread:
+                yield from ((item, function(item)) for item in some)
+    finally:
+        for _, call in waiting:
+            call.cancel()
 
 
 class _OverItems(Function):
