@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from speechbrain_tasnet.system.c_functions import loaded_function
 
 WORTH_IT = 0.75  # part of the threads that must have work, on average, or they share each item instead
+STEP = 0.1  # seconds
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 
@@ -115,7 +116,7 @@ def ahead(
                 waiting.extend((item, pool(workers).submit(run, item)) for item in some)
             while len(waiting) > (workers if spread else 0):
                 item, call = waiting.popleft()
-                yield item, call.result()
+                yield item, _result(call)
             if not some:
                 return
             if not spread:
@@ -123,6 +124,13 @@ def ahead(
     finally:
         for _, call in waiting:
             call.cancel()
+
+
+def _result(call: Future) -> Result:
+    """Wait in steps: a signal that comes just before one, and on Windows any, is answered only after it."""
+    while not call.done():
+        wait([call], STEP)
+    return call.result()
 
 
 class _OverItems(Function):
