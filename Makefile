@@ -33,6 +33,7 @@ coverage: .venv/ready
 # Its options go into BENCH: make bench BENCH=--quick
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks.speed $(BENCH)
+	.venv-bench/bin/python -m benchmarks.speed.neighbour
 	.venv-bench/bin/python -m benchmarks.live.streaming
 	.venv-bench/bin/python -m benchmarks.speed.data_loading
 

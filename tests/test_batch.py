@@ -13,8 +13,8 @@ import torch
 
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.many_files import separate_files
+from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.output_files import WAV, AudioFormat
-from speechbrain_tasnet.separation.recording import SeparationOptions
 
 
 class Halves:

@@ -19,8 +19,8 @@ from speechbrain_tasnet.generate.librimix import generate_librimix
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.room_simulation import make_room_bank
 from speechbrain_tasnet.generate.wsj0mix import generate_wsj0mix
+from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
-from speechbrain_tasnet.separation.recording import SeparationOptions
 
 COMMANDS = ("demo", "mix", "generate", "download", "train", "evaluate", "study", "separate", "stream", "import")
 COMMANDS += ("export",)

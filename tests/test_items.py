@@ -7,7 +7,8 @@ from torch import nn
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, pit_si_snr_loss, separate
 from speechbrain_tasnet.network import separate as module
 from speechbrain_tasnet.ops import threads
-from speechbrain_tasnet.ops.threads import at_once, for_items, over_items
+from speechbrain_tasnet.ops.at_once import at_once
+from speechbrain_tasnet.ops.items import for_items, over_items
 
 LENGTHS = torch.tensor([1.0, 0.4, 0.83, 0.05])
 

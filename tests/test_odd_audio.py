@@ -9,7 +9,8 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.separation.recording import SeparationOptions, write_sources
+from speechbrain_tasnet.separation.options import SeparationOptions
+from speechbrain_tasnet.separation.recording import write_sources
 
 # Without a header, or for programs that play one instrument. DWVW_12 is announced and not written.
 OTHERWISE = {"RAW", "SD2", "XI"}

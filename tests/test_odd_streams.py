@@ -17,9 +17,9 @@ from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import many_files
 from speechbrain_tasnet.separation.many_files import separate_files
+from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.output_files import WAV
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
-from speechbrain_tasnet.separation.recording import SeparationOptions
 
 posix = pytest.mark.skipif(os.name == "nt", reason="names are letters on Windows")
 
@@ -178,7 +178,7 @@ def test_long_names(folder, tmp_path, size):
 def test_a_name_that_gets_too_long_is_refused_before_the_work(folder, tmp_path, monkeypatch):
     mixture = tmp_path / ("x" * 251 + ".wav")
     os.link(folder / "base.wav", mixture)
-    monkeypatch.setattr(many_files, "write_sources", lambda *_: pytest.fail("has begun"))
+    monkeypatch.setattr(many_files, "write_recordings", lambda *_: pytest.fail("has begun"))
     with pytest.raises(InputError, match="258 bytes"):
         separate_files(Halves(), [mixture], tmp_path / "out", False, SeparationOptions(), WAV)
 

@@ -11,8 +11,9 @@ import torch
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.audio import reading
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.output_files import AudioFormat
-from speechbrain_tasnet.separation.recording import SeparationOptions, separate_recording, write_sources
+from speechbrain_tasnet.separation.recording import separate_recording, write_sources
 
 FLOAT = AudioFormat("wav", "FLOAT")
 

@@ -19,7 +19,7 @@ from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
-from speechbrain_tasnet.separation.windows import separate_windows
+from speechbrain_tasnet.separation.windows import cut_windows, join_windows, separate_channels
 from speechbrain_tasnet.system.memory import peak_memory_increase
 
 PAGE = DOCS / "separate.md"
@@ -40,8 +40,9 @@ def talk(utterances: Sequence[Path], rate: int, num_samples: int, rng: random.Ra
 def separate_in(separator: TasNetSeparation, mixture: Tensor, window: float | None) -> Tensor:
     """Separate a mixture [1, time] in windows of some seconds, or whole: [1, time, C]."""
     size = None if window is None else round(window * separator.hparams.sample_rate)
-    pieces = separate_windows(separator.separate_batch, mixture.split(2**16, dim=1), size)
-    return torch.cat([sources for _, sources in pieces], dim=1)
+    windows = cut_windows(mixture.split(2**16, dim=1), size)
+    separated = ((window, separate_channels(separator.separate_batch, window.mixture)) for window in windows)
+    return torch.cat([sources for _, sources in join_windows(separated)], dim=1)
 
 
 def improvement(mixture: Tensor, sources: Tensor, estimates: Tensor) -> float:

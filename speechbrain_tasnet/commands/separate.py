@@ -56,6 +56,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that are separated at once; memory is in proportion (%(default)g)",
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="windows or files that are separated at the same time, each on one thread and in memory of its own "
+        "(as many as torch computes threads; 1 on a GPU and with other toolkits' networks)",
+    )
     parser.add_argument("--format", default="wav", help="of the sources: wav or flac (%(default)s)")
     parser.add_argument(
         "--subtype",
@@ -67,11 +74,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.separation.many_files import separate_files
+    from speechbrain_tasnet.separation.options import SeparationOptions
     from speechbrain_tasnet.separation.output_files import AudioFormat
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
-    from speechbrain_tasnet.separation.recording import SeparationOptions
 
-    choices = SeparationOptions(options.channels, options.scale, options.window)
+    choices = SeparationOptions(options.channels, options.scale, options.window, options.workers)
     kind = AudioFormat(options.format, options.subtype)
     separator = TasNetSeparation.from_bundle(options.model)
     separate_files(separator, options.mixtures, options.out, options.overwrite, choices, kind)

@@ -11,7 +11,7 @@ from speechbrain_tasnet import ops
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.samples import Samples, as_samples, fit_weights
-from speechbrain_tasnet.ops.threads import for_items, over_items
+from speechbrain_tasnet.ops.items import for_items, over_items
 from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 
@@ -102,6 +102,16 @@ def separate(
     return estimates if inside is mixture else back(estimates)
 
 
+def is_ours(
+    encoder: AnyEncoder | nn.Module, masknet: AnyMaskNet | nn.Module, decoder: AnyDecoder | nn.Module
+) -> bool:
+    """Return whether several threads may go through a network at once, each with a mixture of its own.
+
+    Nothing in networks of ours goes from one mixture to another; of others, and of wrappers, nobody knows.
+    """
+    return isinstance(encoder, Encoder) and isinstance(masknet, MaskNet) and isinstance(decoder, Decoder)
+
+
 def _separate(
     encoder: AnyEncoder | nn.Module,
     masknet: AnyMaskNet | nn.Module,
@@ -110,9 +120,8 @@ def _separate(
     lengths: Tensor | None,
 ) -> Tensor:
     """Separate mixtures of the type of the weights, on a processor each item in a thread of its own."""
-    # Nothing in networks of ours goes from one item to another; of others, and of wrappers, nobody knows.
-    ours = isinstance(encoder, Encoder) and isinstance(masknet, MaskNet) and isinstance(decoder, Decoder)
-    threads = for_items(len(mixture), mixture.device) if ours and not ops.traced() and mixture.ndim == 2 else 1
+    splits = is_ours(encoder, masknet, decoder) and not ops.traced() and mixture.ndim == 2
+    threads = for_items(len(mixture), mixture.device) if splits else 1
     if threads == 1:
         return _separate_together(encoder, masknet, decoder, mixture, lengths)
     stacked = masknet.tcn.stack(mixture)

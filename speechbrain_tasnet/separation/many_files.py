@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,9 @@ from tqdm import tqdm
 from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths
-from speechbrain_tasnet.separation.recording import SeparationOptions, Separator, write_sources
+from speechbrain_tasnet.separation.recording import write_recordings
 from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 
@@ -70,17 +72,16 @@ def separate_files(
     done = 0
     total = sum(job.seconds for job in jobs)
     with Termination(), tqdm(total=total, bar_format=BAR, disable=None) as bar:
-        for job in jobs:
-            bar.set_description(job.mixture.name)
-            try:
-                sources = write_sources(separator, job.mixture, out, overwrite, choices, kind, bar.update)
-            except DiskError:
-                raise
-            except InputError as error:
-                _leave_out(error, alone)
-            else:
-                done += 1
-                bar.write("\n".join(str(path) for path in sources))
+        paths = [job.mixture for job in jobs]
+        with closing(write_recordings(separator, paths, out, overwrite, choices, kind, bar.update)) as written:
+            for path in paths:
+                bar.set_description(path.name)
+                sources = next(written)
+                if isinstance(sources, InputError):
+                    _leave_out(sources, alone)
+                else:
+                    done += 1
+                    bar.write("\n".join(str(source) for source in sources))
     if done < len(mixtures):
         raise InputError(
             f"{len(mixtures) - done} of {len(mixtures)} files were left out, see above; fix or omit them"

@@ -11,8 +11,9 @@ from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights
-from speechbrain_tasnet.network.separate import separate
-from speechbrain_tasnet.separation.recording import WINDOW, SeparationOptions, separate_recording
+from speechbrain_tasnet.network.separate import is_ours, separate
+from speechbrain_tasnet.separation.options import WINDOW, SeparationOptions
+from speechbrain_tasnet.separation.recording import separate_recording
 
 
 class TasNetSeparation(Pretrained):
@@ -93,8 +94,20 @@ class TasNetSeparation(Pretrained):
         with self.inference_ctx:
             return back(separate(mods.encoder, mods.masknet, mods.decoder, samples.to(self.device), lengths))
 
+    @property
+    def parallel(self) -> bool:
+        """Whether several threads may separate at once, and gain by it."""
+        on_processor = torch.device(self.device).type == "cpu"
+        modules = (getattr(self.mods, name, None) for name in ("encoder", "masknet", "decoder"))
+        return on_processor and is_ours(*modules)
+
     def separate_file(
-        self, path: Path | str, channels: str = "mean", scale: str = "none", window: float | None = WINDOW
+        self,
+        path: Path | str,
+        channels: str = "mean",
+        scale: str = "none",
+        window: float | None = WINDOW,
+        workers: int | None = None,
     ) -> Tensor:
         """Separate an audio file of any rate and length; `separation.write_sources` writes the sources instead.
 
@@ -102,7 +115,7 @@ class TasNetSeparation(Pretrained):
         ----------
         path : path-like
             wav, flac, ogg, mp3 or whatever soundfile reads.
-        channels, scale, window
+        channels, scale, window, workers
             As `separation.SeparationOptions` has them.
 
         Returns
@@ -115,7 +128,7 @@ class TasNetSeparation(Pretrained):
         InputError
             The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
-        return separate_recording(self, path, SeparationOptions(channels, scale, window))
+        return separate_recording(self, path, SeparationOptions(channels, scale, window, workers))
 
     def forward(self, mix: Samples, lengths: Samples | None = None) -> Samples:
         """Separate a batch, as `separate_batch`."""

@@ -1,76 +1,21 @@
-"""A recording of any rate, length and number of channels into its sources, in constant memory."""
+"""Recordings into files of their sources, or into memory."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.audio.reading import CHANNELS, AudioFile, open_audio, read_blocks
-from speechbrain_tasnet.audio.resampling import resample_blocks
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.audio.reading import AudioFile
+from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation.options import DEFAULTS, SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, new_audio, source_paths
-from speechbrain_tasnet.separation.scaling import SCALES, Levels, consistent
-from speechbrain_tasnet.separation.windows import separate_windows
+from speechbrain_tasnet.separation.pipeline import Recording, separate_recordings
 from speechbrain_tasnet.system.files import check_not_there, scratch_file
 
-# Seconds: enough to change no mixture by 0.1 dB; memory is in proportion (benchmarks/windows.py).
-WINDOW = 30.0
-SHORTEST_WINDOW = 1.0
 FRAMES = 2**16  # that are scaled and written at once
-
-
-class Separator(Protocol):
-    """What is needed of a model: `TasNetSeparation` has it."""
-
-    hparams: SimpleNamespace  # sample_rate in Hz, num_spks
-
-    def separate_batch(self, mix: Tensor) -> Tensor:
-        """From mixtures [batch, time] to sources [batch, time, C]."""
-
-
-@dataclass(frozen=True)
-class SeparationOptions:
-    """How recordings are separated.
-
-    Parameters
-    ----------
-    channels : str
-        What becomes of several channels: their ``mean``, the ``left`` or the ``right`` one (the first, the
-        second) is separated, or ``each`` by itself, with the speakers in one order; a file of one channel has it
-        on either side.
-    scale : str
-        ``none``: as the model gives them. ``peak``: the loudest sample of all sources lies at 0.9.
-        ``mixture``: one gain, with which their sum fits the mixture best. ``consistent``: they sum to the mixture.
-        Silence stays silence.
-    window : float, optional
-        Seconds that are separated at once, 1 at least; None: the whole recording, in as much memory as it takes.
-
-    Raises
-    ------
-    InputError
-        A value is none of these.
-    """
-
-    channels: str = "mean"
-    scale: str = "none"
-    window: float | None = WINDOW
-
-    def __post_init__(self):
-        for name, allowed in (("channels", CHANNELS), ("scale", SCALES)):
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
-        if self.window is not None and not SHORTEST_WINDOW <= self.window < float("inf"):
-            raise InputError(f"window={self.window}: expected seconds, {SHORTEST_WINDOW:g} at least")
-
-    def num_channels(self, file_channels: int) -> int:
-        """Return how many channels each source has."""
-        return file_channels if self.channels == "each" else 1
 
 
 def separate_recording(separator: Separator, path: Path | str, choices: SeparationOptions) -> Tensor:
@@ -95,10 +40,11 @@ def separate_recording(separator: Separator, path: Path | str, choices: Separati
     InputError
         The file cannot be read.
     """
-    levels = Levels()
-    with open_audio(path) as file:
-        sources = np.concatenate(list(_source_blocks(separator, file, choices, levels)), axis=2)
-    return torch.from_numpy(sources * np.float32(levels.gain(choices.scale, limited=False))).transpose(1, 2)
+    with closing(separate_recordings(separator, [path], choices)) as recordings:
+        recording, blocks = next(recordings)
+        sources = np.concatenate(list(blocks), axis=2)
+    gain = np.float32(recording.levels.gain(choices.scale, limited=False))
+    return torch.from_numpy(sources * gain).transpose(1, 2)
 
 
 def write_sources(
@@ -106,7 +52,7 @@ def write_sources(
     mixture: Path | str,
     out: Path | str,
     overwrite: bool = False,
-    choices: SeparationOptions = SeparationOptions(),
+    choices: SeparationOptions = DEFAULTS,
     kind: AudioFormat = WAV,
     progress: Callable[[float], object] | None = None,
 ) -> list[Path]:
@@ -142,58 +88,78 @@ def write_sources(
     InputError
         The mixture cannot be read, a file is there already or cannot be written (`DiskError`).
     """
-    paths = source_paths(mixture, out, separator.hparams.num_spks, kind)
-    if not overwrite:
-        check_not_there(paths)
-    with open_audio(mixture) as file:
-        rate, num_channels = file.samplerate, choices.num_channels(file.channels)
-        kind.check(mixture, rate, num_channels, file.frames if file.exact else 0)
-        levels = Levels()
-        with scratch_file(out) as scratch:
-            for sources in _source_blocks(separator, file, choices, levels):
-                scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]
-                if progress:
-                    progress(sources.shape[2] / rate)
-            if not file.exact:
-                kind.check(mixture, rate, num_channels, scratch.tell() // (len(paths) * num_channels * 4))
-            scratch.seek(0)
-            gain = np.float32(levels.gain(choices.scale, limited=kind.limited))
-            with ExitStack() as opened:
-                writers = [opened.enter_context(new_audio(path, kind, rate, num_channels)) for path in paths]
-                while data := scratch.read(FRAMES * len(paths) * num_channels * 4):
-                    sources = gain * np.frombuffer(data, np.float32).reshape(-1, len(paths), num_channels)
-                    for i, write in enumerate(writers):
-                        write(sources[:, i])
+    with closing(write_recordings(separator, [mixture], out, overwrite, choices, kind, progress)) as written:
+        paths = next(written)
+    if isinstance(paths, InputError):
+        raise paths
     return paths
 
 
-def _source_blocks(
-    separator: Separator, file: AudioFile, choices: SeparationOptions, levels: Levels
-) -> Iterator[np.ndarray]:
-    """Separate an open file: [channels, C, any number of samples] each at the file's rate; ``levels`` fills up."""
-    rate = separator.hparams.sample_rate
-    size = None if choices.window is None else round(choices.window * rate)
-    separate = separator.separate_batch
-    if choices.scale == "consistent":
-        separate = consistent(separate)
-    left = 0  # samples that have been read and not gone out
+def write_recordings(
+    separator: Separator,
+    mixtures: Iterable[Path | str],
+    out: Path | str,
+    overwrite: bool,
+    choices: SeparationOptions,
+    kind: AudioFormat,
+    progress: Callable[[float], object] | None,
+) -> Iterator[list[Path] | InputError]:
+    """Do with each of several files, in order, what `write_sources` does with one.
 
-    def counted() -> Iterator[np.ndarray]:
-        nonlocal left
-        for block in read_blocks(file, choices.channels):
-            left += block.shape[-1]
-            yield block
+    Yields
+    ------
+    list of Path or InputError
+        Of each mixture the files that have been written, or what is wrong with it.
 
-    mixture = resample_blocks(counted(), file.samplerate, rate)
+    Raises
+    ------
+    DiskError
+        A file cannot be written.
+    """
+    num_spks = separator.hparams.num_spks
 
-    def separated() -> Iterator[np.ndarray]:
-        for piece, sources in separate_windows(separate, map(torch.from_numpy, mixture), size):
-            levels.compare(piece, sources)
-            # A second at a time, for at the file's rate a window of many channels is large.
-            yield from (second.transpose(1, 2).numpy() for second in sources.split(rate, dim=1))
+    def check(file: AudioFile) -> None:
+        if not overwrite:
+            check_not_there(source_paths(file.name, out, num_spks, kind))
+        channels, frames = choices.num_channels(file.channels), file.frames if file.exact else 0
+        kind.check(file.name, file.samplerate, channels, frames)
 
-    for block in resample_blocks(separated(), rate, file.samplerate):
-        block = block[..., :left]  # up and down again, the last sample may become two
-        levels.measure(block)
-        left -= block.shape[-1]
-        yield block
+    with closing(separate_recordings(separator, mixtures, choices, check)) as recordings:
+        for recording, blocks in recordings:
+            paths = source_paths(recording.path, out, num_spks, kind)
+            try:
+                _write(recording, blocks, out, paths, choices.scale, kind, progress)
+            except DiskError:
+                raise
+            except InputError as error:
+                yield error
+            else:
+                yield paths
+
+
+def _write(
+    recording: Recording,
+    blocks: Iterator[np.ndarray],
+    out: Path | str,
+    paths: list[Path],
+    scale: str,
+    kind: AudioFormat,
+    progress: Callable[[float], object] | None,
+) -> None:
+    """Write sources when all are known, with their gain."""
+    with scratch_file(out) as scratch:
+        for sources in blocks:
+            scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]
+            if progress:
+                progress(sources.shape[2] / recording.rate)
+        rate, channels = recording.rate, recording.channels
+        if not recording.exact:
+            kind.check(recording.path, rate, channels, scratch.tell() // (len(paths) * channels * 4))
+        scratch.seek(0)
+        gain = np.float32(recording.levels.gain(scale, limited=kind.limited))
+        with ExitStack() as opened:
+            writers = [opened.enter_context(new_audio(path, kind, rate, channels)) for path in paths]
+            while data := scratch.read(FRAMES * len(paths) * channels * 4):
+                sources = gain * np.frombuffer(data, np.float32).reshape(-1, len(paths), channels)
+                for i, write in enumerate(writers):
+                    write(sources[:, i])

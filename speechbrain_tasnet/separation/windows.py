@@ -1,6 +1,7 @@
 """Signals of any length separated in constant memory: windows that overlap, joined in one order of speakers."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -14,52 +15,103 @@ HEARD = 0.1
 KEEP = 1e-6
 
 
-def separate_windows(
-    separate: Callable[[Tensor], Tensor], blocks: Iterable[Tensor], size: int | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Separate a signal that comes in blocks; a signal of at most one window is separated whole.
+class Window(NamedTuple):
+    """A part of a signal that is separated at once."""
 
-    Each window's sources are put in the order in which they agree best with those of the window before, where
-    both overlap, and are faded in over the middle of the overlap: at its ends one of the two windows does not
-    know what comes next or came before. Every window has the full size: the last one reaches back farther.
+    mixture: Tensor  # [channels, time]
+    hop: int  # samples by which it begins behind the window before
+    last: bool
+
+
+def cut_windows(blocks: Iterable[Tensor], size: int | None) -> Iterator[Window]:
+    """Cut a signal that comes in blocks into windows; one of at most a window stays whole.
+
+    Every window has the full size: the last one reaches back farther. What the sources are plays no part, so that
+    windows are known before those in front of them are separated.
 
     Parameters
     ----------
-    separate : callable
-        From mixtures [1, time] to sources [1, time, C].
     blocks : iterable of Tensor
-        The mixture, [channels, any number of samples] each. Channels are separated one by one.
+        The mixture, [channels, any number of samples] each.
     size : int, optional
         Samples of a window; None: all there are.
 
     Yields
     ------
-    tuple of Tensor
-        A piece of the mixture, [channels, time], and its sources, [channels, time, C], on the processor, float32.
-        Source c is the same speaker in all pieces and channels, as far as the overlaps show.
+    Window
+        The next one.
 
     Example
     -------
-    >>> halves = lambda mixture: torch.stack([mixture / 2, mixture / 2], dim=2)
-    >>> pieces = separate_windows(halves, torch.ones(1, 1000).split(70, dim=1), size=300)
-    >>> torch.cat([sources for _, sources in pieces], dim=1).shape
-    torch.Size([1, 1000, 2])
+    >>> [(window.hop, window.last) for window in cut_windows(torch.ones(1, 1000).split(70, dim=1), size=600)]
+    [(0, False), (400, True)]
     """
     take = _Taker(blocks)
-    mixture = take(size)
-    sources = _separate(separate, mixture, None)
-    done = 0  # samples of this window that have gone out
+    mixture, hop = take(size), 0
     while size is not None and (more := take(_hop(mixture))).shape[1]:
+        yield Window(mixture, hop, last=False)
         hop = more.shape[1]
-        following = torch.cat([mixture[:, hop:], more], dim=1)
-        present = _separate(separate, following, sources[:, hop:])
+        mixture = torch.cat([mixture[:, hop:], more], dim=1)
+    yield Window(mixture, hop, last=True)
+
+
+def separate_channels(separate: Callable[[Tensor], Tensor], mixture: Tensor) -> Tensor:
+    """Separate channels one by one.
+
+    Parameters
+    ----------
+    separate : callable
+        From mixtures [1, time] to sources [1, time, C].
+    mixture : Tensor
+        [channels, time].
+
+    Returns
+    -------
+    Tensor
+        [channels, time, C], on the processor, float32; in whatever order the sources of a channel come.
+    """
+    return torch.cat([separate(samples.unsqueeze(0)).float().cpu() for samples in mixture])
+
+
+def join_windows(separated: Iterable[tuple[Window, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Join the sources of windows.
+
+    Each window's sources are put in the order in which they agree best with those of the window before, where
+    both overlap, and are faded in over the middle of the overlap: at its ends one of the two windows does not
+    know what comes next or came before.
+
+    Parameters
+    ----------
+    separated : iterable of tuple
+        The windows of a signal and what `separate_channels` makes of each.
+
+    Yields
+    ------
+    tuple of Tensor
+        A piece of the mixture, [channels, time], and its sources, [channels, time, C]. Source c is the same
+        speaker in all pieces and channels, as far as the overlaps show.
+
+    Example
+    -------
+    >>> windows = cut_windows(torch.ones(1, 1000).split(70, dim=1), size=300)
+    >>> halves = ((window, torch.stack(2 * [window.mixture / 2], dim=2)) for window in windows)
+    >>> torch.cat([sources for _, sources in join_windows(halves)], dim=1).shape
+    torch.Size([1, 1000, 2])
+    """
+    separated = iter(separated)
+    window, sources = next(separated)
+    mixture, sources = window.mixture, _in_order(sources, None)
+    done = 0  # samples of this window that have gone out
+    for window, present in separated:
+        hop, size = window.hop, window.mixture.shape[1]
+        present = _in_order(present, sources[:, hop:])
         fade = int(size * OVERLAP) // 2
         begin = (size - hop - fade) // 2  # of the fade, in the new window
         yield mixture[:, done : hop + begin], sources[:, done : hop + begin]
         rise = (torch.arange(fade) + 0.5).div(fade).unsqueeze(1)
         meeting = slice(begin, begin + fade)
         present[:, meeting] = torch.lerp(sources[:, hop:][:, meeting], present[:, meeting], rise)
-        mixture, sources, done = following, present, begin
+        mixture, sources, done = window.mixture, present, begin
     yield mixture[:, done:], sources[:, done:]
 
 
@@ -97,11 +149,10 @@ def _hop(mixture: Tensor) -> int:
     return size - (shortest + grown)
 
 
-def _separate(separate: Callable[[Tensor], Tensor], mixture: Tensor, before: Tensor | None) -> Tensor:
-    """Separate a window [channels, time], in the order of ``before``, which overlaps its begin."""
+def _in_order(separated: Tensor, before: Tensor | None) -> Tensor:
+    """Put the sources of a window, [channels, time, C], in the order of ``before``, which overlaps its begin."""
     ordered = []
-    for channel, samples in enumerate(mixture):
-        sources = separate(samples.unsqueeze(0)).squeeze(0).float().cpu()  # [time, C]
+    for channel, sources in enumerate(separated):
         agreement = KEEP * torch.eye(sources.shape[1])
         if before is not None:
             agreement += _correlation(before[channel], sources[: before.shape[1]])

@@ -16,7 +16,8 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.network.separate import separate
-from speechbrain_tasnet.ops.threads import alone, at_once
+from speechbrain_tasnet.ops.at_once import at_once
+from speechbrain_tasnet.ops.threads import alone
 from speechbrain_tasnet.padding import valid_samples
 from speechbrain_tasnet.system.termination import STATUS, Termination
 from speechbrain_tasnet.training.distributed import anywhere, gather, share_of

@@ -1,0 +1,83 @@
+"""How recordings are separated, and by what."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet.audio.reading import CHANNELS
+from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.separation.scaling import SCALES
+
+# Seconds: enough to change no mixture by 0.1 dB; memory is in proportion (benchmarks/windows.py).
+WINDOW = 30.0
+SHORTEST_WINDOW = 1.0
+
+
+class Separator(Protocol):
+    """What is needed of a model: `TasNetSeparation` has it.
+
+    One that also has an attribute ``parallel``, which is true, is called by several threads at once.
+    """
+
+    hparams: SimpleNamespace  # sample_rate in Hz, num_spks
+
+    def separate_batch(self, mix: Tensor) -> Tensor:
+        """From mixtures [batch, time] to sources [batch, time, C]."""
+
+
+@dataclass(frozen=True)
+class SeparationOptions:
+    """How recordings are separated.
+
+    Parameters
+    ----------
+    channels : str
+        What becomes of several channels: their ``mean``, the ``left`` or the ``right`` one (the first, the
+        second) is separated, or ``each`` by itself, with the speakers in one order; a file of one channel has it
+        on either side.
+    scale : str
+        ``none``: as the model gives them. ``peak``: the loudest sample of all sources lies at 0.9.
+        ``mixture``: one gain, with which their sum fits the mixture best. ``consistent``: they sum to the mixture.
+        Silence stays silence.
+    window : float, optional
+        Seconds that are separated at once, 1 at least; None: the whole recording, in as much memory as it takes.
+    workers : int, optional
+        How many windows or recordings are separated at the same time, each on one thread and in memory of its own.
+        The sources do not depend on it, but for the rounding of float32. By default as many as torch computes
+        threads, where the network is ours and runs on a processor, and otherwise 1: one by one, on all threads.
+
+    Raises
+    ------
+    InputError
+        A value is none of these.
+    """
+
+    channels: str = "mean"
+    scale: str = "none"
+    window: float | None = WINDOW
+    workers: int | None = None
+
+    def __post_init__(self):
+        for name, allowed in (("channels", CHANNELS), ("scale", SCALES)):
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
+        if self.window is not None and not SHORTEST_WINDOW <= self.window < float("inf"):
+            raise InputError(f"window={self.window}: expected seconds, {SHORTEST_WINDOW:g} at least")
+        if self.workers is not None:
+            whole_number("workers", self.workers)
+
+    def num_channels(self, file_channels: int) -> int:
+        """Return how many channels each source has."""
+        return file_channels if self.channels == "each" else 1
+
+    def num_workers(self, separator: Separator) -> int:
+        """Return how many windows or recordings are separated at the same time."""
+        if self.workers is not None:
+            return self.workers
+        return torch.get_num_threads() if getattr(separator, "parallel", False) else 1
+
+
+DEFAULTS = SeparationOptions()

@@ -1,0 +1,164 @@
+"""Recordings of any rate, length and number of channels into their sources, several windows at once.
+
+The thread that asks for the sources reads, resamples and joins, and workers do nothing but separate: windows of
+one recording or, where these are short, of several. So files are opened and written by one thread alone, which a
+signal can stop at any time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from itertools import chain, groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet.audio.reading import AudioFile, open_audio, read_blocks
+from speechbrain_tasnet.audio.resampling import resample_blocks
+from speechbrain_tasnet.audio.sources import is_pipe
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.ops.ahead import ahead
+from speechbrain_tasnet.separation.options import SeparationOptions, Separator
+from speechbrain_tasnet.separation.scaling import Levels, consistent
+from speechbrain_tasnet.separation.windows import Window, cut_windows, join_windows, separate_channels
+
+
+class Recording:
+    """A recording on its way through a separator.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    levels : Levels
+        Of the sources that have gone out.
+    rate, channels, exact
+        Of the open file, with as many channels as the sources have; they are known when the first sources are.
+    """
+
+    def __init__(self, path: Path | str, choices: SeparationOptions, model_rate: int):
+        self.path, self.levels = path, Levels()
+        self._choices, self._model_rate = choices, model_rate
+        self._left = 0  # samples that have been read and not gone out
+
+    def windows(self, check: Callable[[AudioFile], object]) -> Iterator[Window]:
+        """Read the file, once it has passed the check."""
+        with open_audio(self.path) as file:
+            check(file)
+            self.rate, self.exact = file.samplerate, file.exact
+            self.channels = self._choices.num_channels(file.channels)
+            mixture = resample_blocks(self._counted(file), file.samplerate, self._model_rate)
+            seconds = self._choices.window
+            size = None if seconds is None else round(seconds * self._model_rate)
+            yield from cut_windows(map(torch.from_numpy, mixture), size)
+
+    def _counted(self, file: AudioFile) -> Iterator[np.ndarray]:
+        for block in read_blocks(file, self._choices.channels):
+            self._left += block.shape[-1]
+            yield block
+
+    def blocks(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:
+        """Join the sources of the windows: [channels, C, any number of samples] each at the file's rate."""
+        separated = iter(separated)
+        # The first one, or what is wrong with the file, comes before its rate is asked for.
+        sources = self._joined(chain([next(separated)], separated))
+        for block in resample_blocks(sources, self._model_rate, self.rate):
+            block = block[..., : self._left]  # up and down again, the last sample may become two
+            self.levels.measure(block)
+            self._left -= block.shape[-1]
+            yield block
+
+    def _joined(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:
+        for piece, sources in join_windows(separated):
+            self.levels.compare(piece, sources)
+            # A second at a time, for at the file's rate a window of many channels is large.
+            yield from (second.transpose(1, 2).numpy() for second in sources.split(self._model_rate, dim=1))
+
+
+# What is read of a recording: its next window or, at the end, what is wrong with it.
+_Read = tuple[Recording, Window | InputError]
+
+
+def separate_recordings(
+    separator: Separator,
+    paths: Iterable[Path | str],
+    choices: SeparationOptions,
+    check: Callable[[AudioFile], object] = lambda file: None,
+) -> Iterator[tuple[Recording, Iterator[np.ndarray]]]:
+    """Separate audio files in order.
+
+    Parameters
+    ----------
+    separator : Separator
+        The model.
+    paths : iterable of path-like
+        Audio files. They are opened ahead of those before them, pipes excepted, for these may have to wait.
+    choices : SeparationOptions
+        How.
+    check : callable, optional
+        Is called with each file that has been opened; what it raises is wrong with the recording.
+
+    Yields
+    ------
+    tuple
+        A recording and its sources, [channels, C, any number of samples] each at the file's rate, to be taken
+        before the next recording is. They raise `InputError` if the file cannot be read; others come all the same.
+    """
+    rate = separator.hparams.sample_rate
+    separate = separator.separate_batch
+    if choices.scale == "consistent":
+        separate = consistent(separate)
+
+    def read(paths: list[Path | str]) -> Iterator[_Read]:
+        for path in paths:
+            recording = Recording(path, choices, rate)
+            try:
+                for window in recording.windows(check):
+                    yield recording, window
+            except InputError as error:
+                yield recording, error
+
+    for run in _up_to_pipes(paths):
+        with (
+            closing(read(run)) as windows,
+            closing(ahead(_separate(separate), windows, choices.num_workers(separator))) as results,
+        ):
+            for recording, of_it in groupby(results, key=lambda result: result[0][0]):
+                yield recording, recording.blocks(_without_errors(of_it))
+
+
+def _up_to_pipes(paths: Iterable[Path | str]) -> Iterator[list[Path | str]]:
+    """Part paths where a pipe is to be opened."""
+    run = []
+    for path in paths:
+        if run and is_pipe(path):
+            yield run
+            run = []
+        run.append(path)
+    yield run
+
+
+def _separate(separate: Callable[[Tensor], Tensor]) -> Callable[[_Read], Tensor | InputError]:
+    """Let errors that concern one recording go the way of its sources."""
+
+    def one(read: _Read) -> Tensor | InputError:
+        _, window = read
+        try:
+            return window if isinstance(window, InputError) else separate_channels(separate, window.mixture)
+        except InputError as error:
+            return error
+
+    return one
+
+
+def _without_errors(
+    results: Iterable[tuple[_Read, Tensor | InputError]],
+) -> Iterator[tuple[Window, Tensor]]:
+    """Pass on windows and their sources, up to the last one: the next result is that of another recording."""
+    for (_, window), sources in results:
+        if isinstance(sources, InputError):
+            raise sources
+        yield window, sources
+        if window.last:
+            return
