@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -99,11 +99,10 @@ def ahead(
     >>> list(ahead(abs, [-1, 2, -3], workers=2))
     [(-1, 1), (2, 2), (-3, 3)]
     """
-    half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    settings = _settings_here()
 
     def run(item: Item) -> Result:
-        with _settings(inference, half), torch.set_grad_enabled(grad):
+        with settings():
             return function(item)
 
     items, waiting = iter(items), deque()
@@ -139,11 +138,10 @@ class _OverItems(Function):
         items, ctx.weights = tensors[:count], [w for w in tensors[count:] if w.requires_grad]
         ctx.needed = [item is not None and item.requires_grad for item in items]
         batch = next(len(item) for item in items if item is not None)
-        half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-        inference = torch.is_inference_mode_enabled()
+        settings = _settings_here()
 
         def run(i):
-            with _settings(inference, half), torch.set_grad_enabled(keep):
+            with settings(), torch.set_grad_enabled(keep):
                 parts = [None if item is None else item[i : i + 1].detach() for item in items]
                 for part, needed in zip(parts, ctx.needed, strict=True):
                     if needed:
@@ -191,11 +189,18 @@ class _OverItems(Function):
         return None, None, None, None, *grads
 
 
-@contextmanager
-def _settings(inference: bool, half: torch.dtype | None) -> Iterator[None]:
-    """Take over what holds for operations in another thread."""
-    with torch.inference_mode(inference), torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None):
-        yield
+def _settings_here() -> Callable[[], AbstractContextManager[None]]:
+    """Return what takes over, in another thread, what holds for operations in this one."""
+    half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    @contextmanager
+    def settings() -> Iterator[None]:
+        autocast = torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None)
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad), autocast:
+            yield
+
+    return settings
 
 
 def _kept() -> bool:
