@@ -98,7 +98,7 @@ def test_separate(trained, corpus, tmp_path, capsys):
 def test_separate_as_told(trained, tmp_path, capsys):
     stereo = 0.1 * np.random.default_rng(0).standard_normal((44100, 2))
     soundfile.write(tmp_path / "mix.ogg", stereo, 22050)
-    words = "--channels each --scale consistent --window 1 --format flac --subtype PCM_24".split()  # noqa: SIM905
+    words = "--channels each --scale consistent --window 1 --workers 2 --format flac --subtype PCM_24".split()  # noqa: SIM905
     words += ["--model", trained, "--out", tmp_path / "out"]
     assert tasnet("separate", tmp_path / "mix.ogg", *words) == 0
     paths = [tmp_path / f"out/mix_s{i}.flac" for i in (1, 2)]
@@ -246,6 +246,7 @@ def test_bad_input_to_mix(words, expected, speech_folder, tmp_path, capsys, monk
         (["separate", "mix.wav", "--model", "empty", "--channels", "both"], "channels='both'"),
         (["separate", "mix.wav", "--model", "empty", "--scale", "loud"], "scale='loud'"),
         (["separate", "mix.wav", "--model", "empty", "--window", "0"], "window=0.0"),
+        (["separate", "mix.wav", "--model", "empty", "--workers", "0"], "workers=0: expected a whole number"),
         (["separate", "mix.wav", "--model", "empty", "--format", "mp3"], "wav or flac"),
     ],
 )

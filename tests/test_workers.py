@@ -89,9 +89,8 @@ def test_no_sample_depends_on_the_number_of_workers(separator, tmp_path, seconds
 
 def test_no_file_depends_on_the_number_of_workers(separator, tmp_path, capsys):
     """Long ones and short ones, and three that are bad: at once, at the end and in between."""
-    mixtures = [
-        write(tmp_path / f"{i}.wav", seconds, seed=i) for i, seconds in enumerate((0.5, 5, 0.3, 2, 0.2, 3))
-    ]
+    lengths = [0.5, 5, 0.3, 2, 0.2, 3]
+    mixtures = [write(tmp_path / f"{i}.wav", seconds, seed=i) for i, seconds in enumerate(lengths)]
     (tmp_path / "text.wav").write_text("no audio")
     late = soundfile.read(write(tmp_path / "late.wav", 40))[0]
     for name, bad in (("late.wav", -1), ("soon.wav", 5)):
@@ -116,9 +115,8 @@ def test_no_file_depends_on_the_number_of_workers(separator, tmp_path, capsys):
 def test_progress_tells_of_every_second(separator, tmp_path):
     path = write(tmp_path / "mix.wav", 7.03)
     pieces = []
-    write_sources(
-        separator, path, tmp_path, choices=SeparationOptions(window=1, workers=3), progress=pieces.append
-    )
+    choices = SeparationOptions(window=1, workers=3)
+    write_sources(separator, path, tmp_path, choices=choices, progress=pieces.append)
     assert len(pieces) > 3
     assert sum(pieces) == pytest.approx(7.03)
 

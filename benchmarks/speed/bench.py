@@ -71,6 +71,9 @@ class Arena:
         self.device = device
         self.referee = Remote(Referee, PRODUCT, device)
         self.players = {c: Remote(Player, c, device) for c in contestants}
+        self._first_runs: dict[
+            tuple, float
+        ] = {}  # by contestant, sizes and kind; later processes find machine code
         self._truths: dict[tuple, np.ndarray | None] = {}
         self._outputs: dict[Contestant, np.ndarray] = {}  # of the last turns
 
@@ -138,7 +141,12 @@ class Arena:
         return rows
 
     def _prepare(self, cell: Cell, contestant: Contestant) -> Answer:
-        return self.players[contestant].ask("prepare", SIZES[cell.sizes], cell.kind, cell.batch, cell.seconds)
+        shape = SIZES[cell.sizes], cell.kind, cell.batch, cell.seconds
+        prepared, why = self.players[contestant].ask("prepare", *shape)
+        if why:
+            return None, why
+        parameters, seconds = prepared
+        return (parameters, self._first_runs.setdefault((contestant, cell.sizes, cell.kind), seconds)), None
 
     def _turn(self, contestant: Contestant, rounds: Rounds) -> Answer:
         answer, why = self.players[contestant].ask("turn", not rounds.single)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from speechbrain_tasnet.ops.threads import WORTH_IT, pool, settings
+from speechbrain_tasnet.ops.threads import WORTH_IT, pool, settings_here
 
 STEP = 0.1  # seconds
 
@@ -43,11 +43,10 @@ def ahead(
     >>> list(ahead(abs, [-1, 2, -3], workers=2))
     [(-1, 1), (2, 2), (-3, 3)]
     """
-    half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    settings = settings_here()
 
     def run(item: Item) -> Result:
-        with settings(inference, half), torch.set_grad_enabled(grad):
+        with settings():
             return function(item)
 
     items, waiting = iter(items), deque()

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops.threads import WORTH_IT, pool, settings
+from speechbrain_tasnet.ops.threads import WORTH_IT, pool, settings_here
 
 
 def for_items(batch: int, device: torch.device) -> int:
@@ -64,11 +64,10 @@ class _OverItems(Function):
         items, ctx.weights = tensors[:count], [w for w in tensors[count:] if w.requires_grad]
         ctx.needed = [item is not None and item.requires_grad for item in items]
         batch = next(len(item) for item in items if item is not None)
-        half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-        inference = torch.is_inference_mode_enabled()
+        settings = settings_here()
 
         def run(i):
-            with settings(inference, half), torch.set_grad_enabled(keep):
+            with settings(), torch.set_grad_enabled(keep):
                 parts = [None if item is None else item[i : i + 1].detach() for item in items]
                 for part, needed in zip(parts, ctx.needed, strict=True):
                     if needed:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
 import torch
@@ -25,11 +25,18 @@ def pool(threads: int) -> ThreadPoolExecutor:
     return _pools[threads]
 
 
-@contextmanager
-def settings(inference: bool, half: torch.dtype | None) -> Iterator[None]:
-    """Take over what holds for operations in another thread."""
-    with torch.inference_mode(inference), torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None):
-        yield
+def settings_here() -> Callable[[], AbstractContextManager[None]]:
+    """Return what takes over, in another thread, what holds for operations in this one."""
+    half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    @contextmanager
+    def settings() -> Iterator[None]:
+        autocast = torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None)
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad), autocast:
+            yield
+
+    return settings
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from speechbrain_tasnet.system.c_functions import loaded_function
 READER_GONE = 141  # as if SIGPIPE, which Windows does not have, had ended it: 128 + 13
 
 # From glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 # OpenMP's threads wait for work by spinning, by default for so long that one busy neighbour makes a step ten
 # times slower.
@@ -22,6 +22,7 @@ def tune_process() -> None:
 
     - glibc keeps up to 2 GiB of freed memory. A network's tensors come and go by the megabyte, and every page of
       fresh memory costs a fault: without this, a third of the time of an inference.
+    - All threads share one heap: those that glibc makes for the others keep no large tensors.
     - GNU's OpenMP gives up spinning after some microseconds.
 
     Example
@@ -35,6 +36,7 @@ def tune_process() -> None:
         return
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(M_ARENA_MAX, 1)
 
 
 def open_what_is_closed() -> None:
