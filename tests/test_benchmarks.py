@@ -237,8 +237,8 @@ def test_the_summary_has_both_kinds_side_by_side_and_ours_last():
     ]
     lines = markdown.summary(Results({"processor": "abacus"}, rows, [])).splitlines()
     assert lines[0] == "abacus."
-    sizes = "N512 L16 B128 H512 Sc128 P3 X8 R3 C2"
-    assert lines[2] == f"{sizes}, 2 x 4 s at 8000 Hz; float32: peak 100, product 200 GFLOP/s:"
+    assert lines[2] == "N512 L16 B128 H512 Sc128 P3 X8 R3 C2, 2 x 4 s at 8000 Hz."
+    assert lines[3] == "Peak and product, GFLOP/s: float32 100 and 200."
     assert lines[-3:] == [
         "| slow | float32 | 4 | 20 % | 10 % |  |  |  |  |",
         "| absent | float32 | killed |  |  |  |  |  |  |",

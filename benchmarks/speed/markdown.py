@@ -73,7 +73,7 @@ def summary(results: Results) -> str:
         if rows and sizes != "small":
             cell = rows[0].cell
             about = f"{SIZES[sizes]}, {cell.batch} x {cell.seconds:g} s at {SAMPLE_RATE} Hz"
-            parts.append(f"{about}{_roofs(rows)}:\n\n{_summary_table(cell, rows)}")
+            parts.append(f"{about}.\n{_roofs(rows)}\n\n{_summary_table(cell, rows)}")
     return "\n".join(parts)
 
 
@@ -81,10 +81,10 @@ def _roofs(rows: list[Row]) -> str:
     """Describe what shares are of, in the precisions that there are."""
     measured = {row.precision: row for row in rows if row.product}
     roofs = (
-        f"; {name}: {f'peak {row.peak / 1e9:,.0f}, ' if row.peak else ''}product {row.product / 1e9:,.0f} GFLOP/s"
+        f"{name} {f'{row.peak / 1e9:,.0f} and ' if row.peak else ''}{row.product / 1e9:,.0f}"
         for name, row in measured.items()
     )
-    return "".join(roofs)
+    return f"Peak and product, GFLOP/s: {', '.join(roofs)}." if measured else ""
 
 
 def _summary_table(cell: Cell, rows: list[Row]) -> str:
@@ -121,7 +121,7 @@ def _sizes_first(row: Row) -> tuple:
 def times_table(cell: Cell, rows: list[Row]) -> str:
     """Write the table of one cell."""
     ours = next((row.median for row in rows if (row.name, row.precision) == (OURS, "float32") and row.times), None)
-    return f"### {str(cell).capitalize()}{_roofs(rows)}\n\n{TIMES_HEAD}" + "".join(
+    return f"### {str(cell).capitalize()}\n\n{_roofs(rows)}\n\n{TIMES_HEAD}" + "".join(
         _times_line(row, ours) for row in rows
     )
 
