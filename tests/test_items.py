@@ -142,3 +142,18 @@ def test_a_small_derivative_in_float16_may_still_be_scaled():
     x = torch.tensor([[2.0]], dtype=torch.float16, requires_grad=True)
     (2.0**30 * at_once(lambda x: 2.0**-30 * x.sum(1), x)).sum().backward()
     assert x.grad == 1
+
+
+def test_nothing_shares_the_processors_with_the_threads_that_take_items(monkeypatch):
+    """Torch's own threads spin for a while after each operation that they share."""
+    counts = []
+
+    def counted(function, *arguments):
+        counts.append(torch.get_num_threads())
+        return over_items(function, *arguments)
+
+    monkeypatch.setattr(module, "over_items", counted)
+    parts = network()
+    separate(*parts, torch.randn(2, 800))
+    assert counts == [1]
+    assert torch.get_num_threads() == 2

@@ -12,6 +12,7 @@ from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.samples import Samples, as_samples, fit_weights
 from speechbrain_tasnet.ops.items import for_items, over_items
+from speechbrain_tasnet.ops.threads import alone
 from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 
@@ -124,6 +125,18 @@ def _separate(
     threads = for_items(len(mixture), mixture.device) if splits else 1
     if threads == 1:
         return _separate_together(encoder, masknet, decoder, mixture, lengths)
+    with alone():  # threads of torch's that wait for more work would slow down those that take the items
+        return _separate_items(threads, encoder, masknet, decoder, mixture, lengths)
+
+
+def _separate_items(
+    threads: int,
+    encoder: Encoder,
+    masknet: MaskNet,
+    decoder: Decoder,
+    mixture: Tensor,
+    lengths: Tensor | None,
+) -> Tensor:
     stacked = masknet.tcn.stack(mixture)
     weights = [*encoder.parameters(), *decoder.parameters()]
     if (of_blocks := getattr(stacked, "weights", None)) is None:

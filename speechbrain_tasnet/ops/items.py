@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from speechbrain_tasnet.ops.threads import WORTH_IT, pool, settings_here
+from speechbrain_tasnet.ops.threads import WORTH_IT, alone, pool, settings_here
 
 
 def for_items(batch: int, device: torch.device) -> int:
@@ -99,20 +99,26 @@ class _OverItems(Function):
                 out, [*leaves, *ctx.weights], grad[i : i + 1], retain_graph=kept, allow_unused=True
             )
 
-        grads: list[Tensor | None] = [None] * ctx.total
-        wanted = [i for i, needed in enumerate(ctx.needed) if needed]
         results = _map(run, len(ctx.done), ctx.threads)
-        for i, of_items in zip(wanted, zip(*results, strict=True), strict=False):
-            grads[i] = torch.cat(of_items)
-        of_weights = zip(*(result[len(wanted) :] for result in results), strict=True)
-        for place, of_items in zip(ctx.places, of_weights, strict=True):
-            used = [g for g in of_items if g is not None]
-            if used:
-                total = used[0] if len(used) == 1 else used[0] + used[1]
-                for more in used[2:]:
-                    total += more
-                grads[place] = total
-        return None, None, None, None, *grads
+        with alone():
+            return None, None, None, None, *_join_gradients(ctx, results)
+
+
+def _join_gradients(ctx, results: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    """Put the derivatives by items side by side, and sum those by weights up in the order of the items."""
+    grads: list[Tensor | None] = [None] * ctx.total
+    wanted = [i for i, needed in enumerate(ctx.needed) if needed]
+    for i, of_items in zip(wanted, zip(*results, strict=True), strict=False):
+        grads[i] = torch.cat(of_items)
+    of_weights = zip(*(result[len(wanted) :] for result in results), strict=True)
+    for place, of_items in zip(ctx.places, of_weights, strict=True):
+        used = [g for g in of_items if g is not None]
+        if used:
+            total = used[0] if len(used) == 1 else used[0] + used[1]
+            for more in used[2:]:
+                total += more
+            grads[place] = total
+    return grads
 
 
 def _kept() -> bool:
