@@ -27,7 +27,7 @@ TEXT = """\
 `python -m benchmarks.speed.neighbour`: what is left of the quiet speed while a loop in Python of the same priority
 keeps one of {cores} cores busy, medians of {rounds} turns. Training takes steps of 4 x 3 s and separation windows
 of 10 s of a recording, both with {sizes}; "from Python" is a program that does not call
-`tune_process`.
+`tune_process`. Where two threads and the loop share two cores fairly, 67 % are left.
 
 | | quiet | beside a busy program | on one thread, quiet |
 |---|--:|--:|--:|
