@@ -37,6 +37,15 @@ def same_draws() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def two_threads():
+    """Let torch compute on two threads, whatever machine this is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def speech_folder(tmp_path_factory) -> Path:
     """A speech folder at 8000 Hz: 4 train, 3 valid and 3 test speakers with 3 utterances each."""

@@ -10,15 +10,9 @@ from speechbrain_tasnet.ops import threads
 from speechbrain_tasnet.ops.at_once import at_once
 from speechbrain_tasnet.ops.items import for_items, over_items
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 LENGTHS = torch.tensor([1.0, 0.4, 0.83, 0.05])
-
-
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def network(**options):

@@ -23,15 +23,9 @@ from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.output_files import WAV
 from speechbrain_tasnet.separation.recording import write_sources
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 PATIENCE = 30  # seconds that threads wait for each other, if need be
-
-
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.speed import peak
+from benchmarks.speed.contestants import allow_tf32
 from benchmarks.speed.peak import TIMES
 
 PEAK = "peak"
@@ -51,8 +52,6 @@ class Roofs:
         return self._ways[name]()
 
     def _rate(self, multiply: Callable, tf32: bool = False) -> float:
-        from benchmarks.speed.contestants import allow_tf32
-
         allow_tf32(tf32)
         return self._operations / min(timed(multiply, self._device)[1] for _ in range(TIMES))
 
