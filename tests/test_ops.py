@@ -249,7 +249,7 @@ def test_products_of_bfloat16(rows, inner, outer):
 @numba.njit
 def multiply_in_half(x, weight, packed, out, y, sums):
     memory = cpu.products.scratch(128)
-    cpu.products.pack(weight, np.ones(weight.shape[1], np.float32), packed)
+    cpu.products.pack(cpu.products.transposed(weight), packed)
     cpu.products.multiply(x, 0, len(x), packed, len(weight), out, 0, memory)
     cpu.products.add_product_over_rows(packed, y, 0, 0, y.shape[1], x, 0, x.shape[1], len(x), sums, memory)
 

@@ -1,5 +1,7 @@
 """Matrix products of tensors, in the tiles of `products`: for many rows as fast as a library or faster."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,10 +30,9 @@ def product(x: Tensor, weight: Tensor, half: bool = False) -> Tensor:
     >>> product(torch.randn(7, 3), torch.randn(5, 3)).shape
     torch.Size([7, 5])
     """
-    outer, inner = weight.shape
+    outer = len(weight)
     out = x.new_empty(len(x), rounded(outer))
-    packed = room(1, outer, inner, half)[0]
-    _pack(weight.detach().contiguous().numpy(), packed)
+    packed = pack_weights([weight], half)[0]
     arrays = (a.detach().numpy() for a in (x.contiguous(), out))
     team.run(_multiply, torch.get_num_threads(), packed, *arrays)
     return out[:, :outer]
@@ -53,9 +54,17 @@ def product_over_rows(y: Tensor, x: Tensor, half: bool = False) -> Tensor:
     return out[:, :inner]
 
 
+def pack_weights(weights: Sequence[Tensor], half: bool = False) -> np.ndarray:
+    """Pack weights [outer, inner] of one shape as `products.multiply` reads them."""
+    packed = room(len(weights), *weights[0].shape, half)
+    for weight, place in zip(weights, packed, strict=True):
+        _pack(weight.detach().T.contiguous().numpy(), place)
+    return packed
+
+
 @serial
-def _pack(weight, out):
-    pack(weight, np.ones(weight.shape[1], np.float32), out)
+def _pack(x, out):
+    pack(x, out)
 
 
 @serial

@@ -1,19 +1,17 @@
 """A tile of a matrix product, held in the processor's vector registers: what some products lack in libraries.
 
 A few rows against a large weight leave no time to rearrange the weight at every call, which is what libraries do.
-So it lies in `panels`, as the tile reads it: `WIDTH` columns side by side, one inner index behind the other.
+So it lies in panels, as the tile reads it: `WIDTH` columns side by side, one inner index behind the other.
 
 The same tile multiplies pairs of bfloat16, see `bfloat16`: a pair has the size of a float32 number, and the dot
 product of two pairs, where there is an instruction for it, takes the place of a multiplication.
 """
 
 import llvmlite.binding
-import torch.nn.functional as F  # noqa: N812
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from torch import Tensor
 
 _features = llvmlite.binding.get_host_cpu_features()
 # float32 numbers in a vector register; and whether there are 32 registers or 16 of them.
@@ -23,19 +21,6 @@ VECTORS = 4 if LANES == 16 else 2
 WIDTH = VECTORS * LANES
 # Whether there is an instruction that multiplies and adds pairs.
 PAIRS = LANES == 16 and bool(_features.get("avx512bf16"))
-
-
-def panels(weight: Tensor) -> Tensor:
-    """Lay out ``weight`` [outer, inner] as [panels, inner, WIDTH], with zeros behind the last row.
-
-    Example
-    -------
-    >>> import torch
-    >>> panels(torch.randn(WIDTH + 1, 7)).shape == (2, 7, WIDTH)
-    True
-    """
-    padded = F.pad(weight, (0, 0, 0, -len(weight) % WIDTH))
-    return padded.unflatten(0, (-1, WIDTH)).transpose(1, 2).contiguous()
 
 
 @intrinsic

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from speechbrain_tasnet.ops.block_weights import BlockWeights, MaskWeights
 from speechbrain_tasnet.ops.cpu import stream
-from speechbrain_tasnet.ops.cpu.microkernel import panels
+from speechbrain_tasnet.ops.cpu.linear import pack_weights
 from speechbrain_tasnet.ops.cpu.products import rounded
 from speechbrain_tasnet.ops.cpu.stream import Memory, Packed, Scratch
 from speechbrain_tasnet.ops.moments import Moments
@@ -37,16 +37,16 @@ class PackedNet:
         front = _fold(w.bottleneck_weight, w.bottleneck_bias, w.gain, w.shift)
         outputs = [_fold(*_output(block), block.gain2, block.shift2) for block in blocks]
         self.arrays = Packed(
-            front=_stack([panels(front[0])]),
+            front=pack_weights([front[0]]),
             front_finish=_stack([front[1]]),
-            expand=_stack(panels(block.expand_weight) for block in blocks),
-            output=_stack(panels(weight) for weight, _ in outputs),
+            expand=pack_weights([block.expand_weight for block in blocks]),
+            output=pack_weights([weight for weight, _ in outputs]),
             hidden=_stack(
                 torch.stack([b.expand_bias, b.gain1, b.shift1, b.taps_bias, *b.taps.squeeze(1).T]) for b in blocks
             ),
             finish=_stack(finish for _, finish in outputs),
             slopes=_stack([*(torch.cat([b.slope1, b.slope2]) for b in blocks), torch.cat([w.slope, w.slope])]),
-            back=_stack([panels(w.mask_weight)]),
+            back=pack_weights([w.mask_weight]),
             back_bias=w.mask_bias.detach().numpy().copy(),
             dilations=np.array(dilations),
             has_skip=blocks[0].skip_weight is not None,

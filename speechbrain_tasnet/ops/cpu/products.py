@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import overload
 
 from speechbrain_tasnet.ops.cpu import amx
-from speechbrain_tasnet.ops.cpu.bfloat16 import bits_of_bfloat16, pair_rows, round_rows, transpose
+from speechbrain_tasnet.ops.cpu.bfloat16 import pair_rows, round_rows, transpose
 from speechbrain_tasnet.ops.cpu.compile import inline, serial
 from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, PAIRS, WIDTH, add_transposed_tile, tile
 
@@ -20,6 +20,7 @@ from speechbrain_tasnet.ops.cpu.microkernel import MOST_ROWS, PAIRS, WIDTH, add_
 ROWS = 60
 BLOCK, BLOCK_ROWS = amx.BLOCK, amx.whole_blocks(ROWS)
 CONFIG = amx.CONFIG
+LINE = 16  # numbers
 
 
 def half_is_fast() -> bool:
@@ -66,8 +67,8 @@ def room(weights, outer, inner, half):
     return np.empty((weights, panels, inner, WIDTH), np.float32)
 
 
-def pack(weight, gain, out):
-    """Pack ``weight`` [outer, inner], each column times ``gain``, into what `room` has made."""
+def pack(x, out):
+    """Pack ``x`` [inner, outer], the transpose of a weight, into what `room` has made."""
 
 
 def multiply(x, row, rows, weight, outer, out, to, memory):
@@ -87,12 +88,17 @@ def add_product_over_rows(like, y, y_row, first, end, x, x_row, inner, rows, out
 
 
 @overload(pack)
-def _(weight, gain, out):
-    def in_float32(weight, gain, out):
-        _pack_numbers(weight, gain, out)
+def _(x, out):
+    def in_float32(x, out):
+        for panel in range(len(out)):
+            _copy_columns(x, panel * WIDTH, out[panel])
 
-    def in_bfloat16(weight, gain, out):
-        _pack_pairs(weight, gain, out)
+    def in_bfloat16(x, out):
+        for panel in range(len(out)):
+            start = panel * WIDTH
+            columns = min(WIDTH, x.shape[1] - start)
+            pair_rows(x, 0, len(x), start, columns, out[panel])
+            out[panel, :, columns:] = 0
 
     return in_bfloat16 if isinstance(out.dtype, types.Integer) else in_float32
 
@@ -134,32 +140,27 @@ def _choose(like, in_float32, in_pairs, in_blocks):
 
 
 @serial
-def _pack_numbers(weight, gain, out):
-    outer, inner = weight.shape
-    for panel in range(len(out)):
-        rows = max(0, min(WIDTH, outer - panel * WIDTH))
-        for k in range(inner):
-            for row in range(rows):
-                out[panel, k, row] = weight[panel * WIDTH + row, k] * gain[k]
-            for row in range(rows, WIDTH):
-                out[panel, k, row] = 0
+def _copy_columns(x, start, out):
+    """Copy as many columns of ``x`` as a panel has, with zeros behind the last."""
+    columns = min(WIDTH, x.shape[1] - start)
+    for k in range(len(x)):
+        for c in range(columns):
+            out[k, c] = x[k, start + c]
+        for c in range(columns, WIDTH):
+            out[k, c] = 0
 
 
 @serial
-def _pack_pairs(weight, gain, out):
-    outer, inner = weight.shape
-    for panel in range(len(out)):
-        rows = max(0, min(WIDTH, outer - panel * WIDTH))
-        for pair in range(out.shape[1]):
-            k = 2 * pair
-            even, odd = k < inner, k + 1 < inner
-            for row in range(rows):
-                at = panel * WIDTH + row
-                low = bits_of_bfloat16(weight[at, k] * gain[k]) if even else np.uint32(0)
-                high = bits_of_bfloat16(weight[at, k + 1] * gain[k + 1]) if odd else np.uint32(0)
-                out[panel, pair, row] = low | (high << np.uint32(16))
-            for row in range(rows, WIDTH):
-                out[panel, pair, row] = 0
+def transposed(x):
+    """Return the transpose, made of as many rows at once as fill a line of the cache."""
+    rows, columns = x.shape
+    out = np.empty((columns, rows), x.dtype)
+    for first in range(0, rows, LINE):
+        end = min(first + LINE, rows)
+        for c in range(columns):
+            for r in range(first, end):
+                out[c, r] = x[r, c]
+    return out
 
 
 @serial

@@ -1,7 +1,7 @@
 """A causal mask network for the next frames of a stream, in one compiled function.
 
 The rows of a scratch array are frames, those of the first stream first. Each block does two products, whose
-weights lie in `microkernel.panels`, and two sweeps over the rows, as `fused_block` does, which says what becomes
+weights are packed by `products.pack`, and two sweeps over the rows, as `forward` does, which says what becomes
 of the second norm. The norm before the first block goes the same way into the product behind it. The frames that a
 convolution reaches back to lie in a ring, in which a frame takes the place of the one that no tap meets any more.
 """

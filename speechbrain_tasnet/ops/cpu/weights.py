@@ -9,7 +9,7 @@ from torch import Tensor
 
 from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.cpu.compile import serial
-from speechbrain_tasnet.ops.cpu.products import pack, room
+from speechbrain_tasnet.ops.cpu.products import pack, room, transposed
 
 # Rows of `Stacked.hidden`; behind them stand the taps.
 EXPAND_BIAS, GAIN1, SHIFT1, TAPS_BIAS, GAIN2, SHIFT2, TAPS = range(7)
@@ -92,25 +92,16 @@ class Packed(NamedTuple):
 
 @serial
 def _pack(w, packed):
-    ones = np.ones(max(w.expand.shape[1], w.output.shape[1]), np.float32)
     for block in range(len(w.expand)):
         hidden = w.hidden[block]
-        pack(w.expand[block], ones, packed.expand[block])
-        pack(w.output[block], hidden[GAIN2], packed.output[block])
+        expand, output = w.expand[block], w.output[block] * hidden[GAIN2]
+        pack(transposed(expand), packed.expand[block])
+        pack(transposed(output), packed.output[block])
         if len(packed.expand_back):
-            pack(np.ascontiguousarray(w.expand[block].T), ones, packed.expand_back[block])
-            pack(_scaled_transpose(w.output[block], hidden[GAIN2]), ones, packed.output_back[block])
+            pack(expand, packed.expand_back[block])
+            pack(output, packed.output_back[block])
         _fold_output(w.output[block], w.output_bias[block], hidden, packed.finish[block])
         _fold_taps(hidden, packed.taps[block], packed.plain_taps[block], packed.constants[block])
-
-
-@serial
-def _scaled_transpose(weight, gain):
-    scaled = np.empty(weight.shape[::-1], np.float32)
-    for c in range(len(scaled)):
-        for o in range(len(weight)):
-            scaled[c, o] = weight[o, c] * gain[c]
-    return scaled
 
 
 @serial
