@@ -152,7 +152,7 @@ def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
         (("batch_size: 4", "batch_size 4"), "yaml"),
         (("!ref <batch_size>", "!ref <bacth_size>"), "bacth_size"),
         (("convtasnet.yaml", "convtasnte.yaml"), "convtasnte.yaml"),
-        (("torch.optim.Adam", "torch.optim.Adma"), "Adma"),
+        (("make_optimizer", "make_optimzier"), "make_optimzier"),
         (("lr: 0.001", "learning_rate: 0.001"), "lr"),
         (("{factor: 0.5", "{fcator: 0.5"), "fcator"),
         (("shuffle: True", "shufle: True"), "dataloader_opts: shufle .*; did you mean shuffle?"),

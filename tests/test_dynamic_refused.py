@@ -30,6 +30,9 @@ from speechbrain_tasnet.errors import InputError
         ({"rooms": bank(positions=1)}, ["1 positions", "num_spks=2"]),
         ({"rooms": "gone.npz"}, ["gone.npz", "no such file"]),
         ({"noise": "gone"}, ["gone", "no such folder"]),
+        ({"noise_share": -0.1}, ["noise_share=-0.1", "from 0 to 1"]),
+        ({"channel_share": 1.5}, ["channel_share=1.5", "from 0 to 1"]),
+        ({"noise": ".", "noise_snr": [6, -3]}, ["noise_snr=[6, -3]", "two levels"]),
     ],
 )
 def test_options_out_of_range_are_refused(hiss, options, words):

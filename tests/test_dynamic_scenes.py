@@ -106,3 +106,32 @@ def test_speakers_stand_at_different_places_of_one_room(tmp_path):
         places.add(lags[0] % 10)
     assert rooms == set(range(5))
     assert places == {0, 1, 2}
+
+
+def test_a_share_of_the_items_gets_noise(hiss, tmp_path):
+    write(tmp_path / "a.wav", white(1))
+    items = list(mixing(hiss, length=60, noise=tmp_path, noise_share=0.3, noise_snr=[20, 20]))
+    noisy = [item for item in items if noise_of(item).abs().max() > 1e-5]
+    assert 0.1 < len(noisy) / len(items) < 0.5
+    for item in noisy:
+        assert decibels(power(item["sources"][:, 0]) / power(noise_of(item))) == pytest.approx(20, abs=2)
+
+
+def test_a_share_of_the_items_is_heard_in_rooms(hiss):
+    """What has neither room nor noise is what it would be without any."""
+    dry = mixing(hiss, length=60)
+    for share in (0, 0.4):
+        items = mixing(hiss, length=60, rooms=bank(), room_share=share)
+        wet = [(item["sources"].sum(1) - item["mixture"]).abs().max() > 1e-3 for item in items]
+        assert share / 2 <= np.mean(wet) <= 1.5 * share
+    none = mixing(hiss, length=60, rooms=bank(), room_share=0)
+    assert all(torch.equal(item["mixture"], other["mixture"]) for item, other in zip(none, dry, strict=True))
+
+
+def test_a_share_of_the_items_has_wide_levels(hiss):
+    differences = [
+        decibels(power(item["sources"][:, 0]) / power(item["sources"][:, 1]))
+        for item in mixing(hiss, length=60, wide_level_share=0.5)
+    ]
+    assert max(differences) > 12
+    assert 0.15 < np.mean(np.array(differences) > 6) < 0.6

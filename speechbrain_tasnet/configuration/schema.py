@@ -5,157 +5,27 @@ from inspect import signature
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 from torch.utils.data import DataLoader
 
 from speechbrain_tasnet.configuration.names import similar
+from speechbrain_tasnet.configuration.sections import Data, Mixing, Network, Section, Training
 from speechbrain_tasnet.configuration.value_types import (
-    Bound,
     Checkpoints,
-    Decibels,
     Epochs,
-    ExistingFolder,
     Expected,
-    File,
-    Folder,
     Function,
-    LearningRate,
     LoaderOptions,
     Log,
-    Metrics,
-    Minutes,
     Modules,
-    Natural,
     OptimizerClass,
-    OptionalFile,
-    OptionalFolder,
-    Positive,
-    Rate,
     Scheduler,
-    Seconds,
-    Speeds,
-    Spending,
-    Splits,
-    Start,
-    Text,
-    Truth,
-    one_of,
-)  # fmt: skip
-from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
+)
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.model import Model
 
 NONE = ("null", "~", "")  # what YAML writes for nothing
 SHOWN = 200  # letters of a value in a message
-
-
-class Section(BaseModel):
-    """Values of a recipe that belong together."""
-
-    model_config = ConfigDict(
-        strict=True, extra="allow", arbitrary_types_allowed=True, use_attribute_docstrings=True
-    )
-
-
-class Data(Section):
-    """The corpus: where it lies, what comes of it, where the run writes."""
-
-    data_folder: ExistingFolder
-    """Folder of the corpus, in the layout that the recipe's comment shows."""
-    num_spks: Positive
-    """Sources that come out of the network: as many as there are speakers, or 1 for the tasks that enhance."""
-    sample_rate: Rate
-    """Rate of the audio, in Hz; files of another rate are refused."""
-    mode: one_of("min", "max") = "min"
-    """Whether the corpus's mixtures are cut to the shorter utterance, or last as long as the longer one."""
-    task: one_of(*REVERBERANT) = ""
-    """What goes into the network and what should come out, in WHAM!, WHAMR! and LibriMix."""
-    target: one_of(*TARGETS) = "anechoic"
-    """Sources as their direct sound alone, or as the room has them."""
-    train_splits: Splits = ()
-    """Parts of LibriMix to train on."""
-    skip_prep: Truth = False
-    """Take the manifests that are there as they are."""
-    experiment_name: Text
-    """Name of the run in its folder, its logs and its report."""
-    output_folder: Folder
-    """All that the run writes."""
-    save_folder: Folder
-    """Checkpoints and manifests."""
-    train_log: File
-    """SpeechBrain's log, a line an epoch."""
-    tensorboard: Truth = False
-    """Whether to write TensorBoard's events, too."""
-    train_data: File
-    """Manifest of the training set."""
-    valid_data: File
-    """Manifest of the validation set."""
-    test_data: File
-    """Manifest of the test set."""
-    seed: Natural = 0
-    """Of the weights and, with `data_seed`, of everything that is drawn."""
-
-
-class Mixing(Section):
-    """Dynamic mixing: new mixtures for every item, in place of the corpus's own."""
-
-    speech_folder: OptionalFolder
-    """Speech to mix, a subfolder for each speaker."""
-    noise_folder: OptionalFolder
-    """Noise to add."""
-    rooms: OptionalFile
-    """Rooms to place the speakers in: a bank from `tasnet generate rooms`."""
-    epoch_items: Positive
-    """Mixtures in an epoch."""
-    data_seed: Natural | None = None
-    """Of all that is drawn for training items; by default `seed`."""
-
-
-class Training(Section):
-    """How the network is trained and evaluated."""
-
-    pretrained: Start = None
-    """Separator to start from: a bundle, or the folder of the run that trained it. Read at a fresh start only."""
-    number_of_epochs: Positive
-    """Passes through the training set, a validation after each."""
-    budget: Spending = None
-    """What the training may cost instead, such as `20000 steps`, `60 minutes` or `1e15 macs`: it is spent in
-    `number_of_epochs` equal parts, and the learning rate falls to zero at its end."""
-    batch_size: Positive
-    """Mixtures in a step, on each process."""
-    grad_accumulation_factor: Positive = 1
-    """Batches that are added up before the weights change."""
-    lr: LearningRate
-    """Learning rate to begin with."""
-    segment: Seconds
-    """Length of training items, cut at random."""
-    speeds: Speeds
-    """Speeds that training items are played at; drawn for each source."""
-    max_grad_norm: Bound = 5.0
-    """Norm that gradients are clipped to."""
-    max_bad_items: Natural = 100
-    """So many items that cannot be used are tolerated; they are listed in `bad_items.csv`."""
-    nonfinite_patience: Natural = 3
-    """Steps of an epoch whose gradient may be not finite, before the training ends."""
-    loss_threshold: Decibels
-    """Items whose loss is below teach nothing more and are left out."""
-    precision: one_of("fp32", "bf16", "fp16", "auto") = "fp32"
-    """Arithmetic of the training; `auto` is bfloat16 where that is faster on this machine."""
-    ckpt_interval_minutes: Minutes = 0.0
-    """Time between checkpoints within an epoch."""
-    num_workers: Natural
-    """Processes that load items."""
-    metrics: Metrics
-    """What the test reports beside SI-SNR."""
-    test_voices: Text
-    """Whose voices the report says that the test set holds."""
-
-
-class Network(Section):
-    """What all networks have in common; their sizes are those of the file in ``hparams/model``."""
-
-    causal: Truth = False
-    """Whether the network does without the future, so that it separates while it listens."""
 
 
 class Settings(Data, Mixing, Training, Network):

@@ -84,6 +84,12 @@ Seconds = Annotated[
 Minutes = Annotated[float, Field(ge=0), Expected("minutes, or 0 for none")]
 Decibels = Annotated[Annotated[float, Field(lt=0)] | None, Expected("dB below 0, or null")]
 Bound = Annotated[float, Field(gt=0), Expected("a number above 0")]
+Share = Annotated[float, Field(ge=0, le=1), Expected("a share from 0 to 1")]
+LevelRange = Annotated[
+    list[Annotated[float, Field(ge=-100, le=100)]],
+    _holds(lambda v: len(v) == 2 and v[0] <= v[1]),
+    Expected("two levels in dB, such as [-3, 6]"),
+]
 Speeds = Annotated[
     list[Annotated[float, Field(ge=0.1, le=10)]],
     Field(min_length=1),

@@ -44,6 +44,11 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         noise=hparams.noise_folder,
         rooms=hparams.rooms,
         target=hparams.target,
+        noise_share=hparams.noise_share,
+        noise_snr=hparams.noise_snr,
+        room_share=hparams.room_share,
+        channel_share=hparams.channel_share,
+        wide_level_share=hparams.wide_level_share,
         **draws,
     )
     # Every item is drawn at random, so their order need not be.

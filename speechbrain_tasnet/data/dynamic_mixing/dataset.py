@@ -1,15 +1,17 @@
 """Dynamic mixing: every item of every epoch is a new mixture."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB, PEAK, active_level
+from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB, NOISE_SNR_DB, PEAK, active_level
+from speechbrain_tasnet.data.dynamic_mixing.channels import Channels
 from speechbrain_tasnet.data.dynamic_mixing.noise import Noise
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
@@ -24,6 +26,21 @@ from speechbrain_tasnet.data.folders.speech import (
 )
 from speechbrain_tasnet.data.tasks import TARGETS
 from speechbrain_tasnet.errors import InputError, whole_number
+
+WIDE_GAIN_DB = 10.0  # the first speaker up to 20 dB above the last
+
+
+class Shares(NamedTuple):
+    """Which share of the items has what."""
+
+    noise_share: float
+    room_share: float
+    channel_share: float
+    wide_level_share: float
+
+    def draw(self, rng: np.random.Generator) -> "Shares":
+        """Draw what an item has; what all or none of them have is not drawn."""
+        return Shares(*(bool(share) if share in (0, 1) else rng.random() < share for share in self))
 
 
 class DynamicMixing(EpochDataset):
@@ -63,6 +80,14 @@ class DynamicMixing(EpochDataset):
         Impulse responses at `sample_rate`; the mixture is then what is heard in the room.
     target : str
         What the sources are in a room: ``anechoic`` (the direct sound, in step with the mixture) or ``reverb``.
+    noise_share, room_share : float
+        Share of the items that get noise, and that of those in a room, where there are any.
+    noise_snr : sequence of float
+        From where to where the first speaker may lie above the noise, in dB.
+    channel_share : float
+        Share of the items that come through microphones, a telephone's band or a codec, see `Channels`.
+    wide_level_share : float
+        Share of the items whose first speaker may lie up to 20 dB above the last one, in place of 5 dB.
 
     Raises
     ------
@@ -83,6 +108,11 @@ class DynamicMixing(EpochDataset):
         noise: Path | str | None = None,
         rooms: RoomBank | Path | str | None = None,
         target: str = "anechoic",
+        noise_share: float = 1.0,
+        noise_snr: Sequence[float] = NOISE_SNR_DB,
+        room_share: float = 1.0,
+        channel_share: float = 0.0,
+        wide_level_share: float = 0.0,
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
@@ -101,7 +131,12 @@ class DynamicMixing(EpochDataset):
             raise InputError(f"target={target!r}: expected {' or '.join(map(repr, TARGETS))}")
         self.target = target
         self._rooms = None if rooms is None else _check_rooms(rooms, num_spks, rate)
-        self._noise = None if noise is None else Noise(noise, rate)
+        self._noise = None if noise is None else Noise(noise, rate, noise_snr)
+        self._channels = Channels(rate)
+        self._shares = Shares(noise_share, room_share, channel_share, wide_level_share)
+        for name, share in self._shares._asdict().items():
+            if not 0 <= share <= 1:
+                raise InputError(f"{name}={share}: expected a share from 0 to 1")
         self._find_speech(Path(speech), frozenset(exclude), rate)
 
     def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
@@ -132,20 +167,26 @@ class DynamicMixing(EpochDataset):
         rng = np.random.default_rng([self.seed, epoch, index])
         chosen = rng.choice(len(self._speakers), self.num_spks, replace=False)
         utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
-        top = rng.uniform(0, MAX_GAIN_DB)
+        with_noise, in_room, through_channel, wide = self._shares.draw(rng)
+        top = rng.uniform(0, WIDE_GAIN_DB if wide else MAX_GAIN_DB)
         signals = np.empty((1 + self.num_spks, self.size), np.float32)
         mixture, sources = signals[0], signals[1:]
         gains = np.linspace(top, -top, self.num_spks).tolist()
         for source, number, gain in zip(sources, utterances, gains, strict=True):
             self._fill(source, number, 10 ** (gain / 20), rng)
-        if self._rooms is None:
+        if through_channel:
+            sources[:] = self._channels.voices(sources, rng)
+        if self._rooms is None or not in_room:
             np.sum(sources, axis=0, out=mixture)
         else:
             heard, direct = _in_room(sources, *self._draw_positions(rng))
             np.sum(heard, axis=0, out=mixture)
             sources[:] = direct if self.target == "anechoic" else heard
-        if self._noise is not None:
+        if self._noise is not None and with_noise:
             mixture += self._noise.draw(self.size, 10 ** (top / 10), rng)
+        if through_channel:
+            signals = self._channels.together(signals, rng)
+            mixture, sources = signals[0], signals[1:]
         signals *= PEAK / max(float(signals.max()), -float(signals.min()))
         name = f"epoch {epoch} item {index}: {' + '.join(self._names[number] for number in utterances)}"
         return {"id": name, "mixture": torch.from_numpy(mixture), "sources": torch.from_numpy(sources).T}

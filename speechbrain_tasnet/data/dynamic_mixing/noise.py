@@ -1,5 +1,6 @@
 """Noise to lie under mixtures, as loud as in WHAM!."""
 
+from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from speechbrain_tasnet.audio.speech_level import NOISE_SNR_DB
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
 from speechbrain_tasnet.data.folders.noise import training_noise
+from speechbrain_tasnet.errors import InputError
 
 
 class Noise:
@@ -19,6 +21,8 @@ class Noise:
         Audio files of any rate and number of channels.
     rate : int
         Sampling rate in Hz of what is drawn.
+    snr : tuple of float
+        From where to where the first speaker may lie above it, in dB; by default as in WHAM!.
 
     Raises
     ------
@@ -26,11 +30,14 @@ class Noise:
         The folder is missing or holds no audio, or a file in it cannot be used.
     """
 
-    def __init__(self, folder: Path | str, rate: int):
+    def __init__(self, folder: Path | str, rate: int, snr: Sequence[float] = NOISE_SNR_DB):
+        if len(snr) != 2 or not -100 <= snr[0] <= snr[1] <= 100:
+            raise InputError(f"noise_snr={list(snr)}: expected two levels in dB, such as [-3, 6]")
+        self._snr = snr
         self._recordings = Recordings(training_noise(folder), rate, _mean_power)
 
     def draw(self, size: int, speech_power: float, rng: np.random.Generator) -> np.ndarray:
-        """Draw a stretch of noise, and how far it lies below the speech: uniform in `speech_level.NOISE_SNR_DB`.
+        """Draw a stretch of noise, and how far it lies below the speech.
 
         Parameters
         ----------
@@ -53,7 +60,7 @@ class Noise:
         """
         noise = self._recordings.cut(int(rng.integers(len(self._recordings.paths))), size, rng)
         noise = np.resize(noise, size)
-        below = 10 ** (-rng.uniform(*NOISE_SNR_DB) / 10)
+        below = 10 ** (-rng.uniform(*self._snr) / 10)
         return noise * sqrt(speech_power * below / _mean_power(noise))
 
 
