@@ -18,7 +18,7 @@ class Muon(torch.optim.Adam):
 
     A gradient's matrix has few large singular values, and Adam's step little more: it turns the weight towards a
     few directions. Muon replaces the singular values of the averaged gradient by ones, so that all directions are
-    learnt at the same rate. It is for weights that map many channels to many; filters, gains and biases are Adam's.
+    learnt at the same rate. It is for weights that map many channels to many; filters and gains are Adam's.
 
     Parameters
     ----------
