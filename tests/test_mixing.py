@@ -137,6 +137,31 @@ def test_measured_levels_are_those_of_the_name(tmp_path):
     assert 4 < max(ratios) <= 5
 
 
+def test_levels_lie_as_far_apart_as_asked(tmp_path):
+    speech = noise_speakers(tmp_path / "speech", 6)
+    make_mixtures(speech, tmp_path / "out", **SHORT, level_range=(18.0, 20.0))
+    assert json.loads((tmp_path / "out" / "mix.json").read_text())["level_range"] == [18.0, 20.0]
+    for _, name, _ in wavs(tmp_path / "out"):
+        first, last = parts(name)[1]
+        assert 18 <= first - last <= 20
+
+
+@pytest.mark.parametrize("channel", ["telephone", "gsm"])
+def test_mixtures_come_through_a_channel(corpus, speech_folder, tmp_path, channel):
+    hours = {"hours": 20 * SECOND, "valid_hours": 8 * SECOND, "test_hours": 8 * SECOND}
+    make_mixtures(speech_folder, tmp_path / "out", **hours, channel=channel)
+    assert json.loads((tmp_path / "out" / "mix.json").read_text())["channel"] == channel
+    for (_, name, clean), (_, same, heard) in zip(wavs(corpus), wavs(tmp_path / "out"), strict=True):
+        assert name == same
+        error = np.abs(heard[0] - heard[1] - heard[2])
+        if channel == "telephone":  # of each source the same part is left as of the mixture
+            assert error.max() <= 2
+            low = np.abs(np.fft.rfft(heard[0]))[: len(heard[0]) // 40].mean()  # below 200 Hz
+            assert low < 0.05 * np.abs(np.fft.rfft(clean[0]))[: len(clean[0]) // 40].mean()
+        else:
+            assert error.max() > 100
+
+
 def test_sources_are_whole_or_cut_out_of_their_utterances(corpus, speech_folder):
     whole = 0
     for _, name, (_, *sources) in wavs(corpus):
@@ -265,6 +290,10 @@ def test_names_stay_short_and_unique(tmp_path, padding):
         ({"test_hours": float("inf")}, ["test_hours inf"]),
         ({"seed": -1}, ["seed -1"]),
         ({"workers": 0}, ["0 workers"]),
+        ({"level_range": (5.0, 0.0)}, ["level range 5.0 to 0.0 dB", "lower one first"]),
+        ({"level_range": (0.0, 90.0)}, ["level range 0.0 to 90.0 dB", "0 to 60"]),
+        ({"channel": "cellphone"}, ["channel cellphone", "telephone, mulaw"]),
+        ({"channel": "opus", "rate": 11000}, ["opus at 11000 Hz", "one of 8000"]),
     ],
 )
 def test_options_out_of_range_are_refused(tmp_path, speech_folder, options, words):

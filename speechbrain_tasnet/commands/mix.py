@@ -11,9 +11,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Mix speech into a corpus in the layout of wsj0-mix, OUT/wav8k/min/{tr,cv,tt}/{mix,s1,s2}/NAME.wav. No "
-        "speaker of one split is in another; two speakers lie 0 to 5 dB apart. With --noise the layout is that of "
-        "WHAM!, with --reverb that of WHAMR!, and scenes.csv in each split tells the noise, the signal-to-noise "
-        "ratio, the room and all places."
+        "speaker of one split is in another. With --noise the layout is that of WHAM!, with --reverb that of "
+        "WHAMR!, and scenes.csv in each split tells the noise, the signal-to-noise ratio, the room and all places."
     )
     parser.epilog = (
         "examples: tasnet mix --speech LibriSpeech/train-clean-100 --out corpus --hours 10; "
@@ -46,6 +45,19 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "pip install 'speechbrain-tasnet[rooms]'",
     )
     parser.add_argument(
+        "--level-range",
+        type=float,
+        nargs=2,
+        default=[0.0, 5.0],
+        metavar=("LOW", "HIGH"),
+        help="how far the first speaker lies above the last, in dB (0 to 5)",
+    )
+    parser.add_argument(
+        "--channel",
+        choices=("telephone", "mulaw", "alaw", "gsm", "opus"),
+        help="what the mixtures come through: the band of a telephone, 300 to 3400 Hz, or a codec",
+    )
+    parser.add_argument(
         "--num-speakers", type=int, default=2, metavar="C", help="speakers in a mixture (%(default)s)"
     )
     parser.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
@@ -73,6 +85,8 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         noise=options.noise,
         reverb=options.reverb,
+        level_range=tuple(options.level_range),
+        channel=options.channel,
         workers=options.workers,
     )
     print(f"{options.out}: train on it with `{_training(options)}`")

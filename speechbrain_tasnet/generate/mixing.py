@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_tasnet import __version__
+from speechbrain_tasnet.audio.channels import CHANNELS, CODECS, coded
 from speechbrain_tasnet.audio.reading import audio_length
 from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB
 from speechbrain_tasnet.audio.writing import write_wav
@@ -23,6 +25,7 @@ from speechbrain_tasnet.system.parallel import in_parallel
 
 MAX_NAME = 190  # and room for the suffix
 MAX_SPEAKERS = 8  # more would not fit into a name
+MOST_DB = 60  # below a louder speaker 16-bit audio would hold little of the other
 
 
 def make_mixtures(
@@ -36,6 +39,8 @@ def make_mixtures(
     seed: int = 0,
     noise: Path | str | None = None,
     reverb: bool = False,
+    level_range: tuple[float, float] = (0.0, 2 * MAX_GAIN_DB),
+    channel: str | None = None,
     workers: int | None = None,
 ) -> None:
     """Mix a speech folder into `OUT/wav8k/min/{tr,cv,tt}/SIGNAL/NAME.wav` and `OUT/mix.json`.
@@ -66,6 +71,11 @@ def make_mixtures(
         Noise folder, see `folders.noise.split_noise`. The signals are then those of WHAM!.
     reverb : bool
         Place the speakers in rooms. The signals are then those of WHAMR!, without noise where there is none.
+    level_range : tuple of float
+        How far the first speaker may lie above the last, in dB: the g above is uniform between the halves.
+    channel : str, optional
+        What the mixtures have come through: ``telephone``, whose band of 300 to 3400 Hz is all that is left of
+        the sources, too; or ``mulaw``, ``alaw``, ``gsm`` or ``opus`` (12 kbit/s), which spoil the mixture alone.
     workers : int, optional
         Number of processes; by default one for each processor that this one may use.
 
@@ -86,6 +96,11 @@ def make_mixtures(
         "seed": seed,
     }
     _check_options(**options, workers=workers)
+    _check_conditions(level_range, channel, rate)
+    if level_range != (0.0, 2 * MAX_GAIN_DB):
+        options["level_range"] = list(level_range)
+    if channel:
+        options["channel"] = channel
     check_free(out)
     if reverb:
         simulator()
@@ -97,11 +112,12 @@ def make_mixtures(
     splits = split_speakers(speech, num_speakers, seed)
     for number, (split, wanted) in enumerate(zip(splits, (hours, valid_hours, test_hours), strict=True)):
         usable = _utterances(Path(speech), splits[split], num_speakers, rate)
-        plan = _plan(usable, num_speakers, ceil(wanted * 3600 * rate), (seed, number))
+        plan = _plan(usable, num_speakers, ceil(wanted * 3600 * rate), (seed, number), level_range)
         seconds = sum(mixture.length for mixture in plan) / rate
         report[split] = {"mixtures": len(plan), "seconds": seconds, "speakers": list(splits[split])}
         if noise:
             report[split]["noise_files"] = len(noises[split])
+        plan = [replace(mixture, channel=channel) for mixture in plan]
         plans[split] = [furnish(mixture, noises.get(split), reverb) for mixture in plan]
     provenance = {"version": __version__, "speech": str(speech), **options, "splits": report}
     with resumable_folder(out, provenance) as folder:
@@ -128,6 +144,19 @@ def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, wor
         raise InputError(f"seed {seed}: expected 0 or more")
     if workers is not None and workers < 1:
         raise InputError(f"{workers} workers: expected 1 or more")
+
+
+def _check_conditions(level_range: tuple[float, float], channel: str | None, rate: int) -> None:
+    """Refuse levels and channels that nobody could make."""
+    low, high = level_range
+    if not 0 <= low <= high <= MOST_DB:
+        raise InputError(
+            f"level range {low} to {high} dB: expected two numbers from 0 to {MOST_DB}, the lower first"
+        )
+    if channel and channel not in CHANNELS:
+        raise InputError(f"channel {channel}: expected one of {', '.join(CHANNELS)}")
+    if channel in CODECS:
+        coded(np.zeros(1), rate, channel)  # at once, not in a worker
 
 
 def _utterances(speech: Path, members: Speakers, num_speakers: int, rate: int) -> list[list[Utterance]]:
@@ -160,7 +189,13 @@ def _key(path: Path, limit: int, taken: set[str]) -> str:
     return key
 
 
-def _plan(speakers: list[list[Utterance]], num_speakers: int, total: int, seed: tuple[int, int]) -> list[Mixture]:
+def _plan(
+    speakers: list[list[Utterance]],
+    num_speakers: int,
+    total: int,
+    seed: tuple[int, int],
+    level_range: tuple[float, float],
+) -> list[Mixture]:
     """Draw mixtures until they hold `total` samples; a mixture depends on the seed and its number alone."""
     plan, names = [], set()
     while total > 0:
@@ -169,7 +204,7 @@ def _plan(speakers: list[list[Utterance]], num_speakers: int, total: int, seed: 
         while name is None or name in names:
             chosen = rng.choice(len(speakers), num_speakers, replace=False)
             utterances = tuple(speakers[i][rng.integers(len(speakers[i]))] for i in chosen)
-            top = rng.uniform(0, MAX_GAIN_DB)
+            top = rng.uniform(level_range[0] / 2, level_range[1] / 2)
             # Four decimals, as in MERL's names.
             gains = tuple(round(float(gain), 4) for gain in np.linspace(top, -top, num_speakers))
             name = "_".join(f"{u.key}_{gain:.4f}" for u, gain in zip(utterances, gains, strict=True))

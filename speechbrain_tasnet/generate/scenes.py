@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import oaconvolve
 
+from speechbrain_tasnet.audio.channels import TELEPHONE, band, coded
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.audio.speech_level import NOISE_SNR_DB, PEAK, active_level
 from speechbrain_tasnet.errors import InputError
@@ -48,6 +49,7 @@ class Mixture:
     seed: tuple[int, ...]
     noise: Noise | None = None
     room: Room | None = None
+    channel: str | None = None
 
     @property
     def length(self) -> int:
@@ -142,8 +144,20 @@ def render(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
         An utterance or the noise is silent or damaged.
     """
     signals = compose(_sources(mixture, rate), _noise(mixture, rate) if mixture.noise else None)
+    if mixture.channel:
+        signals = _through(mixture.channel, signals, rate)
     scale = PEAK / max(np.abs(signal).max() for signal in signals.values())
     return {name: signal * scale for name, signal in signals.items()}
+
+
+def _through(channel: str, signals: dict[str, np.ndarray], rate: int) -> dict[str, np.ndarray]:
+    """Let the signals of a scene go through a telephone's band, or their mixtures through a codec."""
+    if channel == "telephone":
+        return {name: band(signal, rate, *TELEPHONE) for name, signal in signals.items()}
+    return {
+        name: coded(signal, rate, channel) if name.startswith("mix") else signal
+        for name, signal in signals.items()
+    }
 
 
 def write_scenes(path: Path, plan: list[Mixture], noise_folder: Path | None) -> None:
