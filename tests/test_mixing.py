@@ -290,7 +290,7 @@ def test_names_stay_short_and_unique(tmp_path, padding):
         ({"test_hours": float("inf")}, ["test_hours inf"]),
         ({"seed": -1}, ["seed -1"]),
         ({"workers": 0}, ["0 workers"]),
-        ({"level_range": (5.0, 0.0)}, ["level range 5.0 to 0.0 dB", "lower one first"]),
+        ({"level_range": (5.0, 0.0)}, ["level range 5.0 to 0.0 dB", "the lower first"]),
         ({"level_range": (0.0, 90.0)}, ["level range 0.0 to 90.0 dB", "0 to 60"]),
         ({"channel": "cellphone"}, ["channel cellphone", "telephone, mulaw"]),
         ({"channel": "opus", "rate": 11000}, ["opus at 11000 Hz", "one of 8000"]),
