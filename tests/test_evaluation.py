@@ -210,6 +210,7 @@ def test_improvement_is_told_by_level_difference_and_length():
     assert {name: list(groups) for name, groups in conditions.items()} == {
         "level difference": ["below 1 dB", "2.5 to 5 dB"],
         "length": ["below 2 s", "2 to 3 s"],
+        "voices": ["high"],
     }
     levels, lengths = conditions["level difference"], conditions["length"]
     assert levels["below 1 dB"]["mean"] == pytest.approx(30, abs=0.5)

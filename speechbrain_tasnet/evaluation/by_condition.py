@@ -1,4 +1,4 @@
-"""Under which conditions a separator is how good: scores by level difference and by length."""
+"""Under which conditions a separator is how good: scores by level difference, by length and by voices."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,9 +10,10 @@ SCORE = "si-snr_i"
 
 # Name of the condition: its column, its unit, and where one group ends and the next begins.
 CONDITIONS = {
-    "level difference": ("level_difference", "dB", (1, 2.5, 5)),
+    "level difference": ("level_difference", "dB", (1, 2.5, 5, 10, 20)),
     "length": ("duration", "s", (2, 3, 5, 10)),
 }
+VOICES = "voices"  # a condition and its column: how high they are, see `pitch.voices_of`
 
 
 def by_condition(rows: Sequence[Mapping[str, str | float | None]]) -> dict[str, dict[str, dict]]:
@@ -22,6 +23,7 @@ def by_condition(rows: Sequence[Mapping[str, str | float | None]]) -> dict[str, 
     ----------
     rows : sequence of mapping
         `Evaluator.rows`. The level difference is between the loudest and the softest source, by their mean power.
+        Voices are low or high, as those of men or of women and children are.
 
     Returns
     -------
@@ -41,6 +43,10 @@ def by_condition(rows: Sequence[Mapping[str, str | float | None]]) -> dict[str, 
             scores = [score for value, score in scored if low <= value < high]
             if scores:
                 groups.setdefault(condition, {})[_name(low, high, unit)] = describe(scores)
+    for kind in sorted({row.get(VOICES) for row in rows} - {None}):
+        scores = [row[SCORE] for row in rows if row.get(VOICES) == kind and row[SCORE] is not None]
+        if scores:
+            groups.setdefault(VOICES, {})[kind] = describe(scores)
     return groups
 
 

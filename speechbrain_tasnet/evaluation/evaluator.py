@@ -12,6 +12,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
+from speechbrain_tasnet.evaluation.pitch import voices_of
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
 from speechbrain_tasnet.system.csv_text import csv_text
 from speechbrain_tasnet.system.files import write_text
@@ -121,6 +122,7 @@ class Evaluator:
         scored = (~is_silent & ~is_alone).nonzero().squeeze(1)
         row: Row = {"snt_id": utterance_id, **dict.fromkeys(self.columns)}
         row |= {"duration": len(mixture) / self.sample_rate, "input_si-snr": None, "level_difference": None}
+        row |= {"voices": None}
         if len(scored):
             estimates = in_target_order(targets, estimates)
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
@@ -154,6 +156,7 @@ class Evaluator:
         if len(sources) > 1:
             powers = targets.square().mean(0).log10() * 10
             row["level_difference"] = (powers.max() - powers.min()).item()
+            row["voices"] = voices_of(targets.numpy(), self.sample_rate)
         for place, source in enumerate(sources):
             row |= {f"{name}_s{source + 1}": values[name][place].item() for name in ("si-snr", "si-snr_i")}
         return row
@@ -222,7 +225,7 @@ class Evaluator:
             Made if it is not there. Each file is replaced whole or not at all.
         """
         rows = self.rows
-        common = ["snt_id", *self.columns, "duration", "input_si-snr", "level_difference"]
+        common = ["snt_id", *self.columns, "duration", "input_si-snr", "level_difference", "voices"]
         columns = dict.fromkeys([*common, *(name for row in rows for name in row)])
         table = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
         write_text(Path(folder) / "test_results.csv", csv_text(table))
