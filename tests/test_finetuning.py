@@ -56,11 +56,37 @@ def test_a_causal_network_begins_with_one_that_is_not_but_is_no_substitute(folde
         assert torch.equal(weights(fresh)[name], value), name
 
 
+@pytest.mark.parametrize("sizes", [{"X": 3}, {"R": 3}, {"X": 4, "R": 2}])
+@pytest.mark.parametrize("options", [{}, {"Sc": 0}, {"causal": True, "norm": "channelwise"}])
+def test_a_deeper_network_begins_as_the_shallower_one_and_learns(tmp_path, sizes, options):
+    trained = build(R=2, **options)
+    save_bundle(tmp_path / "bundle", trained, 8000)
+    sizes = {"R": 2} | sizes
+    fresh = build(**sizes, **options)
+    mixture = torch.randn(2, 500)
+    before = fresh(mixture)
+    with pytest.raises(InputError, match=r"[XR]="):
+        start_from(tmp_path / "bundle", fresh, 8000, adapt=False)
+    assert torch.equal(fresh(mixture), before)
+    new = fresh.masknet.config["X"] * fresh.masknet.config["R"] - 4
+    assert f"{new} blocks are new" in start_from(tmp_path / "bundle", fresh, 8000)
+    torch.testing.assert_close(fresh(mixture), trained(mixture))
+    fresh(mixture).square().sum().backward()
+    gradients = {name: weight.grad for name, weight in fresh.masknet.named_parameters() if "skip.weight" in name}
+    assert all(gradient.abs().max() > 0 for gradient in gradients.values())
+
+
+def test_a_deeper_network_for_more_sources(folder):
+    fresh = build(X=3, C=3)
+    line = start_from(folder, fresh, 8000)
+    assert "the mask layer is new, for 3 sources instead of 2; 1 blocks are new" in line
+
+
 @pytest.mark.parametrize(
     ("changes", "rate", "message"),
     [
         ({"N": 24}, 8000, "N=24: the separator in .* has 16; give --N 16"),
-        ({"X": 3}, 8000, "X=3: .* give --X 2"),
+        ({"X": 1, "R": 2}, 8000, "X=1: .* give --X 2"),
         ({"norm": "cumulative"}, 8000, "norm=cumulative: .* has global; give --norm global"),
         ({"activation": "relu"}, 8000, "encoder_activation=relu: .* has None; give --encoder_activation null"),
         ({"edge_padding": True}, 8000, "edge_padding=True: .* model file of your own"),

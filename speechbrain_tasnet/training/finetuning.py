@@ -7,6 +7,7 @@ import torch
 from speechbrain_tasnet.bundle import can_hold, find_bundle, load_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.model import Model
+from speechbrain_tasnet.training.growth import deepen
 
 # The one layer that knows how many sources there are, and the argument that says it.
 MASK_LAYER = ("mask.weight", "mask.bias")
@@ -14,6 +15,9 @@ SOURCES = "C"
 
 # What becomes different when a network that sees the future is made to do without; its weights keep their shapes.
 CAUSALITY = ("causal", "norm")
+
+# What may be greater: a deeper network begins with the blocks of a shallower one.
+DEPTH = ("X", "R")
 
 # What a recipe calls differently from the module that takes it; an edge padding stands in a model file.
 KEYS = {"activation": "encoder_activation"}
@@ -51,7 +55,8 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     """Copy the weights of a trained separator into a fresh one.
 
     For another number of sources the mask layer, the last 1x1 convolution, stays as it is. A causal network may
-    begin with the weights of one that is not, and learns to do without the future.
+    begin with the weights of one that is not, and learns to do without the future. A deeper network begins as the
+    shallower one, see `growth.deepen`.
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     sample_rate : int
         In Hz, of the new training.
     adapt : bool
-        Whether the model is trained from here on, so that it may be for another number of sources or causal.
+        Whether the model is trained from here on, so that it may differ as described.
 
     Returns
     -------
@@ -84,7 +89,9 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     if config.sample_rate != sample_rate:
         raise InputError(_difference(found, "sample_rate", sample_rate, config.sample_rate))
     becomes_causal = adapt and model.masknet.config["causal"] and not config.modules["masknet"]["causal"]
-    free = (SOURCES, *(CAUSALITY if becomes_causal else ()))
+    sizes, before = model.masknet.config, config.modules["masknet"]
+    grows = adapt and all(sizes[name] >= before[name] for name in DEPTH)
+    free = (SOURCES, *(CAUSALITY if becomes_causal else ()), *(DEPTH if grows else ()))
     for name, module in model.items():
         for key, value in module.config.items():
             if key not in free and value != config.modules[name][key]:
@@ -95,10 +102,14 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     keep = MASK_LAYER if sources != config.num_spks else ()
     for name, module in model.items():
         own = module.state_dict()
-        kept = {key: own[key] for key in keep if name == "masknet"}
-        module.load_state_dict(trained[name].state_dict() | kept)
+        weights = trained[name].state_dict()
+        if name == "masknet":
+            weights = deepen(weights, own, before, sizes) | {key: own[key] for key in keep}
+        module.load_state_dict(weights)
     changes = [f"the mask layer is new, for {sources} sources instead of {config.num_spks}"] if keep else []
     changes += ["the network is causal now"] if becomes_causal else []
+    new = sizes["X"] * sizes["R"] - before["X"] * before["R"]
+    changes += [f"{new} blocks are new and give nothing yet"] if new else []
     return "; ".join([f"Starting from {found}", *changes])
 
 

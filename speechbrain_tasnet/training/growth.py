@@ -1,0 +1,51 @@
+"""A deeper network that begins as a shallower one."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+BLOCKS = "tcn.blocks."
+# What a block gives to the two paths: zeros there, and the network computes what it did without the block.
+OUTPUTS = ("residual.", "skip.")
+
+
+def deepen(
+    trained: Mapping[str, Tensor], fresh: Mapping[str, Tensor], before: Mapping[str, int], after: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """Place the blocks of a mask network among those of a deeper one.
+
+    A repeat keeps its blocks, so that their dilations stay, and gets new ones at its end; new repeats come last.
+    New blocks give zeros to both paths at first, and so does the residual path that the network's last block
+    lacked. They learn at once, for what goes into those weights is random, not zero.
+
+    Parameters
+    ----------
+    trained, fresh : mapping of Tensor
+        State dictionaries of both mask networks.
+    before, after : mapping of int
+        X and R, blocks in a repeat and repeats, of both.
+
+    Returns
+    -------
+    dict of Tensor
+        State dictionary of the deeper network.
+    """
+    return {name: _weight(name, trained, fresh, before, after) for name in fresh}
+
+
+def _weight(
+    name: str,
+    trained: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+) -> Tensor:
+    if not name.startswith(BLOCKS):
+        return trained[name]
+    number, layer = name.removeprefix(BLOCKS).split(".", 1)
+    repeat, place = divmod(int(number), after["X"])
+    if repeat < before["R"] and place < before["X"]:
+        known = trained.get(f"{BLOCKS}{repeat * before['X'] + place}.{layer}")
+        return torch.zeros_like(fresh[name]) if known is None else known
+    return torch.zeros_like(fresh[name]) if layer.startswith(OUTPUTS) else fresh[name]
