@@ -1,0 +1,218 @@
+"""Study what makes a separator better for the same processor time: ``python -m benchmarks.training.levers``.
+
+A contestant begins with the weights of a bundle, or with none, trains on one thread for so many minutes of
+processor time, and is validated on whole mixtures, with its weights as they are and averaged. Two contestants may
+run side by side on two cores; processor time, unlike that on the wall, knows little of neighbours.
+
+``OUT/NAME.jsonl`` gets a line for each hundred steps and each validation, ``OUT/NAME`` the weights as bundles.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet.bundle import save_bundle
+from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
+from speechbrain_tasnet.losses import Targets
+from speechbrain_tasnet.network.model import Model
+from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.ops.at_once import at_once
+from speechbrain_tasnet.ops.cpu.products import half_is_fast
+from speechbrain_tasnet.system.process import tune_process
+from speechbrain_tasnet.training.finetuning import sizes_of_start, start_from
+from speechbrain_tasnet.training.optimizers import make_optimizer
+
+RATE = 8000
+SPEEDS = (0.9, 0.95, 1.0, 1.05, 1.1)
+WARM_UP = 50  # steps in which the learning rate rises
+SHOWN = 100  # steps from line to line
+SAVED = 300  # seconds from state to state
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = options.add_argument
+    add("name", help="of the contestant")
+    add("--speech", required=True, help="speech folder of the training")
+    add("--valid", nargs="+", required=True, metavar="CORPUS", help="corpora of tasnet mix, whose cv is validated")
+    add("--out", type=Path, default=Path("results/levers"))
+    add("--start", metavar="BUNDLE", help="begin with its weights; sizes may only grow")
+    add("--sizes", default="", metavar="X=8,R=3", help="of the network, where they are not the shipped ones")
+    add("--encoder", default=None, choices=("relu",), help="its activation")
+    add("--optimizer", default="muon")
+    add("--lr", type=float, default=1e-3)
+    add("--fall", type=float, default=0.4, help="share of the time in which the learning rate falls to zero")
+    add("--minutes", type=float, default=20.0, help="of processor time in steps")
+    add("--validations", type=int, default=2)
+    add("--segment", type=float, default=3.0, help="seconds")
+    add("--batch", type=int, default=4)
+    add("--clip", type=float, default=5.0, help="norm of the gradient")
+    add("--clip-percentile", type=float, help="clip at this percentile of the last 1000 norms instead")
+    add("--decay", type=float, default=0.999, help="of the averaged weights")
+    add("--channel-share", type=float, default=0.0)
+    add("--wide-level-share", type=float, default=0.0)
+    add("--seed", type=int, default=0)
+    return options
+
+
+def build(options: argparse.Namespace) -> Model:
+    """Build the network, with the weights it is to begin with."""
+    sizes = {"N": 256, "L": 32, "B": 128, "H": 256, "Sc": 128, "P": 3, "X": 7, "R": 2}
+    if options.start:
+        before = sizes_of_start(options.start)
+        sizes |= {name: before[name] for name in sizes}
+    sizes |= {name: int(value) for name, value in (pair.split("=") for pair in options.sizes.split(",") if pair)}
+    window = sizes.pop("L")
+    encoder = Encoder(sizes["N"], window, options.encoder)
+    model = Model(encoder, MaskNet(**sizes), Decoder(sizes["N"], window))
+    if options.start:
+        print(start_from(options.start, model, RATE))
+    return model
+
+
+class Contestant:
+    """A network in training.
+
+    Parameters
+    ----------
+    options : Namespace
+        See `parser`.
+    """
+
+    def __init__(self, options: argparse.Namespace):
+        torch.manual_seed(options.seed)
+        torch.set_num_threads(1)
+        self.options = options
+        self.model = build(options)
+        self.weights = list(self.model.parameters())
+        self.averaged = [weight.detach().clone() for weight in self.weights]
+        self.optimizer = make_optimizer(self.weights, options.optimizer, options.lr)
+        shares = {"channel_share": options.channel_share, "wide_level_share": options.wide_level_share}
+        self.items = DynamicMixing(
+            options.speech, 2, RATE, options.segment, length=10**8, seed=options.seed, speeds=SPEEDS, **shares
+        )
+        self.corpora = {Path(corpus).name: read(Path(corpus)) for corpus in options.valid}
+        self.half = half_is_fast()
+        self.steps, self.seconds, self.heard = 0, 0.0, 0.0
+        self.norms: list[float] = []
+        self.improvements: list[float] = []
+        options.out.mkdir(parents=True, exist_ok=True)
+        self.log = (options.out / f"{options.name}.jsonl").open("a", encoding="utf-8")
+        self.say(options={name: str(value) for name, value in vars(options).items()})
+
+    def run(self) -> None:
+        """Train and validate."""
+        budget, saved = 60 * self.options.minutes, time.monotonic()
+        parts = self.options.validations
+        while self.seconds < budget:
+            begin = time.process_time()
+            self.step(self.seconds / budget)
+            self.seconds += time.process_time() - begin
+            if self.steps % SHOWN == 0:
+                self.say(training=float(np.mean(self.improvements[-2 * SHOWN :])))
+            if time.monotonic() > saved + SAVED:
+                self.save()
+                saved = time.monotonic()
+            if parts > 1 and self.seconds >= budget * (1 - (parts - 1) / self.options.validations):
+                parts -= 1
+                self.validate()
+        self.validate()
+        self.save()
+
+    def step(self, spent: float) -> None:
+        """Take a step, when so much of the time is spent."""
+        options, first = self.options, self.steps * self.options.batch
+        rate = min(1.0, (1 - spent) / max(options.fall, 1e-9), (self.steps + 1) / WARM_UP)
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.lr * rate
+        batch = [self.items.at(0, first + i) for i in range(options.batch)]
+        mixture, sources = (torch.stack([item[name] for item in batch]) for name in ("mixture", "sources"))
+        targets = Targets(sources)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            estimates = separate(*self.model.values(), mixture)
+        losses = at_once(targets.loss, estimates.float())
+        losses.mean().backward()
+        norm = self.clip()
+        if math.isfinite(norm):
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.steps += 1
+        self.heard += mixture.numel() / RATE / 3600
+        torch._foreach_lerp_(self.averaged, [weight.detach() for weight in self.weights], 1 - options.decay)
+        self.improvements += (-losses.detach() - targets.si_snr_of_mixture(mixture)).tolist()
+
+    def clip(self) -> float:
+        """Clip the gradient; return its norm before."""
+        gradients = [weight.grad for weight in self.weights]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self.norms.append(float(norm))
+        most = self.options.clip
+        if self.options.clip_percentile is not None:
+            most = float(np.percentile(self.norms[-1000:], self.options.clip_percentile))
+        torch.nn.utils.clip_grads_with_norm_(self.weights, most, norm)
+        return float(norm)
+
+    @torch.no_grad()
+    def validate(self) -> None:
+        """Log the mean SI-SNR improvement on each corpus, and the share of mixtures that are not improved."""
+        now = [weight.clone() for weight in self.weights]
+        for name, weights in (("averaged", self.averaged), ("valid", now)):
+            torch._foreach_copy_(self.weights, weights)
+            scores = {corpus: self.scores(mixtures) for corpus, mixtures in self.corpora.items()}
+            means = {corpus: [float(np.mean(s)), float(np.mean(np.array(s) <= 0))] for corpus, s in scores.items()}
+            self.say(**{name: means})
+
+    def scores(self, mixtures: list[tuple[Tensor, Tensor]]) -> list[float]:
+        """Score whole mixtures, SI-SNR improvement in dB."""
+        found = []
+        for mixture, sources in mixtures:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+                estimates = separate(*self.model.values(), mixture)
+            targets = Targets(sources)
+            found.append(float(-targets.loss(estimates.float()) - targets.si_snr_of_mixture(mixture)))
+        return found
+
+    def say(self, **values: object) -> None:
+        """Write a line of the log."""
+        where = {"steps": self.steps, "hours": self.heard, "minutes": self.seconds / 60}
+        line = json.dumps({"name": self.options.name} | where | values)
+        print(line, flush=True)
+        print(line, file=self.log, flush=True)
+
+    def save(self) -> None:
+        """Write the averaged weights and the last ones as bundles."""
+        now = [weight.detach().clone() for weight in self.weights]
+        for name, weights in (("averaged", self.averaged), ("last", now)):
+            with torch.no_grad():
+                torch._foreach_copy_(self.weights, weights)
+            save_bundle(self.options.out / self.options.name / name, self.model, RATE, replace=True)
+
+
+def read(corpus: Path) -> list[tuple[Tensor, Tensor]]:
+    """Read the validation mixtures of a corpus: [1, time] and [1, time, 2]."""
+    folder = corpus / "wav8k" / "min" / "cv"
+
+    def signal(kind: str, name: str) -> Tensor:
+        return torch.from_numpy(soundfile.read(folder / kind / name, dtype="float32")[0])
+
+    return [
+        (signal("mix", file.name)[None], torch.stack([signal("s1", file.name), signal("s2", file.name)], 1)[None])
+        for file in sorted((folder / "mix").glob("*.wav"))
+    ]
+
+
+if __name__ == "__main__":
+    tune_process()
+    Contestant(parser().parse_args()).run()

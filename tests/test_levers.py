@@ -1,0 +1,52 @@
+"""The study of levers, on a tiny network."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.training.levers import Contestant, parser
+from speechbrain_tasnet.bundle import load_bundle
+
+SIZES = "N=16,B=8,H=16,Sc=8,X=2,R=1"
+
+
+@pytest.fixture
+def contestant(speech_folder, corpus, tmp_path):
+    def make(*words):
+        options = ["tiny", "--speech", str(speech_folder), "--valid", str(corpus), "--out", str(tmp_path / "out")]
+        threads = torch.get_num_threads()
+        made = Contestant(parser().parse_args([*options, "--sizes", SIZES, "--segment", "0.5", *words]))
+        torch.set_num_threads(threads)
+        return made
+
+    return make
+
+
+def test_a_contestant_is_trained_validated_and_kept(contestant, tmp_path):
+    trained = contestant("--minutes", "0.005", "--validations", "2", "--clip-percentile", "10")
+    trained.run()
+    lines = [json.loads(line) for line in (tmp_path / "out" / "tiny.jsonl").read_text().splitlines()]
+    assert lines[0]["options"]["sizes"] == SIZES
+    assert [list(line)[-1] for line in lines if "options" not in line and "training" not in line] == [
+        *("averaged", "valid", "averaged", "valid")
+    ]
+    assert trained.steps == len(trained.norms) == len(trained.improvements) / 4
+    assert trained.heard == pytest.approx(trained.steps * 4 * 0.5 / 3600)
+    last = load_bundle(tmp_path / "out" / "tiny" / "last").model
+    for weight, kept in zip(trained.weights, last.parameters(), strict=True):
+        assert torch.equal(weight, kept)
+    averaged = load_bundle(tmp_path / "out" / "tiny" / "averaged").model
+    assert not torch.equal(averaged.encoder.weight, last.encoder.weight)
+    deeper = contestant("--start", str(tmp_path / "out" / "tiny" / "last"), "--sizes", "X=3")
+    assert deeper.model.masknet.config["X"] == 3
+
+
+def test_the_rate_rises_and_falls(contestant):
+    trained = contestant("--optimizer", "adam", "--fall", "0.5")
+    rates = []
+    for steps, spent in ((0, 0.0), (200, 0.1), (200, 0.5), (200, 0.75), (200, 0.999)):
+        trained.steps = steps
+        trained.step(spent)
+        rates.append(trained.optimizer.param_groups[0]["lr"] / 1e-3)
+    assert rates == pytest.approx([0.02, 1, 1, 0.5, 0.002])
