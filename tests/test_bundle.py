@@ -31,6 +31,8 @@ ABOUT = {
     "conditions": {"length": {"3 to 5 s": {"mean": 5.5, "ci95": [4.5, 6.5], "count": 3}}},
     "elsewhere": {"in noise": {"si-snr_i": {"mean": 1.5, "ci95": [1.0, 2.0], "count": 9}}},
     "audio_hours": 12.5,
+    "energy": 0.25,
+    "not_improved": 2,
     "data": "two people, CC BY 4.0",
     "versions": {"torch": "2.8"},
 }

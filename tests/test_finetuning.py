@@ -111,6 +111,9 @@ def test_a_run_starts_from_another_and_only_when_it_is_fresh(trained, corpus, ti
     for name, value in weights(load_bundle(start).model).items():
         torch.testing.assert_close(weights(tuned)[name], value, rtol=0, atol=1e-4)
     assert config.about["started_from"] == "start"
+    before = load_bundle(start).config.about["audio_hours"]
+    assert before <= config.about["audio_hours"] <= before + 0.1
+    assert config.about["not_improved"] >= 0
     shutil.rmtree(start)  # a run that goes on needs it no more
     run([*words, "--number_of_epochs", "2"])
     log = (tmp_path / "run/log.txt").read_text()

@@ -22,10 +22,12 @@ ABOUT: dict[str, type] = {
     "task": str,
     "hours": float,  # of mixtures to train on, as they lie on disk
     "speech": str,  # name of the folder that dynamic mixing drew from
-    "audio_hours": float,  # that the training has gone through, again and again counted
+    "audio_hours": float,  # that the training has gone through, with those before it; what is heard again counts
+    "energy": float,  # kWh that its own steps took, where the machine measures them
     "started_from": str,  # name of the folder of the separator that fine-tuning began with
     "epochs": int,
     "test_voices": str,
+    "not_improved": int,  # mixtures of the test set with an SI-SNR improvement at or below 0 dB
     "scores": dict,  # metric: mean, ci95 (low and high, or null) and count
     "conditions": dict,  # condition: group: the same of the SI-SNR improvement
     "elsewhere": dict,  # other test set: metric: the same

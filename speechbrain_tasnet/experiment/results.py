@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -12,9 +13,10 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 import speechbrain_tasnet
-from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
+from speechbrain_tasnet.bundle import PRETRAINED, can_hold, find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.bundle.about import score_of, scores_of
 from speechbrain_tasnet.configuration.schema import Hparams
+from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.datasets import evaluation_set, seconds_of
 from speechbrain_tasnet.network.costs import count_parameters
 from speechbrain_tasnet.network.receptive_field import receptive_field
@@ -23,6 +25,7 @@ from speechbrain_tasnet.report.learning_curve import learning_curve
 from speechbrain_tasnet.separation.output_level import at_level_of
 from speechbrain_tasnet.system.provenance import git_state
 from speechbrain_tasnet.training.brain import SeparationBrain
+from speechbrain_tasnet.training.ledger import Ledger
 from speechbrain_tasnet.training.loggers import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ def write_results(brain: SeparationBrain, hparams: Hparams, test: DynamicItemDat
     if not hparams.epoch_counter.current:
         logger.info("Evaluated %s", hparams.pretrained)
     elif can_hold(model):
-        about = about_run(hparams, summary, brain.hparams.ledger.audio)
+        about = about_run(hparams, summary, brain.hparams.ledger)
         levelled = at_level_of(_some_mixtures(hparams), model)
         save_bundle(folder / PRETRAINED, levelled, hparams.sample_rate, about, replace=True)
     else:
@@ -77,7 +80,7 @@ def write_results(brain: SeparationBrain, hparams: Hparams, test: DynamicItemDat
     )
 
 
-def about_run(hparams: Hparams, summary: Mapping[str, Any], audio_seconds: float = 0.0) -> dict[str, Any]:
+def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> dict[str, Any]:
     """Return what a finished training run knows about its separator.
 
     Parameters
@@ -86,8 +89,8 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], audio_seconds: float
         Of the recipe.
     summary : mapping
         `Evaluator.summary()` of the test set.
-    audio_seconds : float
-        That the training has gone through.
+    ledger : Ledger
+        What the training took.
 
     Returns
     -------
@@ -114,13 +117,24 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], audio_seconds: float
         about["speech"] = _folder_name(hparams.speech_folder)
     elif Path(hparams.train_data).exists():
         about["hours"] = round(sum(seconds_of(hparams, "train_data")) / 3600, 4)
-    if audio_seconds:
-        about["audio_hours"] = round(audio_seconds / 3600, 1)
+    about["not_improved"] = len(summary["not_improved"])
+    if ledger.audio:
+        about["audio_hours"] = round(ledger.audio / 3600 + _hours_before(hparams), 1)
+    if ledger.joules:
+        about["energy"] = round(ledger.joules / 3.6e6, 3)
     if code := git_state(Path(speechbrain_tasnet.__file__).parent):
         about["revision"] = code["revision"]
     if hparams.pretrained is not None:
         about["started_from"] = _folder_name(hparams.pretrained)
     return about
+
+
+def _hours_before(hparams: Hparams) -> float:
+    """Return how much audio the separator has heard that the training began with."""
+    if hparams.pretrained is not None:
+        with suppress(InputError):  # a run that goes on needs it no more
+            return load_bundle(find_bundle(hparams.pretrained)).config.about.get("audio_hours", 0.0)
+    return 0.0
 
 
 def _some_mixtures(hparams: Hparams) -> list[torch.Tensor]:
