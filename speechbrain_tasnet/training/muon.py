@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.ops.threads import pool
+
 # Keller Jordan's quintic, https://kellerjordan.github.io/posts/muon: five rounds bring singular values from 0.001
 # on into the range from 0.7 to 1.2. Closer to one would take more rounds, and is of no use.
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -58,6 +60,7 @@ class Muon(torch.optim.Adam):
         groups = [{"params": group} for group in (others, matrices) if group]
         super().__init__(groups, lr=lr, **adam)
         self.momentum, self.rms = momentum, rms
+        self._threads = torch.get_num_threads()  # of the training, which lets an optimizer have one
 
     @torch.no_grad()
     def step(self, closure: Callable | None = None) -> None:
@@ -85,10 +88,16 @@ class Muon(torch.optim.Adam):
         torch._foreach_mul_(averages, self.momentum)
         torch._foreach_add_(averages, gradients)
         ahead = torch._foreach_add(gradients, averages, alpha=self.momentum)
-        steps = orthogonal(torch.stack(ahead))
+        steps = self._orthogonal(torch.stack(ahead))
         # An orthogonal matrix of n columns and at most as many rows has numbers of mean square 1 / n.
         size = self.rms * math.sqrt(max(weights[0].shape))
         torch._foreach_add_(weights, list(steps.unbind()), alpha=-lr * size)
+
+    def _orthogonal(self, matrices: Tensor) -> Tensor:
+        """Share the matrices out to threads that compute alone, on a processor."""
+        if matrices.device.type != "cpu" or self._threads == 1:
+            return orthogonal(matrices)
+        return torch.cat(list(pool(self._threads).map(orthogonal, matrices.chunk(self._threads))))
 
     def _momentum_of(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
@@ -97,8 +106,9 @@ class Muon(torch.optim.Adam):
         return state["momentum"]
 
 
+@torch.no_grad()
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Bring all singular values of matrices close to one, in float32, by the iteration of Newton and Schulz.
+    """Bring all singular values of matrices close to one by the iteration of Newton and Schulz.
 
     Parameters
     ----------
