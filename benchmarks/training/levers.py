@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--decay", type=float, default=0.999, help="of the averaged weights")
     add("--channel-share", type=float, default=0.0)
     add("--wide-level-share", type=float, default=0.0)
+    add("--similar-voice-share", type=float, default=0.0)
     add("--seed", type=int, default=0)
     return options
 
@@ -99,7 +100,7 @@ class Contestant:
         self.weights = list(self.model.parameters())
         self.averaged = [weight.detach().clone() for weight in self.weights]
         self.optimizer = make_optimizer(self.weights, options.optimizer, options.lr)
-        shares = {"channel_share": options.channel_share, "wide_level_share": options.wide_level_share}
+        shares = {name: value for name, value in vars(options).items() if name.endswith("_share")}
         self.items = DynamicMixing(
             options.speech, 2, RATE, options.segment, length=10**8, seed=options.seed, speeds=SPEEDS, **shares
         )

@@ -98,6 +98,8 @@ class Mixing(Section):
     """Share of the items that come through different microphones, a telephone's band or a codec."""
     wide_level_share: Share = 0.0
     """Share of the items whose first speaker may lie up to 20 dB above the last one, in place of 5 dB."""
+    similar_voice_share: Share = 0.0
+    """Share of the items whose speakers' voices are about equally high."""
     epoch_items: Positive
     """Mixtures in an epoch."""
     data_seed: Natural | None = None

@@ -49,6 +49,7 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         room_share=hparams.room_share,
         channel_share=hparams.channel_share,
         wide_level_share=hparams.wide_level_share,
+        similar_voice_share=hparams.similar_voice_share,
         **draws,
     )
     # Every item is drawn at random, so their order need not be.

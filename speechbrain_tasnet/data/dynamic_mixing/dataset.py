@@ -15,6 +15,7 @@ from speechbrain_tasnet.data.dynamic_mixing.channels import Channels
 from speechbrain_tasnet.data.dynamic_mixing.noise import Noise
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
+from speechbrain_tasnet.data.dynamic_mixing.similar_voices import SimilarVoices
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.data.folders.speech import (
     MIN_SECONDS,
@@ -37,6 +38,7 @@ class Shares(NamedTuple):
     room_share: float
     channel_share: float
     wide_level_share: float
+    similar_voice_share: float
 
     def draw(self, rng: np.random.Generator) -> "Shares":
         """Draw what an item has; what all or none of them have is not drawn."""
@@ -88,6 +90,8 @@ class DynamicMixing(EpochDataset):
         Share of the items that come through microphones, a telephone's band or a codec, see `Channels`.
     wide_level_share : float
         Share of the items whose first speaker may lie up to 20 dB above the last one, in place of 5 dB.
+    similar_voice_share : float
+        Share of the items whose speakers' voices are about equally high, see `SimilarVoices`.
 
     Raises
     ------
@@ -113,6 +117,7 @@ class DynamicMixing(EpochDataset):
         room_share: float = 1.0,
         channel_share: float = 0.0,
         wide_level_share: float = 0.0,
+        similar_voice_share: float = 0.0,
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
@@ -133,11 +138,14 @@ class DynamicMixing(EpochDataset):
         self._rooms = None if rooms is None else _check_rooms(rooms, num_spks, rate)
         self._noise = None if noise is None else Noise(noise, rate, noise_snr)
         self._channels = Channels(rate)
-        self._shares = Shares(noise_share, room_share, channel_share, wide_level_share)
+        self._shares = Shares(noise_share, room_share, channel_share, wide_level_share, similar_voice_share)
         for name, share in self._shares._asdict().items():
             if not 0 <= share <= 1:
                 raise InputError(f"{name}={share}: expected a share from 0 to 1")
         self._find_speech(Path(speech), frozenset(exclude), rate)
+        if similar_voice_share:
+            firsts = [self._speech.paths[numbers[0]] for numbers in self._speakers]
+            self._similar = SimilarVoices.measure(firsts, rate)
 
     def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
         """List the utterances of each speaker: `_speakers` holds their numbers, `_names` what to call them."""
@@ -165,9 +173,12 @@ class DynamicMixing(EpochDataset):
         if not 0 <= index < self.length:
             raise IndexError(f"item {index} of {self.length}")
         rng = np.random.default_rng([self.seed, epoch, index])
-        chosen = rng.choice(len(self._speakers), self.num_spks, replace=False)
+        with_noise, in_room, through_channel, wide, similar = self._shares.draw(rng)
+        if similar:
+            chosen = self._similar.choose(self.num_spks, rng)
+        else:
+            chosen = rng.choice(len(self._speakers), self.num_spks, replace=False)
         utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
-        with_noise, in_room, through_channel, wide = self._shares.draw(rng)
         top = rng.uniform(0, WIDE_GAIN_DB if wide else MAX_GAIN_DB)
         signals = np.empty((1 + self.num_spks, self.size), np.float32)
         mixture, sources = signals[0], signals[1:]
