@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from speechbrain_tasnet.training import muon
 from speechbrain_tasnet.training.muon import Muon, orthogonal
 from speechbrain_tasnet.training.optimizers import make_optimizer
 
@@ -26,25 +27,32 @@ def train(model, optimizer, steps, start=0):
         optimizer.step()
 
 
-@pytest.mark.parametrize("shape", [(6, 6), (4, 9), (9, 4), (1, 5), (3, 7, 2)])
-def test_all_directions_are_equally_long(shape):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 6, 6), (2, 4, 9), (1, 9, 4), (1, 1, 5), (3, 7, 2)])
+def test_all_directions_are_equally_long(shape, dtype):
     torch.manual_seed(1)
     matrix = torch.randn(shape)
-    values = torch.linalg.svdvals(orthogonal(matrix))
+    steps = orthogonal(matrix, dtype)
+    assert steps.dtype == torch.float32
+    values = torch.linalg.svdvals(steps)
     assert values.min() > 0.6
     assert values.max() < 1.3
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    assert ((orthogonal(matrix) - left @ right).norm() / (left @ right).norm()) < 0.4
+    assert ((steps - left @ right).norm() / (left @ right).norm()) < 0.4
 
 
 def test_no_gradient_is_no_direction():
-    assert torch.equal(orthogonal(torch.zeros(3, 4)), torch.zeros(3, 4))
+    assert torch.equal(orthogonal(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
 
 
-def test_matrices_take_muons_steps_and_the_rest_takes_adams():
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_matrices_take_muons_steps_and_the_rest_takes_adams(monkeypatch, threads):
+    monkeypatch.setattr(muon, "_fast_type", lambda device: torch.float32)
     model = network()
     plain = copy.deepcopy(model)
-    train(model, Muon(model.parameters(), lr=0.01, momentum=0.9, rms=0.3), 3)
+    optimizer = Muon(model.parameters(), lr=0.01, momentum=0.9, rms=0.3)
+    optimizer._threads = threads
+    train(model, optimizer, 3)
 
     matrices = [weight for weight in plain.parameters() if weight.ndim == 2]
     adam = torch.optim.Adam([weight for weight in plain.parameters() if weight.ndim != 2], lr=0.01)
@@ -56,7 +64,7 @@ def test_matrices_take_muons_steps_and_the_rest_takes_adams():
         adam.step()
         for weight, average in zip(matrices, averages, strict=True):
             average.mul_(0.9).add_(weight.grad)
-            direction = orthogonal(weight.grad + 0.9 * average)
+            direction = orthogonal((weight.grad + 0.9 * average)[None])[0]
             weight.data -= 0.01 * 0.3 * math.sqrt(max(weight.shape)) * direction
     for weight, other in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(weight, other)

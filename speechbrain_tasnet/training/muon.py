@@ -3,10 +3,12 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.ops.dispatch import find_loops
 from speechbrain_tasnet.ops.threads import pool
 
 # Keller Jordan's quintic, https://kellerjordan.github.io/posts/muon: five rounds bring singular values from 0.001
@@ -95,9 +97,11 @@ class Muon(torch.optim.Adam):
 
     def _orthogonal(self, matrices: Tensor) -> Tensor:
         """Share the matrices out to threads that compute alone, on a processor."""
+        dtype = _fast_type(matrices.device)
         if matrices.device.type != "cpu" or self._threads == 1:
-            return orthogonal(matrices)
-        return torch.cat(list(pool(self._threads).map(orthogonal, matrices.chunk(self._threads))))
+            return orthogonal(matrices, dtype)
+        parts = matrices.chunk(self._threads)
+        return torch.cat(list(pool(self._threads).map(partial(orthogonal, dtype=dtype), parts)))
 
     def _momentum_of(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
@@ -107,18 +111,20 @@ class Muon(torch.optim.Adam):
 
 
 @torch.no_grad()
-def orthogonal(matrices: Tensor) -> Tensor:
+def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Bring all singular values of matrices close to one by the iteration of Newton and Schulz.
 
     Parameters
     ----------
     matrices : Tensor
-        [..., rows, columns].
+        [count, rows, columns].
+    dtype : torch.dtype
+        Of the products; bfloat16 is good enough, for a step need not be exactly orthogonal.
 
     Returns
     -------
     Tensor
-        The same shape.
+        The same shape and type.
 
     Example
     -------
@@ -126,11 +132,20 @@ def orthogonal(matrices: Tensor) -> Tensor:
     >>> bool((values > 0.5).all() and (values < 1.5).all())
     True
     """
-    wide = matrices.shape[-1] >= matrices.shape[-2]
+    wide = matrices.shape[2] >= matrices.shape[1]
     x = matrices if wide else matrices.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
     a, b, c = QUINTIC
     for _ in range(ROUNDS):
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
-    return x if wide else x.mT
+        # a x + (b square + c square^2) x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return (x if wide else x.mT).to(matrices.dtype)
+
+
+def _fast_type(device: torch.device) -> torch.dtype:
+    """Return the type in which products are fast on a device: bfloat16 without instructions for it is slow."""
+    if device.type == "cpu":
+        loops = find_loops(torch.ones(1))
+        return torch.bfloat16 if loops is not None and loops.half_is_fast() else torch.float32
+    return torch.bfloat16
