@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from scipy.signal import correlate
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.reading import read_audio
+from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment.workflow import check
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.scenes import render
 
@@ -160,6 +163,16 @@ def test_mixtures_come_through_a_channel(corpus, speech_folder, tmp_path, channe
             assert low < 0.05 * np.abs(np.fft.rfft(clean[0]))[: len(clean[0]) // 40].mean()
         else:
             assert error.max() > 100
+
+
+@pytest.mark.parametrize("extra", [[], ["--reverb"]])
+def test_the_command_that_trains_on_coded_mixtures_works_as_printed(speech_folder, tmp_path, tiny, capsys, extra):
+    hours = ["--hours", str(20 * SECOND), "--valid-hours", str(8 * SECOND), "--test-hours", str(8 * SECOND)]
+    words = ["--speech", str(speech_folder), "--out", str(tmp_path / "out"), *hours]
+    main(["mix", *words, "--channel", "mulaw", *extra])
+    command = shlex.split(capsys.readouterr().out.split("`")[1])
+    assert command[:3] == ["tasnet", "train", "custom"]
+    check([*command[2:], *tiny, "--output_folder", str(tmp_path / "run")])
 
 
 def test_sources_are_whole_or_cut_out_of_their_utterances(corpus, speech_folder):

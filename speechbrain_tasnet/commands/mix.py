@@ -101,10 +101,23 @@ def _training(options: argparse.Namespace) -> str:
         (True, True): ("whamr", "sep_reverb_noisy"),
     }[bool(options.noise), options.reverb]
     words = ["tasnet", "train", recipe, "--data_folder", str(options.out)]
-    if task:
+    if options.channel not in (None, "telephone"):
+        words = ["tasnet", "train", "custom", *_parts_of_coded(options)]
+    elif task:
         words += ["--task", task]
     if options.num_speakers != 2:
         words += ["--num_spks", str(options.num_speakers)]
     if options.rate != 8000:
         words += ["--sample_rate", str(options.rate)]
     return shlex.join(words)
+
+
+def _parts_of_coded(options: argparse.Namespace) -> list[str]:
+    """Say what is what in a corpus whose mixtures are not the sum of their sources, as other recipes expect."""
+    mixture = "mix_both" if options.noise else "mix_clean" if options.reverb else "mix"
+    mixture += "_reverb" if options.reverb else ""
+    room = "_anechoic" if options.reverb else ""
+    sources = ",".join(f"s{number}{room}" for number in range(1, options.num_speakers + 1))
+    folder = options.out / f"wav{options.rate // 1000}k" / "min"
+    words = ["--data_folder", str(folder), "--splits", "[tr,cv,tt]", "--mixture", mixture]
+    return [*words, "--sources", f"[{sources}]", "--additive", "False"]
