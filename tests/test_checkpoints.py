@@ -144,11 +144,11 @@ import os, signal, sys
 from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.training.loggers import TrainLogs
-when, steps = sys.argv[1], int(sys.argv[2])
+when, steps, group = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "group"
 compute = SeparationBrain.compute_objectives
 def compute_and_signal(self, predictions, batch, stage):
     if stage.name == when and self.hparams.epoch_counter.current == 2 and self.step == steps:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.system("kill -TERM 0") if group else os.kill(os.getpid(), signal.SIGTERM)
     return compute(self, predictions, batch, stage)
 SeparationBrain.compute_objectives = compute_and_signal
 log = TrainLogs.log_stats
@@ -157,7 +157,7 @@ def log_and_signal(self, stats, *arguments, **more):
     if when == "LOGGED" and stats.get("epoch") == 1:
         os.kill(os.getpid(), signal.SIGTERM)
 TrainLogs.log_stats = log_and_signal
-run(sys.argv[3:])
+run(sys.argv[4:])
 """
 
 
@@ -178,7 +178,7 @@ def unbroken(dynamic, tmp_path_factory):
 @pytest.mark.parametrize(("stage", "steps", "taken"), [("TRAIN", 2, 2), ("VALID", 2, 4), ("LOGGED", 0, 0)])
 def test_a_signal_saves_and_the_run_ends_with_the_same_weights(dynamic, unbroken, tmp_path, stage, steps, taken):
     arguments = [*dynamic, "--output_folder", str(tmp_path / "run")]
-    command = [sys.executable, "-c", SIGNALLED, stage, str(steps), *arguments]
+    command = [sys.executable, "-c", SIGNALLED, stage, str(steps), "alone", *arguments]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 143, done.stderr
     assert "Traceback" not in done.stderr
@@ -188,3 +188,16 @@ def test_a_signal_saves_and_the_run_ends_with_the_same_weights(dynamic, unbroken
     resumed = load_file(tmp_path / "run/pretrained/model.safetensors")
     assert all(torch.equal(resumed[name], value) for name, value in unbroken.items())
     shutil.rmtree(tmp_path / "run")
+
+
+def test_a_signal_to_all_processes_of_a_job_leaves_those_that_load(dynamic, unbroken, tmp_path):
+    """Slurm sends it to them, too; without them the training could not go on to its checkpoint."""
+    arguments = [*dynamic, "--output_folder", str(tmp_path / "run"), "--num_workers", "2"]
+    command = [sys.executable, "-c", SIGNALLED, "TRAIN", "2", "group", *arguments]
+    options = {"env": ENVIRONMENT, "capture_output": True, "text": True, "start_new_session": True}
+    done = subprocess.run(command, check=False, **options)
+    assert done.returncode == 143, done.stderr
+    run(arguments)
+    assert "Resuming after 1 complete epochs and 2 steps" in (tmp_path / "run/log.txt").read_text()
+    resumed = load_file(tmp_path / "run/pretrained/model.safetensors")
+    assert all(torch.equal(resumed[name], value) for name, value in unbroken.items())

@@ -25,6 +25,7 @@ from speechbrain_tasnet.experiment.results import write_results
 from speechbrain_tasnet.experiment.schedules import Plan, make_plan
 from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.system.provenance import record_start
+from speechbrain_tasnet.system.termination import outlive
 from speechbrain_tasnet.training.bad_items import BadItems
 from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.training.checkpoints import check_network
@@ -80,14 +81,15 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     brain, plan = make_brain(hparams, recipe.run_opts)
     brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
     test = evaluation_set(hparams, "test_data")
-    valid_loader_options = hparams.valid_dataloader_opts | {"collate_fn": collate}
+    ours = {"collate_fn": collate, "worker_init_fn": outlive}
+    valid_loader_options = hparams.valid_dataloader_opts | ours
     if not evaluate_only:
         run_on_main(log_input_si_snr, kwargs={"test": test})
         training, loader_options = training_set(hparams)
         forecast = _rehearse(brain, plan, training)
         logger.info("%s", forecast)
         gpu_block.settle(Path(hparams.save_folder), brain, forecast)
-        loader_options = hparams.dataloader_opts | loader_options | {"collate_fn": collate}
+        loader_options = hparams.dataloader_opts | loader_options | ours
         # The Brain shows a progress bar of its own, with the SI-SNR improvement on it.
         brain.fit(
             hparams.epoch_counter,

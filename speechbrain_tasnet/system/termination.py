@@ -54,6 +54,22 @@ class Termination:
             sys.exit(STATUS)
 
 
+def outlive(worker: int = 0) -> None:
+    """Let a process that works for another one end with it, and not by a signal that all of them get.
+
+    Schedulers send the signal to every process of a job. A loading process that ended first would be missed by the
+    training, which then could not save.
+
+    Parameters
+    ----------
+    worker : int
+        Which one it is, as PyTorch's ``worker_init_fn`` is told.
+    """
+    del worker
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def apart() -> dict[str, object]:
     """Return options of `subprocess.Popen` for a process that `ask_to_end` reaches and Ctrl-C passes by."""
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", None)  # on Windows
