@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,29 @@ REFUSED = {
 }  # fmt: skip
 
 
-class InputError(ValueError):
-    """Something that came from outside is wrong: a file, a folder, an option, a configuration value.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-    The message is one line that names the value, what was expected and the way out.
+
+def _escape(found: re.Match) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+class InputError(ValueError):
+    r"""Something that came from outside is wrong: a file, a folder, an option, a configuration value.
+
+    The message is one line that names the value, what was expected and the way out. What would begin another line
+    in it, or command a terminal, is written as an escape: names of files and values may hold anything.
+
+    Example
+    -------
+    >>> print(InputError("model=a\nb: no such file"))
+    model=a\nb: no such file
     """
+
+    def __init__(self, message: str = "", *more: object):
+        # Raised again from a loader's process, it has the traceback in front of it, in many lines.
+        again = message.startswith("Caught ")
+        super().__init__(message if again else CONTROLS.sub(_escape, message), *more)
 
 
 class DiskError(InputError):

@@ -313,3 +313,15 @@ def test_the_reference_describes_every_key():
         assert f"| `{name}` | {expected(name)} | " in page
     assert schema["properties"]["batch_size"]["anyOf"][0]["minimum"] == 1
     assert schema["properties"]["mode"]["anyOf"][0]["enum"] == ["min", "max"]
+
+
+@pytest.mark.parametrize(
+    "name", ["no\nsuch", "no\x85such", "no\u2028such", "\x1b[2Jsuch", "no\rsuch", "no\x1csuch"]
+)
+def test_whatever_a_name_holds_the_message_is_one_line(name, corpus):
+    with pytest.raises(InputError, match="no such YAML file") as caught:
+        loading.read(["wsj0mix", "--data_folder", str(corpus), "--model", name])
+    message = str(caught.value)
+    assert message.splitlines() == [message]
+    assert message.isprintable()
+    assert name.encode("unicode_escape").decode() in message
