@@ -121,8 +121,8 @@ class Evaluator:
         self._lone_targets += int(is_alone.sum())
         scored = (~is_silent & ~is_alone).nonzero().squeeze(1)
         row: Row = {"snt_id": utterance_id, **dict.fromkeys(self.columns)}
-        row |= {"duration": len(mixture) / self.sample_rate, "input_si-snr": None, "level_difference": None}
-        row |= {"voices": None}
+        row |= {"duration": len(mixture) / self.sample_rate}
+        row |= dict.fromkeys(("input_si-snr", "level_difference", "voices"))
         if len(scored):
             estimates = in_target_order(targets, estimates)
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())

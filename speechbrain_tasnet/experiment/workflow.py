@@ -81,15 +81,15 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     brain, plan = make_brain(hparams, recipe.run_opts)
     brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
     test = evaluation_set(hparams, "test_data")
-    ours = {"collate_fn": collate, "worker_init_fn": outlive}
-    valid_loader_options = hparams.valid_dataloader_opts | ours
+    at_start = {"worker_init_fn": outlive}  # unless the recipe has one of its own
+    valid_loader_options = at_start | hparams.valid_dataloader_opts | {"collate_fn": collate}
     if not evaluate_only:
         run_on_main(log_input_si_snr, kwargs={"test": test})
         training, loader_options = training_set(hparams)
         forecast = _rehearse(brain, plan, training)
         logger.info("%s", forecast)
         gpu_block.settle(Path(hparams.save_folder), brain, forecast)
-        loader_options = hparams.dataloader_opts | loader_options | ours
+        loader_options = at_start | hparams.dataloader_opts | loader_options | {"collate_fn": collate}
         # The Brain shows a progress bar of its own, with the SI-SNR improvement on it.
         brain.fit(
             hparams.epoch_counter,
