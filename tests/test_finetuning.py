@@ -76,6 +76,29 @@ def test_a_deeper_network_begins_as_the_shallower_one_and_learns(tmp_path, sizes
     assert all(gradient.abs().max() > 0 for gradient in gradients.values())
 
 
+@pytest.mark.parametrize("options", [{}, {"edge_padding": True}, {"Sc": 0}])
+def test_a_network_of_twice_the_hop_begins_as_the_finer_one(tmp_path, options):
+    """Where all frames are alike, so are the masks of any two, and the coarser network equals the finer one."""
+    trained = build(X=3, R=2, norm="channelwise", **options)
+    for block in trained.masknet.tcn.blocks[::3]:  # those of dilation 1, which go
+        for path in filter(None, (block.residual, block.skip)):
+            torch.nn.init.zeros_(path.weight)
+            torch.nn.init.zeros_(path.bias)
+    save_bundle(tmp_path / "bundle", trained, 8000)
+    fresh = build(N=32, L=32, X=2, R=2, norm="channelwise", **options)
+    with pytest.raises(InputError, match=r"[NL]=32"):
+        start_from(tmp_path / "bundle", fresh, 8000, adapt=False)
+    assert "a frame stands for two of before" in start_from(tmp_path / "bundle", fresh, 8000)
+    mixture = torch.randn(2, 8).repeat(1, 100)  # each hop of the finer one the same
+    edge = 8 * (trained.masknet.tcn.receptive_field + 4)
+    torch.testing.assert_close(fresh(mixture)[:, edge:-edge], trained(mixture)[:, edge:-edge])
+
+
+def test_a_network_of_twice_the_hop_may_be_deeper_too(folder):
+    line = start_from(folder, build(N=32, L=32, X=2, R=2), 8000)
+    assert "a frame stands for two of before; 3 blocks are new" in line
+
+
 def test_a_deeper_network_for_more_sources(folder):
     fresh = build(X=3, C=3)
     line = start_from(folder, fresh, 8000)

@@ -8,6 +8,7 @@ from speechbrain_tasnet.bundle import can_hold, find_bundle, load_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.training.growth import deepen
+from speechbrain_tasnet.training.hops import coarsen, is_twice
 
 # The one layer that knows how many sources there are, and the argument that says it.
 MASK_LAYER = ("mask.weight", "mask.bias")
@@ -56,7 +57,7 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
 
     For another number of sources the mask layer, the last 1x1 convolution, stays as it is. A causal network may
     begin with the weights of one that is not, and learns to do without the future. A deeper network begins as the
-    shallower one, see `growth.deepen`.
+    shallower one, see `growth.deepen`, and one of twice the hop nearly as the finer one, see `hops.coarsen`.
 
     Parameters
     ----------
@@ -88,14 +89,17 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     trained, config = load_bundle(found)
     if config.sample_rate != sample_rate:
         raise InputError(_difference(found, "sample_rate", sample_rate, config.sample_rate))
-    becomes_causal = adapt and model.masknet.config["causal"] and not config.modules["masknet"]["causal"]
-    sizes, before = model.masknet.config, config.modules["masknet"]
+    becomes_coarser = adapt and is_twice(model, trained)
+    if becomes_coarser:
+        trained = coarsen(trained)
+    sizes, before = model.masknet.config, trained.masknet.config
+    becomes_causal = adapt and sizes["causal"] and not before["causal"]
     grows = adapt and all(sizes[name] >= before[name] for name in DEPTH)
     free = (SOURCES, *(CAUSALITY if becomes_causal else ()), *(DEPTH if grows else ()))
     for name, module in model.items():
         for key, value in module.config.items():
-            if key not in free and value != config.modules[name][key]:
-                raise InputError(_difference(found, key, value, config.modules[name][key]))
+            if key not in free and value != trained[name].config[key]:
+                raise InputError(_difference(found, key, value, trained[name].config[key]))
     sources = model.masknet.num_sources
     if sources != config.num_spks and not adapt:
         raise InputError(f"num_spks={sources}: the separator in {found} gives {config.num_spks} sources")
@@ -108,6 +112,7 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
         module.load_state_dict(weights)
     changes = [f"the mask layer is new, for {sources} sources instead of {config.num_spks}"] if keep else []
     changes += ["the network is causal now"] if becomes_causal else []
+    changes += ["a frame stands for two of before"] if becomes_coarser else []
     new = sizes["X"] * sizes["R"] - before["X"] * before["R"]
     changes += [f"{new} blocks are new and give nothing yet"] if new else []
     return "; ".join([f"Starting from {found}", *changes])
