@@ -3,11 +3,13 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
-from speechbrain_tasnet.bundle import load_bundle, save_bundle
+from speechbrain_tasnet.audio.resampling import resample
+from speechbrain_tasnet.bundle import find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.workflow import run
@@ -19,6 +21,14 @@ def build(N=16, L=16, activation=None, edge_padding=False, **changes):
     sizes = {"B": 8, "H": 16, "Sc": 8, "X": 2, "R": 1, "C": 2} | changes
     encoder, decoder = Encoder(N, L, activation, edge_padding), Decoder(N, L, edge_padding)
     return Model(encoder, MaskNet(N, **sizes), decoder)
+
+
+def build_like(model, **changes):
+    parts = (
+        part.config | {name: value for name, value in changes.items() if name in part.config}
+        for part in model.values()
+    )
+    return Model(*(part(**config) for part, config in zip((Encoder, MaskNet, Decoder), parts, strict=True)))
 
 
 def weights(modules):
@@ -97,6 +107,19 @@ def test_a_network_of_twice_the_hop_begins_as_the_finer_one(tmp_path, options):
 def test_a_network_of_twice_the_hop_may_be_deeper_too(folder):
     line = start_from(folder, build(N=32, L=32, X=2, R=2), 8000)
     assert "a frame stands for two of before; 3 blocks are new" in line
+
+
+def test_a_network_for_twice_the_rate_begins_as_the_one_for_half_of_it():
+    trained = load_bundle(find_bundle("convtasnet-8k-2spk")).model
+    fresh = build_like(trained, L=2 * trained.encoder.config["L"])
+    with pytest.raises(InputError, match="sample_rate=16000"):
+        start_from("convtasnet-8k-2spk", fresh, 16000, adapt=False)
+    assert "the upper half of the band is new" in start_from("convtasnet-8k-2spk", fresh, 16000)
+    mixture = torch.from_numpy(resample(np.random.default_rng(0).standard_normal(2000), 4000, 8000))[None].float()
+    with torch.no_grad():
+        expected = resample(trained(mixture)[0].T.numpy(), 8000, 16000)
+        found = fresh(torch.from_numpy(resample(mixture.numpy(), 8000, 16000)))[0].T.numpy()
+    assert np.square(found - expected).mean() < 0.01 * np.square(expected).mean()
 
 
 def test_a_deeper_network_for_more_sources(folder):

@@ -9,6 +9,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.training.growth import deepen
 from speechbrain_tasnet.training.hops import coarsen, is_twice
+from speechbrain_tasnet.training.rates import double_rate, is_for_twice
 
 # The one layer that knows how many sources there are, and the argument that says it.
 MASK_LAYER = ("mask.weight", "mask.bias")
@@ -57,7 +58,8 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
 
     For another number of sources the mask layer, the last 1x1 convolution, stays as it is. A causal network may
     begin with the weights of one that is not, and learns to do without the future. A deeper network begins as the
-    shallower one, see `growth.deepen`, and one of twice the hop nearly as the finer one, see `hops.coarsen`.
+    shallower one (`growth.deepen`), one of twice the hop nearly as the finer one (`hops.coarsen`), one for twice
+    the sampling rate as that for half of it (`rates.double_rate`).
 
     Parameters
     ----------
@@ -87,11 +89,15 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
         )
     found = find_bundle(folder)
     trained, config = load_bundle(found)
-    if config.sample_rate != sample_rate:
+    changes = []
+    if adapt and is_for_twice(model, sample_rate, trained, config.sample_rate):
+        trained = double_rate(trained)
+        changes.append("the upper half of the band is new")
+    elif config.sample_rate != sample_rate:
         raise InputError(_difference(found, "sample_rate", sample_rate, config.sample_rate))
-    becomes_coarser = adapt and is_twice(model, trained)
-    if becomes_coarser:
+    if adapt and is_twice(model, trained):
         trained = coarsen(trained)
+        changes.append("a frame stands for two of before")
     sizes, before = model.masknet.config, trained.masknet.config
     becomes_causal = adapt and sizes["causal"] and not before["causal"]
     grows = adapt and all(sizes[name] >= before[name] for name in DEPTH)
@@ -110,9 +116,8 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
         if name == "masknet":
             weights = deepen(weights, own, before, sizes) | {key: own[key] for key in keep}
         module.load_state_dict(weights)
-    changes = [f"the mask layer is new, for {sources} sources instead of {config.num_spks}"] if keep else []
+    changes += [f"the mask layer is new, for {sources} sources instead of {config.num_spks}"] if keep else []
     changes += ["the network is causal now"] if becomes_causal else []
-    changes += ["a frame stands for two of before"] if becomes_coarser else []
     new = sizes["X"] * sizes["R"] - before["X"] * before["R"]
     changes += [f"{new} blocks are new and give nothing yet"] if new else []
     return "; ".join([f"Starting from {found}", *changes])
