@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     add("--sizes", default="", metavar="X=8,R=3", help="of the network, where they are not the shipped ones")
     add("--encoder", default=None, choices=("relu",), help="its activation")
     add("--optimizer", default="muon")
+    add("--rms", type=float, help="of a step of Muon's, see `Muon`")
+    add("--momentum", type=float, help="of Muon's")
+    add("--others", type=float, default=1.0, help="learning rate of what is no matrix, as a share of --lr")
     add("--lr", type=float, default=1e-3)
     add("--fall", type=float, default=0.4, help="share of the time in which the learning rate falls to zero")
     add("--minutes", type=float, default=20.0, help="of processor time in steps")
@@ -100,6 +103,9 @@ class Contestant:
         self.weights = list(self.model.parameters())
         self.averaged = [weight.detach().clone() for weight in self.weights]
         self.optimizer = make_optimizer(self.weights, options.optimizer, options.lr)
+        for name in ("rms", "momentum"):
+            if (value := getattr(options, name)) is not None:
+                setattr(self.optimizer, name, value)
         shares = {name: value for name, value in vars(options).items() if name.endswith("_share")}
         self.items = DynamicMixing(
             options.speech, 2, RATE, options.segment, length=10**8, seed=options.seed, speeds=SPEEDS, **shares
@@ -137,7 +143,7 @@ class Contestant:
         options, first = self.options, self.steps * self.options.batch
         rate = min(1.0, (1 - spent) / max(options.fall, 1e-9), (self.steps + 1) / WARM_UP)
         for group in self.optimizer.param_groups:
-            group["lr"] = options.lr * rate
+            group["lr"] = options.lr * rate * (1 if group["params"][0].ndim == 2 else options.others)
         batch = [self.items.at(0, first + i) for i in range(options.batch)]
         mixture, sources = (torch.stack([item[name] for item in batch]) for name in ("mixture", "sources"))
         targets = Targets(sources)

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import torch
@@ -70,19 +70,33 @@ class Muon(torch.optim.Adam):
         if closure is not None:
             raise TypeError("closure: Muon takes none")
         groups = self.param_groups
+        on_processor = groups[0]["params"][0].device.type == "cpu"
+        threads = self._threads if on_processor else 1
+        tasks = [partial(self._step_together, *work) for work in self._work(threads)]
+        tasks.append(super().step)
         self.param_groups = [group for group in groups if group["params"][0].ndim != 2]
         try:
-            super().step()
+            if threads == 1:
+                for task in tasks:
+                    task()
+            else:  # each task on one thread
+                list(pool(threads).map(lambda task: task(), tasks))
         finally:
             self.param_groups = groups
-        for group in groups:
+
+    def _work(self, threads: int) -> Iterator[tuple[list[Tensor], float]]:
+        """Give matrices of one shape, of each shape about as many to each thread, and their learning rate."""
+        for group in self.param_groups:
             by_shape = defaultdict(list)
             for weight in group["params"]:
                 if weight.ndim == 2 and weight.grad is not None:
                     by_shape[weight.shape].append(weight)
             for weights in by_shape.values():
-                self._step_together(weights, group["lr"])
+                count = math.ceil(len(weights) / threads)
+                for first in range(0, len(weights), count):
+                    yield weights[first : first + count], group["lr"]
 
+    @torch.no_grad()
     def _step_together(self, weights: list[Tensor], lr: float) -> None:
         """Take the step of matrices of one shape."""
         gradients = [weight.grad for weight in weights]
@@ -90,18 +104,10 @@ class Muon(torch.optim.Adam):
         torch._foreach_mul_(averages, self.momentum)
         torch._foreach_add_(averages, gradients)
         ahead = torch._foreach_add(gradients, averages, alpha=self.momentum)
-        steps = self._orthogonal(torch.stack(ahead))
+        steps = orthogonal(torch.stack(ahead), _fast_type(weights[0].device))
         # An orthogonal matrix of n columns and at most as many rows has numbers of mean square 1 / n.
         size = self.rms * math.sqrt(max(weights[0].shape))
         torch._foreach_add_(weights, list(steps.unbind()), alpha=-lr * size)
-
-    def _orthogonal(self, matrices: Tensor) -> Tensor:
-        """Share the matrices out to threads that compute alone, on a processor."""
-        dtype = _fast_type(matrices.device)
-        if matrices.device.type != "cpu" or self._threads == 1:
-            return orthogonal(matrices, dtype)
-        parts = matrices.chunk(self._threads)
-        return torch.cat(list(pool(self._threads).map(partial(orthogonal, dtype=dtype), parts)))
 
     def _momentum_of(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
