@@ -34,6 +34,23 @@ def deepen(
     return {name: _weight(name, trained, fresh, before, after) for name in fresh}
 
 
+def place_of(name: str, in_repeat: int) -> tuple[int, int, str]:
+    """Return repeat, place in it and layer of a block's weight, where a repeat has so many blocks.
+
+    Example
+    -------
+    >>> place_of("tcn.blocks.9.skip.weight", 8)
+    (1, 1, 'skip.weight')
+    """
+    number, layer = name.removeprefix(BLOCKS).split(".", 1)
+    return *divmod(int(number), in_repeat), layer
+
+
+def name_at(repeat: int, place: int, layer: str, in_repeat: int) -> str:
+    """Return the name of the weight that `place_of` finds there."""
+    return f"{BLOCKS}{repeat * in_repeat + place}.{layer}"
+
+
 def _weight(
     name: str,
     trained: Mapping[str, Tensor],
@@ -43,9 +60,8 @@ def _weight(
 ) -> Tensor:
     if not name.startswith(BLOCKS):
         return trained[name]
-    number, layer = name.removeprefix(BLOCKS).split(".", 1)
-    repeat, place = divmod(int(number), after["X"])
+    repeat, place, layer = place_of(name, after["X"])
     if repeat < before["R"] and place < before["X"]:
-        known = trained.get(f"{BLOCKS}{repeat * before['X'] + place}.{layer}")
+        known = trained.get(name_at(repeat, place, layer, before["X"]))
         return torch.zeros_like(fresh[name]) if known is None else known
     return torch.zeros_like(fresh[name]) if layer.startswith(OUTPUTS) else fresh[name]

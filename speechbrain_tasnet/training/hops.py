@@ -10,7 +10,7 @@ from torch import Tensor
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.model import Model
-from speechbrain_tasnet.training.growth import BLOCKS
+from speechbrain_tasnet.training.growth import BLOCKS, name_at, place_of
 
 
 def is_twice(model: Model, trained: Model) -> bool:
@@ -45,15 +45,14 @@ def coarsen(trained: Model) -> Model:
     (8, 2, torch.Size([2, 1001, 2]))
     """
     ends = {"N": 2 * trained.encoder.config["N"], "L": 2 * trained.encoder.config["L"]}
-    encoder, decoder = trained.encoder, trained.decoder
     before = trained.masknet.config
     coarser = Model(
-        Encoder(**encoder.config | ends),
+        Encoder(**trained.encoder.config | ends),
         MaskNet(**before | {"N": ends["N"], "X": before["X"] - 1}),
-        Decoder(**decoder.config | ends),
+        Decoder(**trained.decoder.config | ends),
     )
-    for end, finer in ((coarser.encoder, encoder), (coarser.decoder, decoder)):
-        end.weight.copy_(_both(finer.weight, finer.edge_padding))
+    for end in ("encoder", "decoder"):
+        coarser[end].weight.copy_(_both(trained[end].weight, trained[end].edge_padding))
     weights, names = trained.masknet.state_dict(), coarser.masknet.state_dict()
     coarser.masknet.load_state_dict({name: _weight(name, weights, before) for name in names})
     return coarser
@@ -72,9 +71,8 @@ def _both(filters: Tensor, edge_padding: bool) -> Tensor:
 
 def _weight(name: str, weights: dict[str, Tensor], before: dict) -> Tensor:
     if name.startswith(BLOCKS):
-        number, layer = name.removeprefix(BLOCKS).split(".", 1)
-        repeat, place = divmod(int(number), before["X"] - 1)
-        return weights[f"{BLOCKS}{repeat * before['X'] + place + 1}.{layer}"]
+        repeat, place, layer = place_of(name, before["X"] - 1)
+        return weights[name_at(repeat, place + 1, layer, before["X"])]
     weight = weights[name]
     if name == "bottleneck.weight":
         return torch.cat([weight, weight], 1) / 2
