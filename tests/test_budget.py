@@ -104,6 +104,13 @@ def test_a_stream_goes_on_where_it_was_left(workers):
     assert isinstance(StreamLoader(stream, lambda: 0, lambda: False), DataLoader)  # which Brain.fit asks for
 
 
+def test_two_processes_go_through_a_stream_together():
+    stream, options = Stream(Numbers(), seed=3), {"batch_size": 2, "collate_fn": list}
+    shares = [StreamLoader(stream, lambda: 1, lambda: True, rank, 2, **options) for rank in (0, 1)]
+    for step, (one, other) in zip(range(3), zip(*shares, strict=False), strict=False):
+        assert sorted(one + other) == sorted(stream[1 + 4 * step + k] for k in range(4))
+
+
 def test_checksums_are_of_all_that_came():
     one, other = Ledger(), Ledger()
     torch.manual_seed(0)
@@ -238,12 +245,6 @@ def test_what_was_interrupted_ends_as_what_was_not(arguments, monkeypatch):
         json.loads((run / "test_results.json").read_text())["metrics"]["si-snr"]["mean"] for run in (whole, parts)
     ]
     assert means[0] == pytest.approx(means[1], abs=0.01)  # products may sum in another order
-
-
-def test_several_processes_are_refused(arguments, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="leave torchrun out"):
-        workflow.check(arguments("run", budget="12 steps"))
 
 
 def test_energy_is_read_where_linux_tells_it_and_counts_on_when_the_counter_turns(tmp_path):

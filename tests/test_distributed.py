@@ -64,9 +64,12 @@ def words(corpus, speech_folder, tiny):
     return [*words, "--speech_folder", str(speech_folder), "--distributed_backend", "gloo"]
 
 
-def test_two_processes_train_the_weights_of_one(words, tmp_path):
+@pytest.mark.parametrize("budget", [None, "1e8 macs"])
+def test_two_processes_train_the_weights_of_one(words, tmp_path, budget):
+    # A budget is spent in two parts of one stream.
+    words = words if budget is None else [*words, "--budget", budget, "--number_of_epochs", "2"]
     (one, other), shared = train(tmp_path / "two", TORCHRUN, *words)
-    words[words.index("--batch_size") + 1] = "4"
+    words = [*words, "--batch_size", "4"]
     (alone,), (seen,) = train(tmp_path / "one", [sys.executable], *words)
     for name, value in one.items():
         assert torch.equal(value, other[name]), name
@@ -80,6 +83,16 @@ def test_two_processes_train_the_weights_of_one(words, tmp_path):
     logs = [(tmp_path / name / "run/train_log.txt").read_text() for name in ("one", "two")]
     assert logs[0].split("valid")[1].split("epoch")[0] == logs[1].split("valid")[1].split("epoch")[0]
     assert (tmp_path / "two/run/report.html").exists()
+    spent = [json.loads((tmp_path / name / "run/ledger.json").read_text()) for name in ("one", "two")]
+    assert spent[0]["steps"] == spent[1]["steps"] >= 6
+    assert spent[0]["audio"] == pytest.approx(spent[1]["audio"])
+
+
+def test_two_processes_agree_on_the_minutes_that_are_spent(words, tmp_path):
+    (one, other), _ = train(tmp_path / "run", TORCHRUN, *words, "--budget", "0.02 minutes")
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    spent = json.loads((tmp_path / "run/run/ledger.json").read_text())
+    assert spent["items"] == 4 * spent["steps"] > 4
 
 
 # In the second epoch one process asks for the end of itself alone, or of torchrun, which passes it on.

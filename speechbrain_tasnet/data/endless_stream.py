@@ -49,14 +49,22 @@ class StreamLoader(DataLoader):
         Returns where the stream was left, whenever an iteration begins.
     should_continue : callable
         Returns before each batch whether there is to be another one.
+    rank, processes : int
+        Which of how many processes this is, which go through the stream together, item by item in turn.
     **options
         Of a `DataLoader`, such as ``batch_size``, ``num_workers`` and ``collate_fn``.
     """
 
     def __init__(
-        self, stream: Stream, position: Callable[[], int], should_continue: Callable[[], bool], **options
+        self,
+        stream: Stream,
+        position: Callable[[], int],
+        should_continue: Callable[[], bool],
+        rank: int = 0,
+        processes: int = 1,
+        **options,
     ):
-        super().__init__(stream, sampler=_Positions(position), **options)
+        super().__init__(stream, sampler=_Positions(position, rank, processes), **options)
         self._should_continue = should_continue
 
     def __iter__(self) -> Iterator:
@@ -71,10 +79,10 @@ class StreamLoader(DataLoader):
 
 
 class _Positions:
-    """The positions of a stream from where it was left, without end."""
+    """The positions of a stream from where it was left, without end, that fall to one of several processes."""
 
-    def __init__(self, start: Callable[[], int]):
-        self._start = start
+    def __init__(self, start: Callable[[], int], rank: int, processes: int):
+        self._start, self._rank, self._processes = start, rank, processes
 
     def __iter__(self) -> Iterator[int]:
-        return count(self._start())
+        return count(self._start() + self._rank, self._processes)

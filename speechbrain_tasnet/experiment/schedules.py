@@ -11,7 +11,6 @@ from speechbrain_tasnet.data.endless_stream import Stream, StreamLoader
 from speechbrain_tasnet.data.epoch_loader import EpochLoader
 from speechbrain_tasnet.data.epoch_position import EpochPosition, describe_order
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
-from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.training.budget import Annealing, Budget, learning_rate, parse
 from speechbrain_tasnet.training.distributed import processes, rank
@@ -97,16 +96,9 @@ class BudgetPlan:
     ----------
     epochs, opt_class, changes
         As those of `EpochPlan`.
-
-    Raises
-    ------
-    InputError
-        It is a distributed run: its processes would not agree on what is used.
     """
 
     def __init__(self, hparams: Hparams, ledger: Ledger, macs_per_second: Callable[[], float]):
-        if processes() > 1:
-            raise InputError(f"budget={hparams.budget}: counted in one process only; leave torchrun out")
         amount, unit = parse(hparams.budget)
         self._budget = Budget(amount, unit, macs_per_second() if unit == "macs" else None)
         self._ledger, self._counter, self._seed = ledger, hparams.epoch_counter, hparams.item_seed
@@ -126,13 +118,15 @@ class BudgetPlan:
             Stream(items, self._seed),
             position=lambda: self._ledger.items + self._ledger.uncounted * batch_size,
             should_continue=lambda: self._used() < self._counter.current / self.epochs,
+            rank=rank(),
+            processes=processes(),
             **options | {"collate_fn": collate},
         )
 
     def steps(self, items: int, batch: int, step: float, audio: float) -> int:
         """Forecast the steps of an epoch, see `EpochPlan.steps`."""
         del items, batch
-        return math.ceil(self._budget.steps(step, audio) / self.epochs)
+        return math.ceil(self._budget.steps(step, audio * processes()) / self.epochs)
 
 
 Plan = EpochPlan | BudgetPlan
@@ -147,11 +141,6 @@ def make_plan(hparams: Hparams, ledger: Ledger) -> Plan:
         Of the recipe.
     ledger : Ledger
         Of the training.
-
-    Raises
-    ------
-    InputError
-        The training cannot be counted like that.
     """
     if hparams.budget is None:
         return EpochPlan(hparams)

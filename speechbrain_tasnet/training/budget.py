@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.training.distributed import highest
 from speechbrain_tasnet.training.ledger import Ledger
 
 UNITS = ("steps", "minutes", "macs")
@@ -55,7 +56,7 @@ class Budget:
         How many.
     unit : str
         ``steps`` of the optimizer; ``minutes`` of wall clock within the steps; or ``macs``,
-        multiply-accumulates, three times those of the way forward.
+        multiply-accumulates, three times those of the way forward, in all processes.
     macs_per_second : float, optional
         Multiply-accumulates of the way forward for a second of audio; needed for the unit ``macs``.
 
@@ -72,15 +73,18 @@ class Budget:
     macs_per_second: float | None = None
 
     def used(self, ledger: Ledger) -> float:
-        """Return which share of it a training has used; above 1 when its last step went beyond it."""
+        """Return which share of it a training has used; above 1 when its last step went beyond it.
+
+        The processes of a distributed run, which must all ask at the same time, get the same answer.
+        """
         return self._spent(ledger) / self.amount
 
     def _spent(self, ledger: Ledger) -> float:
         if self.unit == "steps":
             return ledger.steps
         if self.unit == "minutes":
-            return ledger.seconds / 60
-        return STEP_MACS * self.macs_per_second * ledger.audio
+            return highest(ledger.seconds) / 60
+        return STEP_MACS * self.macs_per_second * ledger.audio_of_all()
 
     def steps(self, seconds: float, audio: float) -> float:
         """Return how many steps it allows.
@@ -90,7 +94,7 @@ class Budget:
         seconds : float
             That a step takes.
         audio : float
-            Seconds of it in a batch.
+            Seconds of it that a step takes, in all processes.
         """
         one = {"steps": 1, "minutes": seconds / 60, "macs": STEP_MACS * (self.macs_per_second or 0) * audio}
         return self.amount / one[self.unit]

@@ -79,9 +79,33 @@ def anywhere(true: bool) -> bool:
     >>> anywhere(True)
     True
     """
-    if not dist.is_initialized():
-        return true
+    return bool(highest(true))
+
+
+def highest(value: float) -> float:
+    """Return the highest of the values that the processes hold. All must call it.
+
+    Example
+    -------
+    >>> highest(0.5)
+    0.5
+    """
+    return _reduced(value, dist.ReduceOp.MAX) if dist.is_initialized() else value
+
+
+def total(value: float) -> float:
+    """Return the sum of the values that the processes hold. All must call it.
+
+    Example
+    -------
+    >>> total(0.5)
+    0.5
+    """
+    return _reduced(value, dist.ReduceOp.SUM) if dist.is_initialized() else value
+
+
+def _reduced(value: float, operation: dist.ReduceOp) -> float:
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    flag = torch.tensor(int(true), device=device)
-    dist.all_reduce(flag, dist.ReduceOp.MAX)
-    return bool(flag)
+    held = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.all_reduce(held, operation)
+    return held.item()

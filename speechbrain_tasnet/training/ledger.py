@@ -9,7 +9,7 @@ from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, registe
 from torch import Tensor
 
 from speechbrain_tasnet.system.energy import EnergyMeter
-from speechbrain_tasnet.training.distributed import first_on_its_machine, gather, processes, rank
+from speechbrain_tasnet.training.distributed import first_on_its_machine, gather, processes, rank, total
 
 # Checksums are kept of each batch up to this one, then whenever as many have come.
 EVERY = 100
@@ -96,6 +96,11 @@ class Ledger:
         self.cpu_seconds += cpu_seconds
         if self.joules is not None:
             self.joules += joules
+
+    def audio_of_all(self) -> float:
+        """Return the seconds of audio of all processes, those before `settle` included; all must call it."""
+        settled = self._added["audio"]
+        return settled + total(self.audio - settled)
 
     def settle(self) -> None:
         """Add up what the processes of a distributed run have counted since the last time; all must call it."""
