@@ -1,10 +1,13 @@
 """What README and documentation show runs, and what they name exists."""
 
+import base64
 import doctest
 import importlib.util
+import io
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +31,15 @@ from speechbrain_tasnet.study.definition import Study, find_study, load_study
 
 ROOT = Path(__file__).parents[1]
 
-_spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs/hooks.py")
-hooks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(hooks)
+
+def _hook(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / f"docs/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+hooks, listening = _hook("hooks"), _hook("listening")
 
 GENERATED = {f"docs/{path}": text for path, text in hooks.generated().items()}
 WRITTEN = ["README.md", "CONTRIBUTING.md", "recipes/README.md"]
@@ -259,6 +268,18 @@ def test_the_hook_does_what_it_says():
     assert doctest.testmod(hooks).attempted
     assert not doctest.testmod(hooks).failed
     assert not re.search(r"\]\(docs/", GENERATED["docs/architecture.md"])
+
+
+def test_examples_can_be_heard_where_the_page_wants_them():
+    page = listening.on_page_markdown(PAGES["docs/listen.md"], None, None, None)
+    signals = re.findall(r'<audio [^>]*src="data:audio/flac;base64,([^"]*)"', page)
+    assert len(signals) == 5 * len(listening.EXAMPLES)
+    for signal in signals:
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(signal)))
+        assert rate == listening.RATE
+        assert len(samples) == listening.SECONDS * rate
+        assert samples.std() > 0.001
+    assert listening.on_page_markdown("no example", None, None, None) == "no example"
 
 
 def test_the_citation_is_of_this_version():

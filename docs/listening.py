@@ -1,0 +1,103 @@
+"""Mixtures of synthetic voices before and after the bundled separators, as HTML to listen to."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+from torch import Tensor
+
+from speechbrain_tasnet import TasNetSeparation
+from speechbrain_tasnet.audio.channels import band
+from speechbrain_tasnet.evaluation.evaluator import Evaluator
+from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
+from speechbrain_tasnet.losses import best_permutation, reorder
+from speechbrain_tasnet.report.media import RAMPS, audio_uri, decibels, same_level, spectrogram_uri
+
+MARK = '<div id="examples"></div>'
+RATE = 8000
+SECONDS = 4
+FIRST, SECOND = "test-000", "test-003"  # a low and a high voice
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the examples where a page wants them."""
+    del page, config, files
+    return markdown.replace(MARK, examples()) if MARK in markdown else markdown
+
+
+def as_they_are(voices: np.ndarray) -> np.ndarray:
+    """Return voices [C, time] unchanged."""
+    return voices
+
+
+def telephone(voices: np.ndarray) -> np.ndarray:
+    """Return voices [C, time] as a telephone passes them on."""
+    return band(voices, RATE, 300, 3400)
+
+
+def far_apart(voices: np.ndarray) -> np.ndarray:
+    """Return voices [C, time], the second 15 dB below the first."""
+    return voices * np.array([[1.0], [10 ** (-15 / 20)]])
+
+
+Change = Callable[[np.ndarray], np.ndarray]
+EXAMPLES: list[tuple[str, str, Change]] = [
+    ("Two people", "convtasnet-8k-2spk", as_they_are),
+    ("Over a telephone", "convtasnet-8k-2spk", telephone),
+    ("One 15 dB louder than the other", "convtasnet-8k-2spk", far_apart),
+    ("While they speak", "convtasnet-8k-2spk-live", as_they_are),
+]
+
+
+def examples() -> str:
+    """Return all examples as HTML."""
+    with tempfile.TemporaryDirectory() as folder:
+        synthesize_speech(Path(folder) / "speech", (1, 1, 4), utterances=1, rate=RATE)
+        voices = np.stack([_voice(Path(folder) / "speech", name) for name in (FIRST, SECOND)])
+    parts = []
+    for title, model, change in EXAMPLES:
+        sources = torch.from_numpy(change(voices).T).float()
+        parts += [f"## {title}", *_example(model, sources)]
+    return "\n\n".join(parts)
+
+
+def _voice(speech: Path, name: str) -> np.ndarray:
+    [file] = (speech / name).glob("*.wav")
+    samples = np.resize(soundfile.read(file)[0], SECONDS * RATE)
+    return samples / np.sqrt(np.mean(samples**2))
+
+
+def _example(model: str, sources: Tensor) -> Iterator[str]:
+    mixture = sources.sum(1)
+    with torch.no_grad():
+        estimates = TasNetSeparation.from_bundle(model).separate_batch(mixture[None])
+    estimates = reorder(estimates, best_permutation(sources[None], estimates))[0]
+    evaluator = Evaluator(RATE, ())
+    evaluator.add(model, mixture, sources, estimates)
+    [scores] = evaluator.rows
+    yield f"`{model}`: SI-SNRi {scores['si-snr_i']:.1f} dB"
+    mixture, sources, estimates = same_level(mixture, sources, estimates, len(mixture))
+    top = decibels(mixture, RATE).max().item()
+    rows = [[("mixture", "the mixture", mixture)]]
+    for place, name in enumerate(("first", "second")):
+        after = f"{name} voice, separated ({scores[f'si-snr_i_s{place + 1}']:+.1f} dB)"
+        alone = ("reference", f"{name} voice, alone", sources[:, place])
+        rows.append([alone, ("estimate", after, estimates[:, place])])
+    for row in rows:
+        figures = (_figure(*panel, top) for panel in row)
+        yield f'<div style="display: flex; gap: 1rem">{"".join(figures)}</div>'
+
+
+def _figure(role: str, label: str, samples: Tensor, top: float) -> str:
+    picture = spectrogram_uri(samples, RATE, top, RAMPS[role])
+    return (
+        '<figure style="flex: 1; margin: 0 0 1rem"><figcaption style="font-style: normal; margin: 0">'
+        f'{label}</figcaption><img alt="spectrogram of {label}" src="{picture}" style="width: 100%; height: 7rem">'
+        f'<audio controls preload="none" src="{audio_uri(samples, RATE)}" style="width: 100%"></audio></figure>'
+    )
