@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.data.skipping import Fetched, collate
+from speechbrain_tasnet.losses import SeparationLoss
 from speechbrain_tasnet.training.bad_items import BadItems
 from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.training.ledger import Ledger
@@ -28,16 +29,16 @@ GOOD = [item(f"good{seed}", seed) for seed in range(1, 7)]
 BAD = item("spoilt")
 
 
-def make_brain(tmp_path, hparams=None, **options):
+def make_brain(tmp_path, hparams=None, kind=SeparationBrain, **options):
     torch.manual_seed(0)
     modules = {"encoder": Encoder(N=8, L=16), "masknet": MaskNet(N=8, B=4, H=8, Sc=4, X=2, R=1, C=2)}
     modules["decoder"] = Decoder(N=8, L=16)
     defaults = {"sample_rate": 8000, "loss_threshold": None, "step_scheduler": None, "metrics": []}
     defaults |= {"epoch_counter": EpochCounter(limit=1), "bad_items": BadItems(tmp_path / "bad_items.csv", 0)}
-    defaults |= {"ledger": Ledger()}
+    defaults |= {"ledger": Ledger(), "separation_loss": SeparationLoss()}
     run_opts = {"device": "cpu", "noprogressbar": True, **options}
     checkpointer = Checkpointer(tempfile.mkdtemp(dir=tmp_path))
-    return SeparationBrain(
+    return kind(
         modules, lambda p: torch.optim.Adam(p, lr=0.01), defaults | (hparams or {}), run_opts, checkpointer
     )
 

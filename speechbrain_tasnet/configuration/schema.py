@@ -22,6 +22,7 @@ from speechbrain_tasnet.configuration.value_types import (
     Scheduler,
 )
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.losses import SeparationLoss
 from speechbrain_tasnet.network.model import Model
 
 NONE = ("null", "~", "")  # what YAML writes for nothing
@@ -71,6 +72,18 @@ class Settings(Data, Mixing, Training, Network):
                     "on with; leave it out (shuffle: False takes them as they are)"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _speakers_fit(self) -> "Settings":
+        if self.min_spks is not None and self.min_spks > self.num_spks:
+            raise InputError(f"min_spks={self.min_spks}: expected at most num_spks={self.num_spks}")
+        _ = self.separation_loss
+        return self
+
+    @property
+    def separation_loss(self) -> SeparationLoss:
+        """What the training minimises."""
+        return SeparationLoss(self.loss, self.loss_silence, self.loss_cap)
 
     @property
     def item_seed(self) -> int:

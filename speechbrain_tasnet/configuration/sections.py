@@ -1,5 +1,7 @@
 """The plain values that every recipe has, in sections, each with its type and what it means."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict
 
 from speechbrain_tasnet.audio.speech_level import NOISE_SNR_DB
@@ -7,6 +9,7 @@ from speechbrain_tasnet.configuration.value_types import (
     Bound,
     Decibels,
     ExistingFolder,
+    Expected,
     File,
     Folder,
     LearningRate,
@@ -20,6 +23,7 @@ from speechbrain_tasnet.configuration.value_types import (
     Rate,
     Seconds,
     Share,
+    ShareRange,
     Speeds,
     Spending,
     Splits,
@@ -29,6 +33,7 @@ from speechbrain_tasnet.configuration.value_types import (
     one_of,
 )
 from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
+from speechbrain_tasnet.losses.separation_loss import RATIOS, SILENCES
 from speechbrain_tasnet.training.optimizers import OPTIMIZERS
 
 
@@ -100,6 +105,16 @@ class Mixing(Section):
     """Share of the items whose first speaker may lie up to 20 dB above the last one, in place of 5 dB."""
     similar_voice_share: Share = 0.0
     """Share of the items whose speakers' voices are about equally high."""
+    min_spks: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
+    """Fewest speakers of an item; by default all have `num_spks`. The sources of the others are silent."""
+    talk_share: Share = 0.0
+    """Share of the items that are stretches of conversations."""
+    talk_pause: Bound = 1.0
+    """Mean pause between two turns of a conversation, in seconds."""
+    talk_overlap: Bound = 2.0
+    """Mean overlap of two turns that overlap, in seconds."""
+    talk_overlap_probability: ShareRange = [0.0, 1.0]
+    """From where to where the share of turns may lie that begin before the last one ends."""
     epoch_items: Positive
     """Mixtures in an epoch."""
     data_seed: Natural | None = None
@@ -134,6 +149,12 @@ class Training(Section):
     """So many items that cannot be used are tolerated; they are listed in `bad_items.csv`."""
     nonfinite_patience: Natural = 3
     """Steps of an epoch whose gradient may be not finite, before the training ends."""
+    loss: one_of(*RATIOS) = "si-snr"
+    """What voices are compared by: `snr` counts the level, too, `sa-sdr` is one ratio of all voices together."""
+    loss_silence: Annotated[one_of(*SILENCES) | None, Expected("power, mixture or null")] = None
+    """What an output for nobody is to have: little `power`, or the `mixture` itself; null: that does not matter."""
+    loss_cap: Annotated[Bound | None, Expected("dB above 0, or null")] = None
+    """Ratio in dB that the loss comes near to and does not reach."""
     loss_threshold: Decibels
     """Items whose loss is below teach nothing more and are left out."""
     precision: one_of("fp32", "bf16", "fp16", "auto") = "fp32"

@@ -90,6 +90,11 @@ LevelRange = Annotated[
     _holds(lambda v: len(v) == 2 and v[0] <= v[1]),
     Expected("two levels in dB, such as [-3, 6]"),
 ]
+ShareRange = Annotated[
+    list[Annotated[float, Field(ge=0, le=1)]],
+    _holds(lambda v: len(v) == 2 and v[0] <= v[1]),
+    Expected("two shares from 0 to 1, such as [0.0, 1.0]"),
+]
 Speeds = Annotated[
     list[Annotated[float, Field(ge=0.1, le=10)]],
     Field(min_length=1),

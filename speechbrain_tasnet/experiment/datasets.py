@@ -50,6 +50,11 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         channel_share=hparams.channel_share,
         wide_level_share=hparams.wide_level_share,
         similar_voice_share=hparams.similar_voice_share,
+        min_spks=hparams.min_spks,
+        talk_share=hparams.talk_share,
+        talk_pause=hparams.talk_pause,
+        talk_overlap=hparams.talk_overlap,
+        talk_overlap_probability=hparams.talk_overlap_probability,
         **draws,
     )
     # Every item is drawn at random, so their order need not be.

@@ -99,7 +99,9 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
             train_loader_kwargs=loader_options,
             valid_loader_kwargs=valid_loader_options,
         )
-    brain.evaluate(test, min_key="si-snr", progressbar=False, test_loader_kwargs=valid_loader_options)
+    brain.evaluate(
+        test, min_key=hparams.separation_loss.name, progressbar=False, test_loader_kwargs=valid_loader_options
+    )
     brain.hparams.bad_items.log_all()
     if if_main_process():
         write_results(brain, hparams, test.dataset, shlex.join(command))
@@ -118,7 +120,7 @@ def _end_log(folder: Path) -> None:
 
 def _check_evaluation(hparams: Hparams, argv: Sequence[str]) -> None:
     """Check that there is one separator to evaluate, the run's own or another, and no doubt which."""
-    trained = hparams.checkpointer.find_checkpoint(min_key="si-snr") is not None
+    trained = hparams.checkpointer.find_checkpoint(min_key=hparams.separation_loss.name) is not None
     named = any(word.partition("=")[0] == "--pretrained" for word in argv)
     if trained and named:
         raise InputError(
@@ -225,6 +227,7 @@ def make_brain(hparams: Hparams, run_opts: RunOptions) -> tuple[SeparationBrain,
         "train_logger": TrainLogs(*loggers),
         "bad_items": BadItems(folder / "bad_items.csv", hparams.max_bad_items),
         "ledger": ledger,
+        "separation_loss": hparams.separation_loss,
     }
     extended |= plan.changes
     return SeparationBrain(hparams.modules, plan.opt_class, extended, run_opts, hparams.checkpointer), plan

@@ -58,13 +58,20 @@ class SeparationLoss:
         if silence not in (None, *SILENCES):
             raise InputError(f"silence={silence!r}: expected None or one of {list(SILENCES)}")
         if ratio == "sa-sdr" and silence == "power":
-            raise InputError("silence='power' with ratio='sa-sdr': its one ratio knows of silent voices; use None")
+            raise InputError(
+                "sa-sdr with silence by power: its one ratio knows of silent voices; leave silence out"
+            )
         self.ratio, self.silence, self.cap = ratio, silence, cap
 
     @property
     def is_plain(self) -> bool:
         """Whether it is `pit_si_snr_loss`."""
         return (self.ratio, self.silence, self.cap) == ("si-snr", None, None)
+
+    @property
+    def name(self) -> str:
+        """What its mean is called in logs and checkpoints: ``si-snr`` where it is nothing else, or ``loss``."""
+        return "si-snr" if self.is_plain else "loss"
 
     def __call__(self, targets: Targets, mixture: Tensor, estimates: Tensor) -> Tensor:
         """Compare estimates with targets.

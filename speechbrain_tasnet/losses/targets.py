@@ -44,8 +44,9 @@ class Targets:
         check_shapes(targets)
         self._num_samples = None if lengths is None else valid_samples(lengths, targets.shape[1])
         self.signals = self.zero_mean(targets)
-        size = targets.shape[1] if lengths is None else self._num_samples.unsqueeze(1)
-        self.silent = self.signals.square().sum(2) <= SILENCE_POWER * size
+        size = targets.shape[1] if lengths is None else self._num_samples
+        self._silence = SILENCE_POWER * torch.as_tensor(size, device=targets.device).expand(len(targets))
+        self.silent = self.signals.square().sum(2) <= self._silence.unsqueeze(1)
 
     def si_snr(self, estimates: Tensor) -> Tensor:
         """Compare estimates [batch, time, C] with the targets in the same places, see `si_snr`: [batch, C]."""
@@ -54,6 +55,16 @@ class Targets:
     def si_snr_of_mixture(self, mixture: Tensor) -> Tensor:
         """Take a mixture [batch, time] for the estimate of every target; the mean over those heard: [batch]."""
         return -self._loss(self.zero_mean(mixture.unsqueeze(2)))
+
+    def are_mixed(self, mixture: Tensor) -> Tensor:
+        """Return of which mixtures [batch, time] an improvement can be said: [batch] of bool.
+
+        Somebody is heard in them, and something else besides.
+        """
+        voices = (~self.silent).sum(1)
+        rest = self.zero_mean(mixture.unsqueeze(2)).squeeze(1) - self.signals.sum(1)
+        noisy = rest.square().sum(1) > self._silence
+        return (voices > 1) | ((voices == 1) & noisy)
 
     def loss(self, estimates: Tensor) -> Tensor:
         """Return the loss of estimates [batch, time, C] in their best order, see `pit_si_snr_loss`: [batch]."""

@@ -62,7 +62,7 @@ def run_contestant(folder: Path, argv: Sequence[str]) -> None:
         write_text(folder / COSTS, json.dumps(costs, indent=1) + "\n")
     workflow.run(argv)
     hparams = recipe.build()
-    hparams.checkpointer.recover_if_possible(min_key="si-snr")
+    hparams.checkpointer.recover_if_possible(min_key=hparams.separation_loss.name)
     write_examples(hparams, folder / EXAMPLES)
 
 

@@ -33,9 +33,9 @@ class SeparationBrain(GuardedBrain):
 
     Batches carry ``id``, ``mixture`` [batch, time], ``sources`` [batch, time, C] and, as ``bad``, name and reason
     of items that could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``,
-    ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which records
-    every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called
-    after each step of the optimizer, or null).
+    ``separation_loss`` (a `SeparationLoss`), ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items``
+    (where those go), ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called after each
+    validation, or null) and ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
     After `evaluate`, ``evaluator`` holds the score of each utterance.
@@ -57,11 +57,11 @@ class SeparationBrain(GuardedBrain):
         return separate(self.modules.encoder, self.modules.masknet, self.modules.decoder, mixture, lengths)
 
     def compute_objectives(self, predictions: Tensor, batch, stage: sb.Stage) -> Tensor:
-        """Return the mean negative SI-SNR of a batch in dB, and keep account of each utterance's."""
+        """Return the mean loss of a batch in dB, and keep account of each utterance's."""
         with alone(predictions.numel()):
-            targets = Targets(*batch.sources)
-            losses = at_once(targets.loss, predictions)
-            self._observe(losses, targets, batch, stage)
+            targets, mixture = Targets(*batch.sources), batch.mixture.data
+            losses = at_once(lambda e: self.hparams.separation_loss(targets, mixture, e), predictions)
+            self._observe(losses, predictions, targets, batch, stage)
         if stage == sb.Stage.TEST:
             self._score(predictions, batch)
         threshold = self.hparams.loss_threshold
@@ -72,18 +72,25 @@ class SeparationBrain(GuardedBrain):
         return losses.mean()
 
     @torch.no_grad()
-    def _observe(self, losses: Tensor, targets: Targets, batch, stage: sb.Stage) -> None:
+    def _observe(self, losses: Tensor, predictions: Tensor, targets: Targets, batch, stage: sb.Stage) -> None:
         """Add a batch to the averages of the stage, and show them on its progress bar."""
         self.bar.update()
         if not batch.id:  # a stand-in
             return
-        improvements = (-losses - targets.si_snr_of_mixture(batch.mixture.data)).tolist()
-        for loss, improvement in zip(losses.tolist(), improvements, strict=True):
+        si_snr = -losses if self.hparams.separation_loss.is_plain else -targets.loss(predictions)
+        mixture = batch.mixture.data
+        improvements = (si_snr - targets.si_snr_of_mixture(mixture)).tolist()
+        mixed = targets.are_mixed(mixture).tolist()
+        for loss, ratio, improvement, known in zip(
+            losses.tolist(), si_snr.tolist(), improvements, mixed, strict=True
+        ):
             # In training the guard reports it and skips the step; in validation it must show in the mean.
             if math.isfinite(loss) or stage != sb.Stage.TRAIN:
                 self.losses.append(loss)
-                self.improvements.append(improvement)
-                self.improved += improvement
+                if known:
+                    self.ratios.append(ratio)
+                    self.improvements.append(improvement)
+                    self.improved += improvement
         self.silent_targets += int(targets.silent.sum())
         if self.improvements:
             self.bar.set_postfix_str(f"SI-SNRi {self.improved / len(self.improvements):.2f} dB", refresh=False)
@@ -227,7 +234,7 @@ class SeparationBrain(GuardedBrain):
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin the averages and the progress bar of a stage."""
-        self.losses, self.improvements, self.silent_targets = [], [], 0
+        self.losses, self.ratios, self.improvements, self.silent_targets = [], [], [], 0
         self.improved = 0.0  # the sum: the bar shows the mean after every step
         self.telemetry = Telemetry(self.device)
         if stage == sb.Stage.TRAIN:
@@ -254,18 +261,21 @@ class SeparationBrain(GuardedBrain):
         self.bar.close()
         name = stage.name.lower()
         self.hparams.bad_items.gather()
-        losses, improvements = gather(self.losses), gather(self.improvements)
+        losses, ratios, improvements = gather(self.losses), gather(self.ratios), gather(self.improvements)
+        key = self.hparams.separation_loss.name
         if not losses and stage != sb.Stage.TRAIN:
             raise InputError(f"{name}: no item could be used; the warnings in the log say why")
         # A run that goes on after the last step of an epoch has nothing to train in it.
-        stats = {"si-snr": fmean(losses), "si-snr_i": fmean(improvements)} if losses else {}
+        stats = {key: fmean(losses)} if losses else {}
+        if improvements:
+            stats = {"si-snr": -fmean(ratios)} | stats | {"si-snr_i": fmean(improvements)}
         if silent_targets := sum(gather([self.silent_targets])):
             stats["silent targets"] = silent_targets
         if bad := self.hparams.bad_items.names(name):
             stats["bad items"] = len(bad)
         if stage == sb.Stage.TRAIN:
             # SpeechBrain's average survives a kill in mid-epoch, ours has only seen what came after.
-            self.train_stats = stats | {"si-snr": fmean(gather([float(stage_loss)]))}
+            self.train_stats = stats | {key: fmean(gather([float(stage_loss)]))}
             if losses:
                 self.train_stats |= self._figures()
             # What a kill or a signal in validation would cost is then the validation alone.
@@ -275,11 +285,11 @@ class SeparationBrain(GuardedBrain):
             self.termination.defer()  # what is logged as validated is saved
             lr = self.optimizer.param_groups[0]["lr"]
             if self.hparams.lr_scheduler is not None:
-                _, next_lr = self.hparams.lr_scheduler([self.optimizer], epoch, stats["si-snr"])
+                _, next_lr = self.hparams.lr_scheduler([self.optimizer], epoch, stats[key])
                 update_learning_rate(self.optimizer, next_lr)
-            self.hparams.ledger.validated(epoch, -self.train_stats["si-snr"], -stats["si-snr"])
+            self.hparams.ledger.validated(epoch, -self.train_stats[key], -stats[key])
             self.hparams.train_logger.log_stats({"epoch": epoch, "lr": lr}, self.train_stats, stats)
-            self.checkpointer.save_and_keep_only(meta=stats, min_keys=["si-snr"])
+            self.checkpointer.save_and_keep_only(meta=stats, min_keys=[key])
             self.termination.resume()
         else:
             self.evaluator, *others = gather([self.evaluator])

@@ -16,6 +16,7 @@ from speechbrain_tasnet.data.dynamic_mixing.noise import Noise
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.data.dynamic_mixing.similar_voices import SimilarVoices
+from speechbrain_tasnet.data.dynamic_mixing.talk import Talk, Voice
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.data.folders.speech import (
     MIN_SECONDS,
@@ -39,6 +40,7 @@ class Shares(NamedTuple):
     channel_share: float
     wide_level_share: float
     similar_voice_share: float
+    talk_share: float
 
     def draw(self, rng: np.random.Generator) -> "Shares":
         """Draw what an item has; what all or none of them have is not drawn."""
@@ -49,11 +51,13 @@ class DynamicMixing(EpochDataset):
     """Mixtures of a folder of speech, drawn again for every item.
 
     An item is `num_spks` different speakers, drawn uniformly, an utterance of each, and a stretch of it that is
-    not silent. An utterance that is shorter lies at a random place in the segment. Each is scaled by its active
-    level, measured on the whole utterance, then by a gain: g dB for the first, -g dB for the last, evenly spaced
-    between, g uniform in [0, 2.5]. In a room, positions of which are drawn too, the direct sound has the energy
-    that the dry utterance had, as in WHAMR!. Noise is added as `Noise.draw` says. At last mixture and sources
-    are scaled together so that the largest peak of any of them is 0.9.
+    not silent. An utterance that is shorter lies at a random place in the segment. Or it is a stretch of a
+    conversation, see `Talk`. There may be fewer speakers; the sources of the others are silent then. Each
+    utterance is scaled by its active level, measured on the whole of it, then by a gain: g dB for the first
+    speaker, -g dB for the last, evenly spaced between, g uniform in [0, 2.5]. In a room, positions of which are
+    drawn too, the direct sound has the energy that the dry utterance had, as in WHAMR!. Noise is added as
+    `Noise.draw` says. At last mixture and sources are scaled together so that the largest peak of any of them
+    is 0.9.
 
     An item depends on the seed, the epoch and its index alone, see `EpochDataset`.
 
@@ -92,6 +96,12 @@ class DynamicMixing(EpochDataset):
         Share of the items whose first speaker may lie up to 20 dB above the last one, in place of 5 dB.
     similar_voice_share : float
         Share of the items whose speakers' voices are about equally high, see `SimilarVoices`.
+    min_spks : int, optional
+        Fewest speakers of an item; their number is drawn uniformly. By default all items have `num_spks`.
+    talk_share : float
+        Share of the items that are stretches of conversations.
+    talk_pause, talk_overlap, talk_overlap_probability
+        How people talk in them, see `Talk`.
 
     Raises
     ------
@@ -118,9 +128,17 @@ class DynamicMixing(EpochDataset):
         channel_share: float = 0.0,
         wide_level_share: float = 0.0,
         similar_voice_share: float = 0.0,
+        min_spks: int | None = None,
+        talk_share: float = 0.0,
+        talk_pause: float = 1.0,
+        talk_overlap: float = 2.0,
+        talk_overlap_probability: Sequence[float] = (0.0, 1.0),
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
+        self.min_spks = whole_number("min_spks", num_spks if min_spks is None else min_spks)
+        if self.min_spks > self.num_spks:
+            raise InputError(f"min_spks={min_spks}: expected at most num_spks={num_spks}")
         self.length = whole_number("length", length)
         self.seed = whole_number("seed", seed, minimum=0)
         rate = whole_number("sample_rate", sample_rate, minimum=1000)
@@ -138,7 +156,9 @@ class DynamicMixing(EpochDataset):
         self._rooms = None if rooms is None else _check_rooms(rooms, num_spks, rate)
         self._noise = None if noise is None else Noise(noise, rate, noise_snr)
         self._channels = Channels(rate)
-        self._shares = Shares(noise_share, room_share, channel_share, wide_level_share, similar_voice_share)
+        self._shares = Shares(
+            noise_share, room_share, channel_share, wide_level_share, similar_voice_share, talk_share
+        )
         for name, share in self._shares._asdict().items():
             if not 0 <= share <= 1:
                 raise InputError(f"{name}={share}: expected a share from 0 to 1")
@@ -146,6 +166,7 @@ class DynamicMixing(EpochDataset):
         if similar_voice_share:
             firsts = [self._speech.paths[numbers[0]] for numbers in self._speakers]
             self._similar = SimilarVoices.measure(firsts, rate)
+        self._talk = Talk(self._speech, self.size, talk_pause, talk_overlap, talk_overlap_probability)
 
     def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
         """List the utterances of each speaker: `_speakers` holds their numbers, `_names` what to call them."""
@@ -173,18 +194,30 @@ class DynamicMixing(EpochDataset):
         if not 0 <= index < self.length:
             raise IndexError(f"item {index} of {self.length}")
         rng = np.random.default_rng([self.seed, epoch, index])
-        with_noise, in_room, through_channel, wide, similar = self._shares.draw(rng)
+        with_noise, in_room, through_channel, wide, similar, in_talk = self._shares.draw(rng)
+        with_noise = with_noise and self._noise is not None
+        count = self.num_spks
+        if self.min_spks < count:
+            count = int(rng.integers(self.min_spks, count + 1))
         if similar:
-            chosen = self._similar.choose(self.num_spks, rng)
+            chosen = self._similar.choose(count, rng)
         else:
-            chosen = rng.choice(len(self._speakers), self.num_spks, replace=False)
-        utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
+            chosen = rng.choice(len(self._speakers), count, replace=False)
+        if not in_talk:
+            utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
         top = rng.uniform(0, WIDE_GAIN_DB if wide else MAX_GAIN_DB)
-        signals = np.empty((1 + self.num_spks, self.size), np.float32)
+        signals = np.zeros((1 + self.num_spks, self.size), np.float32)
         mixture, sources = signals[0], signals[1:]
-        gains = np.linspace(top, -top, self.num_spks).tolist()
-        for source, number, gain in zip(sources, utterances, gains, strict=True):
-            self._fill(source, number, 10 ** (gain / 20), rng)
+        amplitudes = [10 ** (gain / 20) for gain in np.linspace(top, -top, count).tolist()]
+        if in_talk:
+            voices = [
+                Voice(self._speakers[i], amplitude, self._draw_speed(rng))
+                for i, amplitude in zip(chosen, amplitudes, strict=True)
+            ]
+            utterances = self._talk.fill(sources[:count], voices, with_noise, rng)
+        else:
+            for source, number, amplitude in zip(sources, utterances, amplitudes, strict=False):
+                self._fill(source, number, amplitude, rng)
         if through_channel:
             sources[:] = self._channels.voices(sources, rng)
         if self._rooms is None or not in_room:
@@ -193,25 +226,27 @@ class DynamicMixing(EpochDataset):
             heard, direct = _in_room(sources, *self._draw_positions(rng))
             np.sum(heard, axis=0, out=mixture)
             sources[:] = direct if self.target == "anechoic" else heard
-        if self._noise is not None and with_noise:
+        if with_noise:
             mixture += self._noise.draw(self.size, 10 ** (top / 10), rng)
         if through_channel:
             signals = self._channels.together(signals, rng)
             mixture, sources = signals[0], signals[1:]
-        signals *= PEAK / max(float(signals.max()), -float(signals.min()))
+        signals *= PEAK / (max(float(signals.max()), -float(signals.min())) or 1.0)
         name = f"epoch {epoch} item {index}: {' + '.join(self._names[number] for number in utterances)}"
         return {"id": name, "mixture": torch.from_numpy(mixture), "sources": torch.from_numpy(sources).T}
 
     def _fill(self, source: np.ndarray, number: int, amplitude: float, rng: np.random.Generator) -> None:
         """Fill a source with a stretch of an utterance of a certain level."""
-        speed = self.speeds[rng.integers(len(self.speeds))]
-        samples = self._speech.cut(number, self.size, rng, speed)
+        samples = self._speech.cut(number, self.size, rng, self._draw_speed(rng))
         amplitude /= sqrt(self._speech.level(number))
         if len(samples) < self.size:
             source[:] = 0
             start = rng.integers(self.size - len(samples) + 1)
             source = source[start : start + len(samples)]
         np.multiply(samples, amplitude, out=source)
+
+    def _draw_speed(self, rng: np.random.Generator) -> float:
+        return self.speeds[rng.integers(len(self.speeds))]
 
     def _draw_positions(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw a room and a position in it for each speaker: reverberant and direct responses [C, taps]."""
@@ -251,5 +286,5 @@ def _in_room(sources: np.ndarray, reverb: np.ndarray, direct: np.ndarray) -> tup
         torch.fft.irfft(spectra * torch.fft.rfft(torch.from_numpy(responses), size), size)
         for responses in (reverb, direct)
     )
-    gains = dry.norm(dim=1, keepdim=True) / straight.norm(dim=1, keepdim=True)
+    gains = dry.norm(dim=1, keepdim=True) / straight.norm(dim=1, keepdim=True).clamp(min=1e-30)
     return (gains * heard[:, :time]).numpy(), (gains * straight[:, :time]).numpy()

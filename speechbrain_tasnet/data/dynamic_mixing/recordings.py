@@ -127,6 +127,40 @@ class Recordings:
             samples = resampler(old, new)(torch.from_numpy(samples)).numpy()
         return samples[:size]
 
+    def part(self, number: int, start: int, size: int, speed: float = 1.0) -> np.ndarray:
+        """Read a stretch at a given place, whatever is heard there.
+
+        Parameters
+        ----------
+        number : int
+            Which recording.
+        start, size : int
+            Samples before it and in it, of what is heard.
+        speed : float
+            How fast it is played.
+
+        Returns
+        -------
+        numpy.ndarray
+            Samples `[size]`, float32, full scale at 1; fewer where the recording ends.
+
+        Raises
+        ------
+        BadItemError
+            The file can no longer be read.
+        """
+        path, header = self.paths[number], self._headers[number]
+        old, new = _ratio(header.rate, self.rate, speed)
+        first = min(start * old // new, header.frames)
+        count = min(ceil(size * old / new), header.frames - first)
+        if count <= 0:
+            return np.zeros(0, np.float32)
+        with self._blaming(number):
+            samples = _read(path, header, first, count)
+        if old != new:
+            samples = resampler(old, new)(torch.from_numpy(samples)).numpy()
+        return samples[:size]
+
     def _blaming(self, number: int) -> AbstractContextManager[None]:
         return blaming(str(self.paths[number]))
 

@@ -1,0 +1,122 @@
+"""Stretches of conversations, cut anywhere: of those who take part some speak, some are silent."""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from speechbrain_tasnet.data.conversations import Turn, TurnTaking
+from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
+from speechbrain_tasnet.errors import InputError
+
+MINUTE = 60.0  # seconds of a conversation, of which an item is a stretch
+AUDIBLE = 1e-4  # of the energy of a voice that speaks all the time, -40 dB: less is taken for silence
+TRIES = 8
+
+
+class Voice(NamedTuple):
+    """Somebody who takes part in a conversation."""
+
+    utterances: Sequence[int]  # numbers of recordings
+    amplitude: float  # that an active level of 1 is brought to
+    speed: float  # that the recordings are played at
+
+
+class Talk:
+    """Draws stretches of conversations.
+
+    Parameters
+    ----------
+    speech : Recordings
+        Of all speakers.
+    size : int
+        Samples of a stretch.
+    pause, overlap : float
+        Mean seconds, see `TurnTaking`.
+    overlap_probability : sequence of float
+        From where to where the probability of an overlap may lie; every conversation has its own.
+
+    Raises
+    ------
+    InputError
+        A value is out of its range.
+    """
+
+    def __init__(
+        self, speech: Recordings, size: int, pause: float, overlap: float, overlap_probability: Sequence[float]
+    ):
+        if len(overlap_probability) != 2 or not 0 <= overlap_probability[0] <= overlap_probability[1] <= 1:
+            given = list(overlap_probability)
+            raise InputError(f"talk_overlap_probability={given}: expected two from 0 to 1, such as [0.0, 1.0]")
+        TurnTaking(pause, overlap)
+        self._speech, self._size = speech, size
+        self._pause, self._overlap, self._probability = pause, overlap, overlap_probability
+
+    def fill(
+        self, sources: np.ndarray, voices: Sequence[Voice], may_be_silent: bool, rng: np.random.Generator
+    ) -> list[int]:
+        """Draw a conversation and a stretch of it.
+
+        Parameters
+        ----------
+        sources : numpy.ndarray
+            [speakers, size]; filled with what each is heard to say, with zeros where he is silent.
+        voices : sequence of Voice
+            Those who take part.
+        may_be_silent : bool
+            Whether nobody at all may be heard.
+        rng : numpy.random.Generator
+            Draws.
+
+        Returns
+        -------
+        list of int
+            The recordings that are heard, in the order in which they begin.
+
+        Raises
+        ------
+        BadItemError
+            A recording is silent, or can no longer be read.
+        """
+        for _ in range(TRIES):
+            turns = self._draw(voices, rng)
+            start = rng.uniform(0, MINUTE)
+            heard = self._render(sources, voices, turns, start)
+            if heard or may_be_silent:
+                return heard
+        # Pauses so long that nobody was met: the first turn, then.
+        return self._render(sources, voices, turns[:1], turns[0].start)
+
+    def _draw(self, voices: Sequence[Voice], rng: np.random.Generator) -> list[Turn]:
+        talk = TurnTaking(self._pause, self._overlap, rng.uniform(*self._probability))
+
+        def utterance(speaker: int) -> tuple[int, float]:
+            numbers, _, speed = voices[speaker]
+            number = numbers[rng.integers(len(numbers))]
+            return number, self._speech.seconds(number) / speed
+
+        return talk.draw(len(voices), MINUTE + self._size / self._speech.rate, utterance, rng)
+
+    def _render(
+        self, sources: np.ndarray, voices: Sequence[Voice], turns: Sequence[Turn], start: float
+    ) -> list[int]:
+        sources[:] = 0
+        rate, size = self._speech.rate, self._size
+        spoken: list[Turn] = []
+        for turn in turns:
+            first = round((turn.start - start) * rate)  # of its samples, in the stretch
+            begin, end = max(first, 0), min(first + round(turn.seconds * rate), size)
+            if begin >= end:
+                continue
+            voice = voices[turn.speaker]
+            samples = self._speech.part(turn.utterance, begin - first, end - begin, voice.speed)
+            gain = voice.amplitude / sqrt(self._speech.level(turn.utterance))
+            sources[turn.speaker, begin : begin + len(samples)] = gain * samples
+            spoken.append(turn)
+        # A breath or the hiss of a recording is nothing that could be separated by who it is.
+        energies = np.einsum("ct,ct->c", sources, sources)
+        least = [AUDIBLE * size * voice.amplitude**2 for voice in voices]
+        silent = energies < least
+        sources[silent] = 0
+        return [turn.utterance for turn in spoken if not silent[turn.speaker]]

@@ -1,0 +1,97 @@
+"""Dynamic mixing of conversations: who is silent, who is heard where, and that nothing else has changed."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from mixed_speech import RATE, bank, mixing, power, utterances, white, write
+
+from speechbrain_tasnet.audio.speech_level import active_level
+from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
+from speechbrain_tasnet.losses import silent
+
+TALK = {"talk_share": 1.0, "min_spks": 1, "num_spks": 3, "segment": 1.0, "length": 60}
+
+
+def voices(item):
+    """How many are heard in an item."""
+    return int((~silent(item["sources"][None])).sum())
+
+
+def test_of_three_any_number_is_heard_and_the_mixture_is_their_sum(hiss):
+    items = list(mixing(hiss, **TALK, talk_overlap_probability=[0.3, 1.0]))
+    assert {voices(item) for item in items} == {1, 2, 3}  # without noise somebody always is
+    for item in items:
+        torch.testing.assert_close(item["sources"].sum(1), item["mixture"])
+        assert item["mixture"].abs().max() == pytest.approx(0.9)
+
+
+def test_nobody_may_be_heard_where_there_is_noise(hiss, tmp_path):
+    write(tmp_path / "noise" / "a.wav", white(1))
+    items = list(mixing(hiss, **TALK, talk_pause=4.0, noise=tmp_path / "noise"))
+    assert {voices(item) for item in items} >= {0, 1}
+    assert all(power(item["mixture"]) > 1e-4 for item in items)
+    assert all(item["mixture"].isfinite().all() for item in items)
+
+
+def test_of_full_overlap_too_there_may_be_fewer_voices(hiss):
+    items = list(mixing(hiss, num_spks=3, min_spks=2, length=40, rooms=bank()))
+    assert {voices(item) for item in items} == {2, 3}
+    assert all(item["sources"].isfinite().all() for item in items)
+
+
+def test_what_is_heard_is_what_was_said_at_its_time(hiss):
+    """Each stretch of a source is found in an utterance of its speaker, at one level."""
+    recordings = [soundfile.read(path)[0] for path in hiss.rglob("*.wav")]
+    found = 0
+    for item in mixing(hiss, **TALK | {"num_spks": 2, "length": 4}):
+        for source in item["sources"].T.double().numpy():
+            for stretch in source.reshape(-1, 200):
+                if np.mean(stretch == 0) < 0.01:  # within a turn
+                    assert max(best_match(stretch, original) for original in recordings) > 0.999
+                    found += 1
+    assert found > 50
+
+
+def best_match(stretch, original):
+    """The largest correlation of a stretch with any part of a recording."""
+    dots = np.correlate(original, stretch, "valid")
+    energies = np.convolve(original**2, np.ones(len(stretch)), "valid").clip(1e-12)
+    return np.abs(dots / np.sqrt(energies * np.sum(stretch**2))).max()
+
+
+def test_each_voice_has_its_level_and_speed(hiss):
+    for item in mixing(hiss, **TALK | {"num_spks": 2, "min_spks": 2}, speeds=[0.9, 1.1]):
+        levels = [active_level(s[s != 0].numpy(), RATE) for s in item["sources"].T if (s != 0).sum() > RATE / 2]
+        if len(levels) == 2:
+            assert abs(10 * np.log10(levels[0] / levels[1])) < 6.5
+
+
+def test_conversations_are_a_share_and_the_others_as_before(hiss):
+    plain, mixed = mixing(hiss, length=200), mixing(hiss, length=200, talk_share=0.3)
+
+    def whole(item):
+        return len(utterances(item)) == 2 and pauses(item) < 0.01
+
+    assert 0.6 < np.mean([whole(item) for item in mixed]) < 0.95
+    assert all(whole(item) for item in plain)
+
+
+def pauses(item):
+    """The share of a source that is nothing at all, in the one that has most of it."""
+    return (item["sources"] == 0).float().mean(0).max()
+
+
+def test_a_part_is_what_a_file_has_at_that_place(tmp_path):
+    samples = white(3, seconds=2.0)
+    paths = [write(tmp_path / "a.wav", samples), write(tmp_path / "b.flac", samples)]
+    recordings = Recordings(paths, RATE, active_level)
+    for number in (0, 1):
+        part = recordings.part(number, 1000, 500)
+        np.testing.assert_allclose(part, samples[1000:1500], atol=1e-4)
+        assert len(recordings.part(number, 15900, 500)) == 100
+        assert len(recordings.part(number, 17000, 500)) == 0
+    faster = recordings.part(0, 500, 250, speed=2.0)
+    whole = recordings.part(0, 0, 8000, speed=2.0)
+    assert len(faster) == 250
+    np.testing.assert_allclose(faster[50:-50], whole[550:700], atol=1e-2)
