@@ -152,7 +152,7 @@ class Training(Section):
     loss: one_of(*RATIOS) = "si-snr"
     """What voices are compared by: `snr` counts the level, too, `sa-sdr` is one ratio of all voices together."""
     loss_silence: Annotated[one_of(*SILENCES) | None, Expected("power, mixture or null")] = None
-    """What an output for nobody is to have: little `power`, or the `mixture` itself; null: that does not matter."""
+    """What an output for nobody is to have: little `power`, or the `mixture` itself; null: anything."""
     loss_cap: Annotated[Bound | None, Expected("dB above 0, or null")] = None
     """Ratio in dB that the loss comes near to and does not reach."""
     loss_threshold: Decibels
