@@ -16,6 +16,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "examples: tasnet mix --speech LibriSpeech/train-clean-100 --out corpus --hours 10; "
+        "tasnet mix --speech LibriSpeech/train-clean-100 --scene talk --num-speakers 3 --out talk --hours 10; "
         "tasnet mix --speech LibriSpeech/train-clean-100 --noise wham_noise --reverb --out scenes --hours 10"
     )
     parser.add_argument(
@@ -60,6 +61,31 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-speakers", type=int, default=2, metavar="C", help="speakers in a mixture (%(default)s)"
     )
+    parser.add_argument(
+        "--min-speakers",
+        type=int,
+        metavar="C",
+        help="fewest speakers in a mixture; the signals of the others hold silence (in talk 1, otherwise C)",
+    )
+    talk = parser.add_argument_group("conversations")
+    talk.add_argument(
+        "--scene",
+        choices=("overlap", "talk"),
+        default="overlap",
+        help="whether all speak all the time (%(default)s) or take turns; a NAME.json beside each mixture then "
+        "says who speaks when, as SegLST",
+    )
+    talk.add_argument("--seconds", type=float, default=60.0, help="of each conversation (%(default)s)")
+    talk.add_argument("--pause", type=float, default=1.0, help="mean seconds between two turns (%(default)s)")
+    talk.add_argument("--overlap", type=float, default=2.0, help="of two turns that overlap (%(default)s)")
+    talk.add_argument(
+        "--overlap-probability",
+        type=float,
+        nargs=2,
+        default=[0.0, 1.0],
+        metavar=("LOW", "HIGH"),
+        help="of a turn, that it begins before the last one ends; drawn for each conversation (0 to 1)",
+    )
     parser.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
     parser.add_argument(
         "--hours", type=float, default=2.0, metavar="H", help="hours of training mixtures (%(default)s)"
@@ -73,7 +99,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.generate.mixing import make_mixtures
+    from speechbrain_tasnet.generate.talk import Talk
 
+    talks = options.scene == "talk"
+    times = options.seconds, options.pause, options.overlap
     make_mixtures(
         options.speech,
         options.out,
@@ -87,6 +116,8 @@ def run(options: argparse.Namespace) -> None:
         reverb=options.reverb,
         level_range=tuple(options.level_range),
         channel=options.channel,
+        min_speakers=1 if talks and options.min_speakers is None else options.min_speakers,
+        talk=Talk(*times, tuple(options.overlap_probability)) if talks else None,
         workers=options.workers,
     )
     print(f"{options.out}: train on it with `{_training(options)}`")
@@ -109,6 +140,8 @@ def _training(options: argparse.Namespace) -> str:
         words += ["--num_spks", str(options.num_speakers)]
     if options.rate != 8000:
         words += ["--sample_rate", str(options.rate)]
+    if options.scene == "talk" or options.min_speakers not in (None, options.num_speakers):
+        words += ["--loss", "snr", "--loss_silence", "power", "--loss_cap", "30"]
     return shlex.join(words)
 
 

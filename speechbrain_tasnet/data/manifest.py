@@ -27,7 +27,8 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
 
     The columns are ``ID``, ``duration`` in seconds, ``sample_rate`` in Hz, ``mix_wav`` and ``s1_wav`` ... for
     what goes in and what should come out, then one ``NAME_wav`` for each further signal of the corpus; where the
-    task has taken its name, ``corpus_NAME_wav``. In paths, ``$data_root`` stands for the data folder. Rows are
+    task has taken its name, ``corpus_NAME_wav``. Where a mixture of conversation has its segments beside it,
+    ``segments`` has their JSON file. In paths, ``$data_root`` stands for the data folder. Rows are
     sorted by ID. Manifests that are there are kept if neither the files of the corpus (names, sizes, times of
     change) nor the options have changed since. Beside a checkpoint they are kept whatever has become of the files:
     a training that was stopped goes on although some have gone bad.
@@ -113,11 +114,15 @@ def _check(corpus: Corpus, rows: list[Row], split: str, save_folder: Path) -> li
 def _write(path: Path, corpus: Corpus, rows: list[Row], lengths: list[int]) -> None:
     """Write the manifest of one split."""
     columns = _columns(corpus, list(rows[0].files))
+    segments = [Path(row.files[corpus.pairing.mixture]).with_suffix(".json") for row in rows]
+    with_segments = all((corpus.root / file).exists() for file in segments)
     with new_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["ID", "duration", "sample_rate", *(f"{column}_wav" for column in columns)])
-        for row, samples in zip(rows, lengths, strict=True):
+        header = ["ID", "duration", "sample_rate", *(f"{column}_wav" for column in columns)]
+        writer.writerow([*header, "segments"] if with_segments else header)
+        for row, samples, said in zip(rows, lengths, segments, strict=True):
             files = [f"$data_root/{row.files[signal]}" for signal in columns.values()]
+            files += [f"$data_root/{said.as_posix()}"] if with_segments else []
             writer.writerow([row.name, f"{samples / corpus.sample_rate:.6f}", corpus.sample_rate, *files])
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -20,6 +21,7 @@ from speechbrain_tasnet.data.folders.speech import MIN_SECONDS, Speakers, split_
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.room_simulation import simulator
 from speechbrain_tasnet.generate.scenes import Mixture, Utterance, compose, furnish, render, write_scenes
+from speechbrain_tasnet.generate.talk import Talk, segments
 from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
 from speechbrain_tasnet.system.parallel import in_parallel
 
@@ -41,17 +43,21 @@ def make_mixtures(
     reverb: bool = False,
     level_range: tuple[float, float] = (0.0, 2 * MAX_GAIN_DB),
     channel: str | None = None,
+    min_speakers: int | None = None,
+    talk: Talk | None = None,
     workers: int | None = None,
 ) -> None:
     """Mix a speech folder into `OUT/wav8k/min/{tr,cv,tt}/SIGNAL/NAME.wav` and `OUT/mix.json`.
 
-    A mixture is `num_speakers` different speakers of a split, drawn uniformly, and an utterance of each.
-    Every utterance is scaled to unit active level, then by a gain: g dB for the first, -g dB for the last,
-    evenly spaced between, g uniform in [0, 2.5], after MERL's `create_wav_2speakers.m`. All are cut to the
-    shortest. Noise and a room of its own are added to each mixture on demand, see `scenes`, and are recorded in
-    `scenes.csv` of the split. All signals of a mixture are scaled together so that the largest peak of any of
-    them is 0.9. The same options give the same bytes, whatever the number of workers, and the same seed the same
-    utterances, whatever surrounds them.
+    A mixture is `num_speakers` different speakers of a split, drawn uniformly, and an utterance of each. Every
+    utterance is scaled to unit active level, then by a gain: g dB for the first, -g dB for the last, evenly
+    spaced between, g uniform in [0, 2.5], after MERL's `create_wav_2speakers.m`. All are cut to the shortest.
+    Or the speakers talk, see `Talk`, and `mix/NAME.json` says who speaks when, see `talk.segments`. There may
+    be fewer speakers than `num_speakers`; the signals of the others hold silence. Noise and a room of its own
+    are added to each mixture on demand, see `scenes`, and are recorded in `scenes.csv` of the split. All
+    signals of a mixture are scaled together so that the largest peak of any of them is 0.9. The same options
+    give the same bytes, whatever the number of workers, and the same seed the same utterances, whatever
+    surrounds them.
 
     Parameters
     ----------
@@ -76,6 +82,10 @@ def make_mixtures(
     channel : str, optional
         What the mixtures have come through: ``telephone``, whose band of 300 to 3400 Hz is all that is left of
         the sources, too; or ``mulaw``, ``alaw``, ``gsm`` or ``opus`` (12 kbit/s), which spoil the mixture alone.
+    min_speakers : int, optional
+        Fewest speakers in a mixture, drawn uniformly; by default all have `num_speakers`.
+    talk : Talk, optional
+        How they talk; by default all speak all the time.
     workers : int, optional
         Number of processes; by default one for each processor that this one may use.
 
@@ -95,12 +105,16 @@ def make_mixtures(
         "test_hours": test_hours,
         "seed": seed,
     }
-    _check_options(**options, workers=workers)
+    _check_options(**options, min_speakers=min_speakers, workers=workers)
     _check_conditions(level_range, channel, rate)
     if level_range != (0.0, 2 * MAX_GAIN_DB):
         options["level_range"] = list(level_range)
     if channel:
         options["channel"] = channel
+    if min_speakers not in (None, num_speakers):
+        options["min_speakers"] = min_speakers
+    if talk:
+        options["talk"] = asdict(talk) | {"overlap_probability": list(talk.overlap_probability)}
     check_free(out)
     if reverb:
         simulator()
@@ -112,7 +126,8 @@ def make_mixtures(
     splits = split_speakers(speech, num_speakers, seed)
     for number, (split, wanted) in enumerate(zip(splits, (hours, valid_hours, test_hours), strict=True)):
         usable = _utterances(Path(speech), splits[split], num_speakers, rate)
-        plan = _plan(usable, num_speakers, ceil(wanted * 3600 * rate), (seed, number), level_range)
+        draw = partial(_draw, usable, (min_speakers or num_speakers, num_speakers), level_range, talk, rate)
+        plan = _plan(draw, ceil(wanted * 3600 * rate), (seed, number))
         seconds = sum(mixture.length for mixture in plan) / rate
         report[split] = {"mixtures": len(plan), "seconds": seconds, "speakers": list(splits[split])}
         if noise:
@@ -131,10 +146,12 @@ def make_mixtures(
         write_text(folder / "mix.json", json.dumps(provenance, indent=1) + "\n")
 
 
-def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, workers) -> None:
+def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, min_speakers, workers) -> None:
     """Refuse options out of range before any work starts."""
     if not 2 <= num_speakers <= MAX_SPEAKERS:
         raise InputError(f"{num_speakers} speakers: a mixture needs at least 2, and takes at most {MAX_SPEAKERS}")
+    if min_speakers is not None and not 1 <= min_speakers <= num_speakers:
+        raise InputError(f"at least {min_speakers} speakers: expected 1 to {num_speakers}, the most in a mixture")
     if rate < 1000 or rate % 1000:
         raise InputError(f"rate {rate} Hz: expected a multiple of 1000, such as 8000 or 16000")
     for name, value in {"hours": hours, "valid_hours": valid_hours, "test_hours": test_hours}.items():
@@ -162,13 +179,13 @@ def _check_conditions(level_range: tuple[float, float], channel: str | None, rat
 def _utterances(speech: Path, members: Speakers, num_speakers: int, rate: int) -> list[list[Utterance]]:
     """List the utterances of a second or more of each speaker, with lengths from their headers."""
     usable, keys = [], set()
-    for files in members.values():
+    for speaker, files in members.items():
         utterances = []
         for path in files:
             length = audio_length(path, rate)
             if length >= MIN_SECONDS * rate:
                 key = _key(path.relative_to(speech), MAX_NAME // num_speakers - 10, keys)
-                utterances.append(Utterance(path, key, length))
+                utterances.append(Utterance(path, key, length, speaker))
         if utterances:
             usable.append(utterances)
     if len(usable) < num_speakers:
@@ -190,28 +207,44 @@ def _key(path: Path, limit: int, taken: set[str]) -> str:
 
 
 def _plan(
-    speakers: list[list[Utterance]],
-    num_speakers: int,
-    total: int,
-    seed: tuple[int, int],
-    level_range: tuple[float, float],
+    draw: Callable[[tuple[int, ...], np.random.Generator], Mixture], total: int, seed: tuple[int, int]
 ) -> list[Mixture]:
     """Draw mixtures until they hold `total` samples; a mixture depends on the seed and its number alone."""
     plan, names = [], set()
     while total > 0:
-        rng = np.random.default_rng([*seed, len(plan)])
-        name = None
-        while name is None or name in names:
-            chosen = rng.choice(len(speakers), num_speakers, replace=False)
-            utterances = tuple(speakers[i][rng.integers(len(speakers[i]))] for i in chosen)
-            top = rng.uniform(level_range[0] / 2, level_range[1] / 2)
-            # Four decimals, as in MERL's names.
-            gains = tuple(round(float(gain), 4) for gain in np.linspace(top, -top, num_speakers))
-            name = "_".join(f"{u.key}_{gain:.4f}" for u, gain in zip(utterances, gains, strict=True))
-        names.add(name)
-        plan.append(Mixture(name, utterances, gains, seed=(*seed, len(plan))))
-        total -= plan[-1].length
+        own = (*seed, len(plan))
+        rng = np.random.default_rng(own)
+        mixture = draw(own, rng)
+        while mixture.name in names:
+            mixture = draw(own, rng)
+        names.add(mixture.name)
+        plan.append(mixture)
+        total -= mixture.length
     return plan
+
+
+def _draw(
+    speakers: list[list[Utterance]],
+    counts: tuple[int, int],
+    level_range: tuple[float, float],
+    talk: Talk | None,
+    rate: int,
+    seed: tuple[int, ...],
+    rng: np.random.Generator,
+) -> Mixture:
+    """Draw a mixture: who speaks, what, and how loud."""
+    fewest, sources = counts
+    count = int(rng.integers(fewest, sources + 1)) if fewest < sources else sources
+    chosen = rng.choice(len(speakers), count, replace=False)
+    if not talk:
+        utterances = tuple(speakers[i][rng.integers(len(speakers[i]))] for i in chosen)
+    top = rng.uniform(level_range[0] / 2, level_range[1] / 2)
+    # Four decimals, as in MERL's names.
+    gains = tuple(round(float(gain), 4) for gain in np.linspace(top, -top, count))
+    if talk:
+        return talk.mixture([speakers[i] for i in chosen], sources, gains, seed, rate, rng)
+    name = "_".join(f"{u.key}_{gain:.4f}" for u, gain in zip(utterances, gains, strict=True))
+    return Mixture(name, sources, gains, seed, utterances)
 
 
 def _folders(num_speakers: int, noise: bool, reverb: bool) -> list[str]:
@@ -223,9 +256,13 @@ def _folders(num_speakers: int, noise: bool, reverb: bool) -> list[str]:
 
 def _write(mixture: Mixture, folder: Path, rate: int) -> None:
     """Render a mixture and write its files, unless an earlier run has."""
-    names = _folders(len(mixture.utterances), mixture.noise is not None, mixture.room is not None)
+    names = _folders(mixture.sources, mixture.noise is not None, mixture.room is not None)
     files = {name: folder / name / f"{mixture.name}.wav" for name in names}
     if all(file.exists() for file in files.values()):
         return
+    if mixture.turns:
+        for name in names:
+            if name.startswith("mix"):
+                write_text(folder / name / f"{mixture.name}.json", segments(mixture, rate))
     for name, signal in render(mixture, rate).items():
         write_wav(files[name], signal, rate)

@@ -24,11 +24,21 @@ CUT, NOISE, NOISE_CUT, ROOM, TAIL = range(1, 6)
 
 @dataclass(frozen=True)
 class Utterance:
-    """One file of a speaker: its place, its part of a mixture's name, its samples at the corpus rate."""
+    """A file of speech: its place, its part of a mixture's name, its samples at the corpus rate, who speaks."""
 
     path: Path
     key: str
     length: int
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """An utterance in a conversation: whose, by the place in the mixture, and the sample at which it begins."""
+
+    place: int
+    utterance: Utterance
+    start: int
 
 
 @dataclass(frozen=True)
@@ -41,20 +51,27 @@ class Noise:
 
 @dataclass(frozen=True)
 class Mixture:
-    """One line of the plan: what a worker needs to render one mixture."""
+    """One line of the plan: what a worker needs to render one mixture.
+
+    Its speakers, a gain each, may be fewer than its sources. Each speaks an utterance all the time; or they talk:
+    then `turns` has all that they say, and `samples` the mixture's length.
+    """
 
     name: str
-    utterances: tuple[Utterance, ...]
+    sources: int
     gains: tuple[float, ...]
     seed: tuple[int, ...]
+    utterances: tuple[Utterance, ...] = ()
+    turns: tuple[Spoken, ...] = ()
+    samples: int = 0
     noise: Noise | None = None
     room: Room | None = None
     channel: str | None = None
 
     @property
     def length(self) -> int:
-        """Samples of the shortest utterance, hence of the mixture."""
-        return min(utterance.length for utterance in self.utterances)
+        """Samples of the mixture: where all speak all the time those of the shortest utterance."""
+        return self.samples or min(utterance.length for utterance in self.utterances)
 
     def chance(self, what: int) -> np.random.Generator:
         """Return the stream of random numbers for one of the things that are drawn."""
@@ -83,7 +100,7 @@ def furnish(mixture: Mixture, noise: list[Path] | None, reverb: bool) -> Mixture
         drawn = Noise(noise[chance.integers(len(noise))], round(chance.uniform(*NOISE_SNR_DB), 3))
         mixture = replace(mixture, noise=drawn)
     if reverb:
-        mixture = replace(mixture, room=draw_room(mixture.chance(ROOM), len(mixture.utterances)))
+        mixture = replace(mixture, room=draw_room(mixture.chance(ROOM), mixture.sources))
     return mixture
 
 
@@ -187,25 +204,48 @@ def _sources(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
 
     As in WHAMR! the direct sound keeps the level of the dry utterance, however far the speaker is.
     """
-    chance = mixture.chance(CUT)
     responses: dict[str, np.ndarray | None] = {"": None}
     if mixture.room:
         distances = np.array(mixture.room.distances)[:, np.newaxis]
         reverb, direct = simulate(mixture.room, rate, mixture.chance(TAIL))
         responses = {"_anechoic": distances * direct, "_reverb": distances * reverb}
     sources: dict[str, list[np.ndarray]] = {room: [] for room in responses}
-    for number, (utterance, gain) in enumerate(zip(mixture.utterances, mixture.gains, strict=True)):
-        samples = read_audio(utterance.path, rate)
-        level = active_level(samples, rate)
-        if not level > 0:
-            raise InputError(f"{utterance.path}: silent; delete the file")
-        place = _place(samples, mixture.length, chance)
-        samples = samples.astype(np.float64)
+    for number, (samples, place, amplitude) in enumerate(_dry(mixture, rate)):
         for room, response in responses.items():
             # The whole utterance, so that a cut begins with the echoes of what was said before it.
             heard = samples if response is None else oaconvolve(samples, response[number])[LEAD:]
-            sources[room].append(heard[place] * (10 ** (gain / 20) / np.sqrt(level)))
+            sources[room].append(heard[place] * amplitude)
     return {room: np.stack(speakers) for room, speakers in sources.items()}
+
+
+def _dry(mixture: Mixture, rate: int) -> Iterator[tuple[np.ndarray, slice, float]]:
+    """Give what each source says, where in it the mixture lies, and its amplitude."""
+    chance = mixture.chance(CUT)
+    for utterance, gain in zip(mixture.utterances, mixture.gains, strict=False):
+        samples, level = _read(utterance, rate)
+        yield samples.astype(np.float64), _place(samples, mixture.length, chance), _amplitude(gain, level)
+    for place, gain in enumerate(mixture.gains if mixture.turns else ()):
+        said = np.zeros(mixture.length)
+        for turn in mixture.turns:
+            if turn.place == place:
+                samples, level = _read(turn.utterance, rate)
+                samples = samples[: mixture.length - turn.start]
+                said[turn.start : turn.start + len(samples)] = samples * _amplitude(gain, level)
+        yield said, slice(mixture.length), 1.0
+    for _ in range(mixture.sources - len(mixture.gains)):
+        yield np.zeros(mixture.length), slice(mixture.length), 1.0
+
+
+def _read(utterance: Utterance, rate: int) -> tuple[np.ndarray, float]:
+    samples = read_audio(utterance.path, rate)
+    level = active_level(samples, rate)
+    if not level > 0:
+        raise InputError(f"{utterance.path}: silent; delete the file")
+    return samples, level
+
+
+def _amplitude(gain: float, level: float) -> float:
+    return 10 ** (gain / 20) / np.sqrt(level)
 
 
 def _noise(mixture: Mixture, rate: int) -> np.ndarray:

@@ -1,0 +1,119 @@
+"""Mixtures in which people talk: their turns, and who speaks when as a list of segments."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speechbrain_tasnet.data.conversations import TurnTaking
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.generate.scenes import Mixture, Spoken, Utterance
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How people talk in a corpus.
+
+    Parameters
+    ----------
+    seconds : float
+        Of a mixture.
+    pause, overlap : float
+        Mean seconds, see `TurnTaking`.
+    overlap_probability : tuple of float
+        From where to where the probability of an overlap may lie; every mixture has its own.
+
+    Raises
+    ------
+    InputError
+        A value is out of its range.
+    """
+
+    seconds: float = 60.0
+    pause: float = 1.0
+    overlap: float = 2.0
+    overlap_probability: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self):
+        if not 1 <= self.seconds < float("inf"):
+            raise InputError(f"seconds {self.seconds}: expected 1 or more")
+        low, high = self.overlap_probability
+        for probability in (low, high):
+            TurnTaking(self.pause, self.overlap, probability)
+        if low > high:
+            raise InputError(f"overlap probability {low} to {high}: expected the lower first")
+
+    def mixture(
+        self,
+        speakers: Sequence[Sequence[Utterance]],
+        sources: int,
+        gains: tuple[float, ...],
+        seed: tuple[int, ...],
+        rate: int,
+        rng: np.random.Generator,
+    ) -> Mixture:
+        """Draw what is said in a mixture.
+
+        Parameters
+        ----------
+        speakers : sequence of sequence of Utterance
+            Those who take part, each with all that may be heard of him.
+        sources : int
+            Of the mixture, at least as many.
+        gains : tuple of float
+            Of the speakers, in dB.
+        seed : tuple of int
+            Of the mixture; its last number is part of its name.
+        rate : int
+            Sampling rate in Hz.
+        rng : numpy.random.Generator
+            Draws.
+        """
+        talk = TurnTaking(self.pause, self.overlap, rng.uniform(*self.overlap_probability))
+
+        def utterance(speaker: int) -> tuple[int, float]:
+            number = int(rng.integers(len(speakers[speaker])))
+            return number, speakers[speaker][number].length / rate
+
+        turns = []
+        while not turns:  # a first pause may be longer than a short mixture
+            turns = talk.draw(len(speakers), self.seconds, utterance, rng)
+        samples = round(self.seconds * rate)
+        said = [Spoken(t.speaker, speakers[t.speaker][t.utterance], round(t.start * rate)) for t in turns]
+        return Mixture(
+            name=f"{seed[-1]:05d}_{len(speakers)}",
+            sources=sources,
+            gains=gains,
+            seed=seed,
+            turns=tuple(turn for turn in said if turn.start < samples),
+            samples=samples,
+        )
+
+
+def segments(mixture: Mixture, rate: int) -> str:
+    """Return who speaks when, as SegLST: a JSON list of segments, which meeteval reads.
+
+    Each has ``session_id``, ``speaker``, ``start_time`` and ``end_time`` in seconds, ``words`` (none are known)
+    and, beside what SegLST asks for, ``source``: the signal that holds it, such as ``s1``. A segment is an
+    utterance, from the first to the last sample of its file.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        In which people talk.
+    rate : int
+        Sampling rate in Hz.
+    """
+    rows = [
+        {
+            "session_id": mixture.name,
+            "speaker": turn.utterance.speaker,
+            "start_time": round(turn.start / rate, 3),
+            "end_time": round(min(turn.start + turn.utterance.length, mixture.length) / rate, 3),
+            "words": "",
+            "source": f"s{turn.place + 1}",
+        }
+        for turn in mixture.turns
+    ]
+    return json.dumps(rows, indent=1) + "\n"

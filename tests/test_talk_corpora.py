@@ -1,0 +1,133 @@
+"""Corpora of conversations: sources are what the segments say, silence is silence, the recipe takes them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.talk import Talk
+
+HOURS = {"hours": 60 / 3600, "valid_hours": 20 / 3600, "test_hours": 20 / 3600}
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory, speech_folder):
+    out = tmp_path_factory.mktemp("talk") / "corpus"
+    talks = Talk(seconds=10.0, pause=0.5, overlap=1.0)
+    make_mixtures(speech_folder, out, num_speakers=3, min_speakers=1, talk=talks, workers=1, **HOURS)
+    return out
+
+
+def read_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def conversations(corpus, mixture="mix"):
+    """Give mixture, sources and segments of each."""
+    for path in sorted((corpus / "wav8k/min").glob(f"*/{mixture}/*.json")):
+        mixed = soundfile.read(path.with_suffix(".wav"))[0]
+        sources = [soundfile.read(path.parents[1] / f"s{k}" / f"{path.stem}.wav")[0] for k in (1, 2, 3)]
+        yield mixed, np.stack(sources), json.loads(path.read_text())
+
+
+def test_a_source_is_heard_where_its_segments_say_and_nowhere_else(talk):
+    counts = set()
+    for mixed, sources, segments in conversations(talk):
+        assert len(mixed) == 10 * RATE
+        assert np.abs(mixed - sources.sum(0)).max() < 2e-4
+        speakers = {}
+        for number, source in enumerate(sources, start=1):
+            own = [segment for segment in segments if segment["source"] == f"s{number}"]
+            inside = np.zeros(len(source), bool)
+            for segment in own:
+                begin, end = (round(segment[edge] * RATE) for edge in ("start_time", "end_time"))
+                inside[max(0, begin - 8) : end + 8] = True  # milliseconds
+                assert np.abs(source[begin:end]).max() > 0.01
+                assert segment["words"] == ""
+            assert not source[~inside].any()
+            speakers[number] = {segment["speaker"] for segment in own}
+            assert len(speakers[number]) <= 1
+        counts.add(sum(map(bool, speakers.values())))
+        assert len(set.union(*speakers.values())) == sum(map(bool, speakers.values()))
+    assert counts == {1, 2, 3}
+
+
+def test_the_segments_are_what_meeteval_reads(talk):
+    names = {path.stem for path in talk.rglob("mix/*.wav")}
+    for path in talk.rglob("*.json"):
+        if path.name != "mix.json":
+            segments = json.loads(path.read_text())
+            assert {segment["session_id"] for segment in segments} == {path.stem} <= names
+            assert [s["start_time"] for s in segments] == sorted(s["start_time"] for s in segments)
+
+
+def test_rooms_and_noise_surround_conversations(tmp_path, speech_folder):
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for number in range(3):
+        samples = np.random.default_rng(number).normal(0, 0.1, 5 * RATE)
+        soundfile.write(noise / f"{number}.wav", samples, RATE)
+    options = {"num_speakers": 3, "min_speakers": 1, "talk": Talk(seconds=5.0), "workers": 1}
+    make_mixtures(speech_folder, tmp_path / "out", noise=noise, reverb=True, **options, **HOURS)
+    found = 0
+    for path in (tmp_path / "out").rglob("mix_both_reverb/*.wav"):
+        assert path.with_suffix(".json").exists()
+        silent = [not soundfile.read(path.parents[1] / f"s{k}_anechoic" / path.name)[0].any() for k in (1, 2, 3)]
+        speaking = {segment["source"] for segment in json.loads(path.with_suffix(".json").read_text())}
+        assert [f"s{k}" in speaking for k in (1, 2, 3)] == [not quiet for quiet in silent]
+        assert soundfile.read(path)[0].any()
+        found += any(silent)
+    assert found
+
+
+def test_all_may_speak_all_the_time_and_be_fewer(tmp_path, speech_folder):
+    make_mixtures(speech_folder, tmp_path / "out", num_speakers=3, min_speakers=1, workers=1, **HOURS)
+    counts = set()
+    for path in (tmp_path / "out").rglob("mix/*.wav"):
+        sources = [soundfile.read(path.parents[1] / f"s{k}" / path.name)[0] for k in (1, 2, 3)]
+        heard = [bool(source.any()) for source in sources]
+        assert heard == sorted(heard, reverse=True)
+        assert sum(heard) == path.stem.count("_") // 2 + 1
+        counts.add(sum(heard))
+    assert counts == {1, 2, 3}
+
+
+def test_the_recipe_takes_them_and_the_command_says_how(tmp_path, speech_folder, capsys):
+    words = ["mix", "--speech", str(speech_folder), "--out", str(tmp_path / "out"), "--scene", "talk"]
+    words += ["--num-speakers", "3", "--hours", "0.01", "--seconds", "6", "--workers", "1"]
+    main(words)
+    printed = capsys.readouterr().out
+    assert "--num_spks 3 --loss snr --loss_silence power --loss_cap 30" in printed
+    prepare_wsj0mix(tmp_path / "out", tmp_path / "manifests", num_spks=3)
+    rows = read_csv(tmp_path / "manifests/tr.csv")
+    assert len(rows) == 6
+    for row in rows:
+        assert row["segments"] == row["mix_wav"].replace(".wav", ".json")
+        assert (tmp_path / "out" / row["segments"].removeprefix("$data_root/")).exists()
+    told = json.loads((tmp_path / "out/mix.json").read_text())
+    assert told["talk"] == {"seconds": 6.0, "pause": 1.0, "overlap": 2.0, "overlap_probability": [0.0, 1.0]}
+    assert told["min_speakers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Talk(seconds=0.5), "seconds 0.5: expected 1 or more"),
+        (lambda: Talk(pause=0.0), "pause=0.0: expected a mean"),
+        (lambda: Talk(overlap_probability=(0.5, 0.2)), "expected the lower first"),
+        (lambda: Talk(overlap_probability=(0.5, 1.2)), "overlap_probability=1.2: expected a number from 0 to 1"),
+        (lambda: make_mixtures("speech", "out", min_speakers=3), "at least 3 speakers: expected 1 to 2"),
+        (lambda: make_mixtures("speech", "out", min_speakers=0), "at least 0 speakers: expected 1 to 2"),
+    ],
+)
+def test_what_is_no_conversation(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
