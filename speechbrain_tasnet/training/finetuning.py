@@ -9,10 +9,10 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.training.growth import deepen
 from speechbrain_tasnet.training.hops import coarsen, is_twice
+from speechbrain_tasnet.training.outputs import refit
 from speechbrain_tasnet.training.rates import double_rate, is_for_twice
 
-# The one layer that knows how many sources there are, and the argument that says it.
-MASK_LAYER = ("mask.weight", "mask.bias")
+# The argument that says how many sources there are.
 SOURCES = "C"
 
 # What becomes different when a network that sees the future is made to do without; its weights keep their shapes.
@@ -56,7 +56,7 @@ def sizes_of_start(folder: Path | str) -> dict[str, object]:
 def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool = True) -> str:
     """Copy the weights of a trained separator into a fresh one.
 
-    For another number of sources the mask layer, the last 1x1 convolution, stays as it is. A causal network may
+    One of more sources begins with those of before and quiet ones besides (`outputs.refit`). A causal network may
     begin with the weights of one that is not, and learns to do without the future. A deeper network begins as the
     shallower one (`growth.deepen`), one of twice the hop nearly as the finer one (`hops.coarsen`), one for twice
     the sampling rate as that for half of it (`rates.double_rate`).
@@ -109,14 +109,17 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     sources = model.masknet.num_sources
     if sources != config.num_spks and not adapt:
         raise InputError(f"num_spks={sources}: the separator in {found} gives {config.num_spks} sources")
-    keep = MASK_LAYER if sources != config.num_spks else ()
+    refits = sources != config.num_spks
     for name, module in model.items():
         own = module.state_dict()
         weights = trained[name].state_dict()
         if name == "masknet":
-            weights = deepen(weights, own, before, sizes) | {key: own[key] for key in keep}
+            weights = deepen(weights, own, before, sizes)
+            weights |= refit(weights, own, sizes["mask_activation"]) if refits else {}
         module.load_state_dict(weights)
-    changes += [f"the mask layer is new, for {sources} sources instead of {config.num_spks}"] if keep else []
+    changes += (
+        [f"{sources} {'source' if sources == 1 else 'sources'} instead of {config.num_spks}"] if refits else []
+    )
     changes += ["the network is causal now"] if becomes_causal else []
     new = sizes["X"] * sizes["R"] - before["X"] * before["R"]
     changes += [f"{new} blocks are new and give nothing yet"] if new else []
