@@ -31,6 +31,7 @@ def refit(trained: Mapping[str, Tensor], fresh: Mapping[str, Tensor], mask_activ
 
     Example
     -------
+    >>> import torch
     >>> trained = {"mask.weight": torch.ones(4, 3), "mask.bias": torch.ones(4)}
     >>> fresh = {"mask.weight": torch.zeros(6, 3), "mask.bias": torch.zeros(6)}
     >>> refit(trained, fresh, "sigmoid")["mask.bias"]
