@@ -1,12 +1,12 @@
 """Mixtures in which people talk: their turns, and who speaks when as a list of segments."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from speechbrain_tasnet.data.conversations import TurnTaking
+from speechbrain_tasnet.data.segments import Segment, to_seglst
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.scenes import Mixture, Spoken, Utterance
 
@@ -92,11 +92,10 @@ class Talk:
 
 
 def segments(mixture: Mixture, rate: int) -> str:
-    """Return who speaks when, as SegLST: a JSON list of segments, which meeteval reads.
+    """Return who speaks when, as SegLST, see `data.segments`.
 
-    Each has ``session_id``, ``speaker``, ``start_time`` and ``end_time`` in seconds, ``words`` (none are known)
-    and, beside what SegLST asks for, ``source``: the signal that holds it, such as ``s1``. A segment is an
-    utterance, from the first to the last sample of its file.
+    ``source`` besides is the signal that holds the segment, such as ``s1``. A segment is an utterance, from the
+    first to the last sample of its file.
 
     Parameters
     ----------
@@ -105,15 +104,12 @@ def segments(mixture: Mixture, rate: int) -> str:
     rate : int
         Sampling rate in Hz.
     """
-    rows = [
-        {
-            "session_id": mixture.name,
-            "speaker": turn.utterance.speaker,
-            "start_time": round(turn.start / rate, 3),
-            "end_time": round(min(turn.start + turn.utterance.length, mixture.length) / rate, 3),
-            "words": "",
-            "source": f"s{turn.place + 1}",
-        }
+    said = [
+        Segment(
+            turn.utterance.speaker,
+            turn.start / rate,
+            min(turn.start + turn.utterance.length, mixture.length) / rate,
+        )
         for turn in mixture.turns
     ]
-    return json.dumps(rows, indent=1) + "\n"
+    return to_seglst(mixture.name, said, source=[f"s{turn.place + 1}" for turn in mixture.turns])
