@@ -5,8 +5,11 @@ import json
 import pytest
 import torch
 
+from benchmarks.training import validation
 from benchmarks.training.levers import Contestant, parser
 from speechbrain_tasnet.bundle import load_bundle
+from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.talk import Talk
 
 SIZES = "N=16,B=8,H=16,Sc=8,X=2,R=1"
 
@@ -31,7 +34,7 @@ def test_a_contestant_is_trained_validated_and_kept(contestant, tmp_path):
     assert [list(line)[-1] for line in lines if "options" not in line and "training" not in line] == [
         *("averaged", "valid", "averaged", "valid")
     ]
-    assert trained.steps == len(trained.norms) == len(trained.improvements) / 4
+    assert trained.steps == len(trained.norms) == len(trained.gains) / 4
     assert trained.heard == pytest.approx(trained.steps * 4 * 0.5 / 3600)
     last = load_bundle(tmp_path / "out" / "tiny" / "last").model
     for weight, kept in zip(trained.weights, last.parameters(), strict=True):
@@ -50,3 +53,25 @@ def test_the_rate_rises_and_falls(contestant):
         trained.step(spent)
         rates.append(trained.optimizer.param_groups[0]["lr"] / 1e-3)
     assert rates == pytest.approx([0.02, 1, 1, 0.5, 0.002])
+
+
+def test_voices_may_be_silent(contestant, tmp_path, speech_folder):
+    talk = tmp_path / "talk"
+    talks = Talk(seconds=8.0)
+    hours = {"hours": 0.002, "valid_hours": 0.03, "test_hours": 0.002}
+    make_mixtures(speech_folder, talk, num_speakers=3, min_speakers=1, talk=talks, workers=1, **hours)
+    words = ["--voices", "3", "--min-voices", "1", "--talk-share", "0.5", "--valid", str(talk)]
+    trained = contestant(*words, "--loss", "snr", "--loss-silence", "power", "--loss-cap", "30")
+    trained.step(0.0)
+    scores = validation.scores(trained.separate, trained.corpora["talk"])
+    assert set(scores) == {"1 voice", "2 voices", "3 voices", "silence", "not improved"}
+    mixtures = trained.corpora["talk"]
+
+    def right(mixture):
+        [sources] = [sources for mixed, sources in mixtures if mixed is mixture]
+        return sources.flip(2)
+
+    perfect = validation.scores(right, mixtures)
+    assert perfect["2 voices"] > 60
+    assert perfect["silence"] == -100
+    assert perfect["not improved"] == 0

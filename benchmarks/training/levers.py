@@ -17,14 +17,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
+from benchmarks.training import validation
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
-from speechbrain_tasnet.losses import Targets
+from speechbrain_tasnet.losses import SeparationLoss, Targets
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.ops.at_once import at_once
@@ -67,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
     add("--channel-share", type=float, default=0.0)
     add("--wide-level-share", type=float, default=0.0)
     add("--similar-voice-share", type=float, default=0.0)
+    add("--voices", type=int, default=2, help="outputs of the network, and most voices of an item")
+    add("--min-voices", type=int, help="fewest voices of an item")
+    add("--talk-share", type=float, default=0.0)
+    add("--loss", default="si-snr", help="see `SeparationLoss`, as are the next two")
+    add("--loss-silence")
+    add("--loss-cap", type=float)
     add("--seed", type=int, default=0)
     return options
 
@@ -80,7 +86,7 @@ def build(options: argparse.Namespace) -> Model:
     sizes |= {name: int(value) for name, value in (pair.split("=") for pair in options.sizes.split(",") if pair)}
     window = sizes.pop("L")
     encoder = Encoder(sizes["N"], window, options.encoder)
-    model = Model(encoder, MaskNet(**sizes), Decoder(sizes["N"], window))
+    model = Model(encoder, MaskNet(**sizes, C=options.voices), Decoder(sizes["N"], window))
     if options.start:
         print(start_from(options.start, model, RATE))
     return model
@@ -107,14 +113,14 @@ class Contestant:
             if (value := getattr(options, name)) is not None:
                 setattr(self.optimizer, name, value)
         shares = {name: value for name, value in vars(options).items() if name.endswith("_share")}
-        self.items = DynamicMixing(
-            options.speech, 2, RATE, options.segment, length=10**8, seed=options.seed, speeds=SPEEDS, **shares
-        )
-        self.corpora = {Path(corpus).name: read(Path(corpus)) for corpus in options.valid}
+        shares |= {"min_spks": options.min_voices, "length": 10**8, "seed": options.seed, "speeds": SPEEDS}
+        self.items = DynamicMixing(options.speech, options.voices, RATE, options.segment, **shares)
+        self.corpora = {Path(corpus).name: validation.read(Path(corpus)) for corpus in options.valid}
+        self.loss = SeparationLoss(options.loss, options.loss_silence, options.loss_cap)
         self.half = half_is_fast()
         self.steps, self.seconds, self.heard = 0, 0.0, 0.0
         self.norms: list[float] = []
-        self.improvements: list[float] = []
+        self.gains: list[float] = []  # of each item: its SI-SNR improvement; with another loss, that turned over
         options.out.mkdir(parents=True, exist_ok=True)
         self.log = (options.out / f"{options.name}.jsonl").open("a", encoding="utf-8")
         self.say(options={name: str(value) for name, value in vars(options).items()})
@@ -128,7 +134,7 @@ class Contestant:
             self.step(self.seconds / budget)
             self.seconds += time.process_time() - begin
             if self.steps % SHOWN == 0:
-                self.say(training=float(np.mean(self.improvements[-2 * SHOWN :])))
+                self.say(training=float(np.mean(self.gains[-2 * SHOWN :])))
             if time.monotonic() > saved + SAVED:
                 self.save()
                 saved = time.monotonic()
@@ -147,9 +153,8 @@ class Contestant:
         batch = [self.items.at(0, first + i) for i in range(options.batch)]
         mixture, sources = (torch.stack([item[name] for item in batch]) for name in ("mixture", "sources"))
         targets = Targets(sources)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            estimates = separate(*self.model.values(), mixture)
-        losses = at_once(targets.loss, estimates.float())
+        estimates = self.separate(mixture)
+        losses = at_once(lambda estimates: self.loss(targets, mixture, estimates), estimates.float())
         losses.mean().backward()
         norm = self.clip()
         if math.isfinite(norm):
@@ -158,7 +163,8 @@ class Contestant:
         self.steps += 1
         self.heard += mixture.numel() / RATE / 3600
         torch._foreach_lerp_(self.averaged, [weight.detach() for weight in self.weights], 1 - options.decay)
-        self.improvements += (-losses.detach() - targets.si_snr_of_mixture(mixture)).tolist()
+        gains = -losses.detach() - (targets.si_snr_of_mixture(mixture) if self.loss.is_plain else 0)
+        self.gains += gains.tolist()
 
     def clip(self) -> float:
         """Clip the gradient; return its norm before."""
@@ -173,23 +179,16 @@ class Contestant:
 
     @torch.no_grad()
     def validate(self) -> None:
-        """Log the mean SI-SNR improvement on each corpus, and the share of mixtures that are not improved."""
+        """Log what `validation.scores` finds on each corpus, with the weights averaged and as they are."""
         now = [weight.clone() for weight in self.weights]
         for name, weights in (("averaged", self.averaged), ("valid", now)):
             torch._foreach_copy_(self.weights, weights)
-            scores = {corpus: self.scores(mixtures) for corpus, mixtures in self.corpora.items()}
-            means = {corpus: [float(np.mean(s)), float(np.mean(np.array(s) <= 0))] for corpus, s in scores.items()}
-            self.say(**{name: means})
+            self.say(**{name: {c: validation.scores(self.separate, m) for c, m in self.corpora.items()}})
 
-    def scores(self, mixtures: list[tuple[Tensor, Tensor]]) -> list[float]:
-        """Score whole mixtures, SI-SNR improvement in dB."""
-        found = []
-        for mixture, sources in mixtures:
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-                estimates = separate(*self.model.values(), mixture)
-            targets = Targets(sources)
-            found.append(float(-targets.loss(estimates.float()) - targets.si_snr_of_mixture(mixture)))
-        return found
+    def separate(self, mixture: Tensor) -> Tensor:
+        """Separate mixtures [batch, time], in the precision of the training."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            return separate(*self.model.values(), mixture)
 
     def say(self, **values: object) -> None:
         """Write a line of the log."""
@@ -205,19 +204,6 @@ class Contestant:
             with torch.no_grad():
                 torch._foreach_copy_(self.weights, weights)
             save_bundle(self.options.out / self.options.name / name, self.model, RATE, replace=True)
-
-
-def read(corpus: Path) -> list[tuple[Tensor, Tensor]]:
-    """Read the validation mixtures of a corpus: [1, time] and [1, time, 2]."""
-    folder = corpus / "wav8k" / "min" / "cv"
-
-    def signal(kind: str, name: str) -> Tensor:
-        return torch.from_numpy(soundfile.read(folder / kind / name, dtype="float32")[0])
-
-    return [
-        (signal("mix", file.name)[None], torch.stack([signal("s1", file.name), signal("s2", file.name)], 1)[None])
-        for file in sorted((folder / "mix").glob("*.wav"))
-    ]
 
 
 if __name__ == "__main__":

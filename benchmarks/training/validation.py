@@ -1,0 +1,69 @@
+"""Validation mixtures of ``tasnet mix``, scored by how many voices are heard in them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import fmean
+
+import soundfile
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet.losses import Targets, best_permutation, reorder
+
+Mixture = tuple[Tensor, Tensor]  # [1, time], and its sources [1, time, C]
+
+
+def read(corpus: Path) -> list[Mixture]:
+    """Read the validation mixtures of a corpus."""
+    folder = corpus / "wav8k" / "min" / "cv"
+    sources = sorted(path.name for path in folder.glob("s[1-9]"))
+
+    def signal(kind: str, name: str) -> Tensor:
+        return torch.from_numpy(soundfile.read(folder / kind / name, dtype="float32")[0])
+
+    return [
+        (signal("mix", file.name)[None], torch.stack([signal(source, file.name) for source in sources], 1)[None])
+        for file in sorted((folder / "mix").glob("*.wav"))
+    ]
+
+
+@torch.no_grad()
+def scores(separate: Callable[[Tensor], Tensor], mixtures: list[Mixture]) -> dict[str, float]:
+    """Score a separator.
+
+    Parameters
+    ----------
+    separate : callable
+        From [1, time] to [1, time, C].
+    mixtures : list
+        See `read`.
+
+    Returns
+    -------
+    dict
+        Means in dB: by number of voices, such as ``2 voices``, the SI-SNR improvement, of a lone voice without
+        noise its SI-SNR; ``silence``, the level of outputs for nobody against the mixture; and ``not improved``,
+        the share of the mixtures of two and more that are not.
+    """
+    found = defaultdict(list)
+    for mixture, sources in mixtures:
+        for name, value in _score(mixture, sources, separate(mixture).float()):
+            found[name].append(value)
+    means = {name: fmean(values) for name, values in sorted(found.items())}
+    improved = [value > 0 for name, values in found.items() if name[0] in "23456789" for value in values]
+    return means | ({"not improved": 1 - fmean(improved)} if improved else {})
+
+
+def _score(mixture: Tensor, sources: Tensor, estimates: Tensor) -> Iterator[tuple[str, float]]:
+    targets = Targets(sources)
+    voices = int((~targets.silent).sum())
+    if voices:
+        gain = -targets.loss(estimates)
+        gain = gain - targets.si_snr_of_mixture(mixture) if targets.are_mixed(mixture) else gain
+        yield f"{voices} voice{'s' if voices > 1 else ''}", float(gain)
+    if targets.silent.any():
+        ordered = reorder(estimates, best_permutation(sources, estimates))
+        quiet = ordered.transpose(1, 2)[targets.silent]  # [silent voices, time]
+        level = quiet.square().mean() / mixture.square().mean()
+        yield "silence", float(10 * level.clamp(min=1e-10).log10())
