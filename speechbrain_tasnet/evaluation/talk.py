@@ -1,0 +1,134 @@
+"""Scores of mixtures in which voices may be silent: how many were found, where, and how silent the others are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames
+from speechbrain_tasnet.losses import Targets
+from speechbrain_tasnet.losses.ratios import Pairs, sa_sdr
+
+# What a voice too many or too few costs in P-SI-SNR.
+PENALTY_DB = 30.0
+
+SECOND = 1.0  # in each of which a voice is in the right output or not
+# Of a voice's energy on average: a second in which it has less holds too little of it to be looked for.
+AUDIBLE = 0.01
+
+
+def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate: int) -> dict[str, float | None]:
+    """Score an utterance.
+
+    Parameters
+    ----------
+    mixture : Tensor
+        [time].
+    targets, estimates : Tensor
+        [time, C] each, in any order; targets of silent voices are zero.
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    dict
+        ``speakers``, who are heard, and ``found``, the outputs in which somebody is; ``p_si-snr`` of those, see
+        `penalized`; ``silence``, the level in dB of the outputs for nobody against the mixture; ``right output``,
+        the share of the time of all voices that is in the output of the speaker, see `in_right_output`; and
+        ``sa-sdr``, one ratio of the energies of all voices. None where there is nothing to say.
+
+    Example
+    -------
+    >>> voices = torch.randn(16000, 2) * (torch.arange(16000) < 8000).unsqueeze(1)
+    >>> targets = torch.cat([voices, torch.zeros(16000, 1)], dim=1)
+    >>> scores = score_talk(targets.sum(1), targets, targets.flip(1), 8000)
+    >>> scores["speakers"], scores["found"], scores["right output"]
+    (2, 2, 1.0)
+    """
+    prepared = Targets(targets[None])
+    heard = (~prepared.silent[0]).nonzero().squeeze(1)
+    signals = prepared.zero_mean(estimates[None])
+    ratios = Pairs(prepared.signals, signals).si_snr()[0]
+    order = linear_sum_assignment(ratios[heard].numpy(), maximize=True)[1]
+    others = sorted(set(range(estimates.shape[1])) - set(order.tolist()))
+    energies = FrameEnergies(sample_rate)
+    energies.add(estimates.T.numpy())
+    found = np.flatnonzero(active_frames(energies.array()).any(axis=1))
+    scores: dict[str, float | None] = {"speakers": len(heard), "found": len(found)}
+    scores["p_si-snr"] = penalized(ratios[heard][:, torch.from_numpy(found)])
+    power = mixture.square().mean()
+    level = estimates[:, others].square().mean() / power if others and power > 0 else None
+    scores["silence"] = None if level is None else float(10 * level.clamp(min=1e-10).log10())
+    scores["right output"] = in_right_output(targets[:, heard], estimates, order, sample_rate)
+    whole = [*order.tolist(), *others]
+    ordered = [*heard.tolist(), *prepared.silent[0].nonzero().squeeze(1).tolist()]
+    aggregated = sa_sdr(prepared.signals[:, ordered], signals[:, whole]) if len(heard) else None
+    scores["sa-sdr"] = None if aggregated is None else float(aggregated)
+    return scores
+
+
+def penalized(ratios: Tensor) -> float | None:
+    """Compute P-SI-SNR: the mean SI-SNR, with 30 dB less for each voice too many or too few.
+
+    The sum of the SI-SNR of matched voices and outputs, less 30 dB for each that has no match, over the larger of
+    both numbers.
+
+    Parameters
+    ----------
+    ratios : Tensor
+        SI-SNR [speakers, outputs that were found] of each with each.
+
+    Returns
+    -------
+    float or None
+        In dB; None if there is neither.
+
+    Examples
+    --------
+    >>> penalized(torch.tensor([[10.0, -5.0], [-5.0, 14.0]]))
+    12.0
+    >>> penalized(torch.tensor([[10.0], [-5.0]]))  # one of two was found
+    -10.0
+    """
+    most = max(ratios.shape)
+    if not most:
+        return None
+    rows, columns = linear_sum_assignment(ratios.numpy(), maximize=True)
+    matched = float(ratios[rows, columns].sum())
+    return (matched - PENALTY_DB * abs(ratios.shape[0] - ratios.shape[1])) / most
+
+
+def in_right_output(
+    voices: Tensor, estimates: Tensor, order: Sequence[int] | np.ndarray, sample_rate: int
+) -> float | None:
+    """Return which share of the seconds in which somebody speaks has his voice in the output that is his.
+
+    In each second the output of a voice is the one that holds most of it.
+
+    Parameters
+    ----------
+    voices : Tensor
+        [time, speakers].
+    estimates : Tensor
+        [time, C].
+    order : sequence of int
+        The output of each speaker in the whole.
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    float or None
+        Of the seconds of all speakers together; None if nobody speaks.
+    """
+    size = round(SECOND * sample_rate)
+    usual = AUDIBLE * voices.square().mean(0)
+    right = spoken = 0
+    for part, estimate in zip(voices.split(size), estimates.split(size), strict=True):
+        held = (part.T @ estimate).abs()
+        for speaker in (part.square().mean(0) > usual).nonzero().squeeze(1).tolist():
+            spoken += len(part)
+            right += len(part) * int(held[speaker].argmax() == order[speaker])
+    return right / spoken if spoken else None

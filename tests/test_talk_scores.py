@@ -1,0 +1,75 @@
+"""Scores of mixtures in which some voices are silent: known answers."""
+
+import pytest
+import torch
+
+from speechbrain_tasnet.evaluation.talk import in_right_output, penalized, score_talk
+
+RATE = 8000
+
+
+def voices(*spoken, seconds=8):
+    """Noise for voices, each speaking from and to a second, or never."""
+    time = torch.arange(seconds * RATE) / RATE
+    generator = torch.Generator().manual_seed(0)
+    signals = [
+        torch.randn(len(time), generator=generator) * ((span[0] <= time) & (time < span[1]) if span else 0 * time)
+        for span in spoken
+    ]
+    return torch.stack(signals, 1).double()
+
+
+def leaky(targets, db=-30.0):
+    """What a separator gives that leaves so much of every voice in the other outputs."""
+    others = targets.sum(1, keepdim=True) - targets
+    return targets + 10 ** (db / 20) * others
+
+
+def test_all_is_found_in_any_order():
+    targets = voices((0, 6), (4, 8), None)
+    scores = score_talk(targets.sum(1), targets, leaky(targets)[:, [2, 0, 1]], RATE)
+    assert (scores["speakers"], scores["found"], scores["right output"]) == (2, 2, 1.0)
+    assert scores["silence"] == pytest.approx(-30, abs=0.1)
+    assert scores["p_si-snr"] == pytest.approx(30, abs=2)
+    assert scores["sa-sdr"] == pytest.approx(27, abs=0.5)  # each voice leaks into two outputs
+
+
+@pytest.mark.parametrize(("spoken", "heard", "found"), [((0, 4), 1, 2), ((4, 8), 1, 2)])
+def test_a_voice_in_two_outputs_is_one_too_many(spoken, heard, found):
+    targets = voices(spoken, None)
+    torn = torch.stack([0.8 * targets[:, 0], 0.2 * targets[:, 0]], 1)
+    scores = score_talk(targets[:, 0], targets, torn, RATE)
+    assert (scores["speakers"], scores["found"]) == (heard, found)
+    assert scores["silence"] == pytest.approx(-14, abs=0.1)
+
+
+def test_a_missing_voice_costs_thirty_decibels():
+    assert penalized(torch.tensor([[20.0], [-10.0]])) == pytest.approx((20 - 30) / 2)
+    assert penalized(torch.tensor([[20.0, 3.0]])) == pytest.approx((20 - 30) / 2)
+    assert penalized(torch.tensor([[20.0, 3.0, 0.0]])) == pytest.approx((20 - 60) / 3)
+    assert penalized(torch.zeros(2, 0)) == -30
+    assert penalized(torch.zeros(0, 0)) is None
+
+
+def test_a_change_of_outputs_shows():
+    targets = voices((0, 8), (0, 8))
+    estimates = leaky(targets)
+    estimates[6 * RATE :] = estimates[6 * RATE :].flip(1)
+    scores = score_talk(targets.sum(1), targets, estimates, RATE)
+    assert scores["right output"] == pytest.approx(6 / 8)
+
+
+def test_seconds_in_which_nobody_speaks_do_not_count():
+    targets = voices((0, 2), (6, 8))
+    assert in_right_output(targets, leaky(targets), [0, 1], RATE) == 1
+    assert in_right_output(targets, leaky(targets), [1, 0], RATE) == 0
+    assert in_right_output(targets[:, :0], targets, [], RATE) is None
+
+
+def test_of_nobody_there_is_only_the_silence():
+    noise = voices((0, 8))[:, 0]
+    estimates = 0.001 * torch.stack([noise, noise], 1)
+    scores = score_talk(noise, torch.zeros(len(noise), 2).double(), estimates, RATE)
+    assert scores["speakers"] == 0
+    assert scores["silence"] == pytest.approx(-60, abs=0.1)
+    assert scores["right output"] is scores["sa-sdr"] is None
