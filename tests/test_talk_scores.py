@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.evaluation.talk import in_right_output, penalized, score_talk
 
 RATE = 8000
@@ -73,3 +74,21 @@ def test_of_nobody_there_is_only_the_silence():
     assert scores["speakers"] == 0
     assert scores["silence"] == pytest.approx(-60, abs=0.1)
     assert scores["right output"] is scores["sa-sdr"] is None
+
+
+def test_a_test_set_with_silent_targets_says_who_was_found():
+    evaluator = Evaluator(RATE, ())
+    for name, targets in (("both", voices((0, 6), (4, 8))), ("one", voices((0, 6), None))):
+        noise = 0.01 * torch.randn(len(targets)).double()
+        evaluator.add(name, targets.sum(1) + noise, targets, leaky(targets))
+        if name == "both":
+            assert evaluator.summary()["talk"] is None
+    torn = voices((0, 6), None)
+    evaluator.add("torn", torn[:, 0], torn, torn[:, [0, 0]])
+    talk = evaluator.summary()["talk"]
+    assert talk["confusion"] == {"1": {"1": 1, "2": 1}, "2": {"2": 1}}
+    assert (talk["right"], talk["too few"], talk["too many"]) == pytest.approx((2 / 3, 0, 1 / 3))
+    assert talk["by speakers"]["2"]["si-snr_i"]["count"] == 1
+    assert "silence" not in talk["by speakers"]["2"]
+    assert talk["by speakers"]["1"]["silence"]["max"] == pytest.approx(0, abs=0.1)
+    assert talk["by speakers"]["1"]["si-snr"]["count"] == 2

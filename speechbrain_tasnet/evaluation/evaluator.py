@@ -13,6 +13,7 @@ from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.evaluation.pitch import voices_of
+from speechbrain_tasnet.evaluation.talk import score_talk, summarize
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
 from speechbrain_tasnet.system.csv_text import csv_text
 from speechbrain_tasnet.system.files import write_text
@@ -39,7 +40,8 @@ class Evaluator:
 
     Every score is the mean over the sources of the utterance. Left out of it are the sources that nothing
     can be said about: silent targets, and targets that are alone in the mixture, so that there is nothing to
-    remove. An utterance without any other source is listed but not scored.
+    remove. An utterance without any other source is listed but not scored. Where a test set has silent targets,
+    there is a summary besides of who was found, see `talk.score_talk`.
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ class Evaluator:
         self.sample_rate = sample_rate
         self._metrics = [name for name in METRICS if name in metrics]
         self._rows: dict[str, Row] = {}
+        self._talk: dict[str, dict[str, float | None]] = {}
         self._bad_items: list[str] = []
         self._silent_targets = 0
         self._lone_targets = 0
@@ -127,6 +130,8 @@ class Evaluator:
             estimates = in_target_order(targets, estimates)
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
         self._rows[utterance_id] = row
+        talk = score_talk(mixture, targets, estimates, self.sample_rate)
+        self._talk[utterance_id] = talk | {"si-snr_i": row["si-snr_i"]}
 
     def leave_out(self, utterance_id: str) -> None:
         """Record an utterance of the test set that could not be read."""
@@ -135,6 +140,7 @@ class Evaluator:
     def merge(self, other: "Evaluator") -> None:
         """Take in the utterances that another process of a distributed run has scored."""
         self._rows |= other._rows
+        self._talk |= other._talk
         self._bad_items += other._bad_items
         self._silent_targets += other._silent_targets
         self._lone_targets += other._lone_targets
@@ -169,11 +175,12 @@ class Evaluator:
         dict
             ``metrics`` maps each score to its ``mean``, ``ci95`` (low and high end of the 95 % confidence
             interval of the mean, from Student's t distribution over the utterances, None below two of
-            them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand ``sample_rate``,
-            the number of ``utterances``, the SI-SNR improvement under `by_condition.by_condition`, the ids
-            ``without_score``, those ``not_improved`` (SI-SNR
-            improvement at or below 0 dB, worst first), those left out as ``bad_items`` and the counts
-            ``silent_targets`` and ``lone_targets``.
+            them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand
+            ``sample_rate``, the number of ``utterances``, the SI-SNR improvement under
+            `by_condition.by_condition`, `talk.summarize` as ``talk`` (None where all targets are
+            heard), the ids ``without_score``, those ``not_improved`` (SI-SNR improvement at or below
+            0 dB, worst first), those left out as ``bad_items`` and the counts ``silent_targets`` and
+            ``lone_targets``.
         """
         rows = self.rows
         ranked = self._ranked()
@@ -184,6 +191,7 @@ class Evaluator:
                 name: describe([row[name] for row in rows if row[name] is not None]) for name in self.columns
             },
             "conditions": by_condition(rows),
+            "talk": summarize(list(self._talk.values())) if self._silent_targets else None,
             "without_score": [row["snt_id"] for row in rows if row["si-snr"] is None],
             "not_improved": [row["snt_id"] for row in ranked if row["si-snr_i"] <= 0],
             "bad_items": sorted(self._bad_items),

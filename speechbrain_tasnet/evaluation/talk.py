@@ -1,6 +1,7 @@
 """Scores of mixtures in which voices may be silent: how many were found, where, and how silent the others are."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,8 +9,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames
+from speechbrain_tasnet.evaluation.confidence import describe
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.losses.ratios import Pairs, sa_sdr
+
+SCORES = ("si-snr", "si-snr_i", "p_si-snr", "sa-sdr", "silence", "right output")
 
 # What a voice too many or too few costs in P-SI-SNR.
 PENALTY_DB = 30.0
@@ -34,9 +38,10 @@ def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate:
     Returns
     -------
     dict
-        ``speakers``, who are heard, and ``found``, the outputs in which somebody is; ``p_si-snr`` of those, see
-        `penalized`; ``silence``, the level in dB of the outputs for nobody against the mixture; ``right output``,
-        the share of the time of all voices that is in the output of the speaker, see `in_right_output`; and
+        ``speakers``, who are heard, and ``found``, the outputs in which somebody is; the mean ``si-snr`` of the
+        speakers in their best outputs; ``p_si-snr`` of those that were found, see `penalized`;
+        ``silence``, the level in dB of the outputs for nobody against the mixture; ``right output``, the
+        share of the time of all voices that is in the output of the speaker, see `in_right_output`; and
         ``sa-sdr``, one ratio of the energies of all voices. None where there is nothing to say.
 
     Example
@@ -57,6 +62,7 @@ def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate:
     energies.add(estimates.T.numpy())
     found = np.flatnonzero(active_frames(energies.array()).any(axis=1))
     scores: dict[str, float | None] = {"speakers": len(heard), "found": len(found)}
+    scores["si-snr"] = float(ratios[heard, order].mean()) if len(heard) else None
     scores["p_si-snr"] = penalized(ratios[heard][:, torch.from_numpy(found)])
     power = mixture.square().mean()
     level = estimates[:, others].square().mean() / power if others and power > 0 else None
@@ -132,3 +138,43 @@ def in_right_output(
             spoken += len(part)
             right += len(part) * int(held[speaker].argmax() == order[speaker])
     return right / spoken if spoken else None
+
+
+def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict:
+    """Summarise the scores of a test set.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        What `score_talk` has returned, each with the utterance's ``si-snr_i`` besides, or None.
+
+    Returns
+    -------
+    dict
+        ``confusion``: how many mixtures of so many speakers gave so many voices, as ``{"1": {"1": 9, "2": 1}}``;
+        ``right``, ``too few`` and ``too many``, the shares of all mixtures; and ``by speakers``: of each number
+        of them `confidence.describe` of each score that some have.
+
+    Example
+    -------
+    >>> row = {"speakers": 1, "found": 2, "si-snr": 12.0, "si-snr_i": None, "silence": -9.0}
+    >>> summary = summarize([row])
+    >>> summary["confusion"], summary["too many"], summary["by speakers"]["1"]["silence"]["mean"]
+    ({'1': {'2': 1}}, 1.0, -9.0)
+    """
+    confusion: dict[str, Counter] = {}
+    for row in rows:
+        confusion.setdefault(str(row["speakers"]), Counter())[str(row["found"])] += 1
+    differences = np.array([row["found"] - row["speakers"] for row in rows])
+    summary = {
+        "confusion": {speakers: dict(sorted(found.items())) for speakers, found in sorted(confusion.items())},
+        "right": float(np.mean(differences == 0)),
+        "too few": float(np.mean(differences < 0)),
+        "too many": float(np.mean(differences > 0)),
+        "by speakers": {},
+    }
+    for speakers in summary["confusion"]:
+        own = [row for row in rows if str(row["speakers"]) == speakers]
+        values = {name: [row[name] for row in own if row.get(name) is not None] for name in SCORES}
+        summary["by speakers"][speakers] = {name: describe(found) for name, found in values.items() if found}
+    return summary
