@@ -215,3 +215,30 @@ def test_long_utterance_is_cut_and_says_so(tmp_path):
 def test_page_stays_small(tmp_path):
     page = report(tmp_path, {f"u{k}": separated(k, 0.1, samples=6 * RATE) for k in range(3)})
     assert len(page.text) < 4e6
+
+
+def test_page_says_who_was_found(tmp_path, page):
+    assert "Who was found" not in page.words
+    mixture, targets, estimates = separated(1, 0.01)
+    alone = torch.stack([targets[:, 0], 0 * mixture], 1)
+    utterances = {
+        "both": (mixture, targets, estimates),
+        "one": (targets[:, 0], alone, alone + 0.02 * alone.flip(1)),
+        "torn": (targets[:, 0], alone, 0.5 * targets[:, [0, 0]]),
+    }
+    found = report(tmp_path, utterances)
+    words = " ".join(found.words.split())
+    assert (
+        "The right number of voices was found in 66.7 % of the mixtures, too few in 0.0 %, too many in 33.3 %"
+        in words
+    )
+    head, one, two = (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in talk_rows(found.text))
+    assert head[:4] == ["0 found", "1 found", "2 found", "SI-SNR, dB"]
+    assert one[:4] == ["1 speaks", "0", "1", "1"]
+    assert two[:4] == ["2 speak", "0", "0", "1"]
+    assert two[6] == "\N{EN DASH}"  # nobody is silent
+
+
+def talk_rows(text):
+    table = text.split('aria-label="Voices that speak')[1].split("</table>")[0]
+    return [row.replace("<td></td>", "") for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)]
