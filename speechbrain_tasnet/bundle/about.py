@@ -19,6 +19,7 @@ ABOUT: dict[str, type] = {
     "experiment": str,
     "seed": int,
     "corpus": str,  # name of the folder
+    "silence": str,  # what an output gives for which nobody speaks, see `SeparationLoss`
     "task": str,
     "hours": float,  # of mixtures to train on, as they lie on disk
     "speech": str,  # name of the folder that dynamic mixing drew from

@@ -63,6 +63,17 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="windows or files that are separated at the same time, each on one thread and in memory of its own "
         "(as many as torch computes threads; 1 on a GPU and with other toolkits' networks)",
     )
+    parser.add_argument(
+        "--rttm", action="store_true", help="write who speaks when as OUT/NAME.rttm, which diarisation tools read"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="write who speaks when as OUT/NAME.json: SegLST, which meeteval reads"
+    )
+    parser.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
+    )
     parser.add_argument("--format", default="wav", help="of the sources: wav or flac (%(default)s)")
     parser.add_argument(
         "--subtype",
@@ -78,7 +89,9 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.separation.output_files import AudioFormat
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
-    choices = SeparationOptions(options.channels, options.scale, options.window, options.workers)
+    gate = not options.no_gate
+    choices = SeparationOptions(options.channels, options.scale, options.window, options.workers, gate)
     kind = AudioFormat(options.format, options.subtype)
     separator = TasNetSeparation.from_bundle(options.model)
-    separate_files(separator, options.mixtures, options.out, options.overwrite, choices, kind)
+    tables = [name for name in ("rttm", "json") if getattr(options, name)]
+    separate_files(separator, options.mixtures, options.out, options.overwrite, choices, kind, tables)

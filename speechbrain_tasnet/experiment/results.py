@@ -117,6 +117,8 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
         about["speech"] = _folder_name(hparams.speech_folder)
     elif Path(hparams.train_data).exists():
         about["hours"] = round(sum(seconds_of(hparams, "train_data")) / 3600, 4)
+    if hparams.loss_silence is not None:
+        about["silence"] = hparams.loss_silence
     about["not_improved"] = len(summary["not_improved"])
     if ledger.audio:
         about["audio_hours"] = round(ledger.audio / 3600 + _hours_before(hparams), 1)

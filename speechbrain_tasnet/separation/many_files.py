@@ -14,7 +14,7 @@ from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
-from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths
+from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths, table_paths
 from speechbrain_tasnet.separation.recording import write_recordings
 from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
@@ -39,11 +39,13 @@ def separate_files(
     overwrite: bool,
     choices: SeparationOptions,
     kind: AudioFormat,
+    tables: Sequence[str] = (),
 ) -> None:
     """Separate files as `write_sources` does and print the names of what is written.
 
-    Of several files, one that cannot be read is reported on standard error, and the others are separated all the
-    same. An interrupt or a termination signal leaves whole files only.
+    How many voices there are is told on standard error, where the separator counts them. Of several files, one
+    that cannot be read is reported on standard error, and the others are separated all the same. An interrupt
+    or a termination signal leaves whole files only.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def separate_files(
         The model.
     mixtures : sequence of Path
         Audio files.
-    out, overwrite, choices, kind
+    out, overwrite, choices, kind, tables
         As `write_sources` takes them.
 
     Raises
@@ -60,7 +62,7 @@ def separate_files(
         Before work starts: two mixtures have one name, a file is there already or the disk has too little space.
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
-    _check_names(separator, mixtures, out, overwrite, kind)
+    _check_names(separator, mixtures, out, overwrite, kind, tables)
     alone = len(mixtures) == 1
     jobs = []
     for mixture in mixtures:
@@ -73,19 +75,27 @@ def separate_files(
     total = sum(job.seconds for job in jobs)
     with Termination(), tqdm(total=total, bar_format=BAR, disable=None) as bar:
         paths = [job.mixture for job in jobs]
-        with closing(write_recordings(separator, paths, out, overwrite, choices, kind, bar.update)) as written:
+        options = (out, overwrite, choices, kind, bar.update, tables)
+        with closing(write_recordings(separator, paths, *options)) as results:
             for path in paths:
                 bar.set_description(path.name)
-                sources = next(written)
-                if isinstance(sources, InputError):
-                    _leave_out(sources, alone)
+                written = next(results)
+                if isinstance(written, InputError):
+                    _leave_out(written, alone)
                 else:
                     done += 1
-                    bar.write("\n".join(str(source) for source in sources))
+                    for file in (*written.sources, *written.tables):
+                        bar.write(str(file))
+                    if getattr(separator, "counts_voices", False):
+                        bar.write(f"{path.name}: {_voices(len(written.sources))}", file=sys.stderr)
     if done < len(mixtures):
         raise InputError(
             f"{len(mixtures) - done} of {len(mixtures)} files were left out, see above; fix or omit them"
         )
+
+
+def _voices(count: int) -> str:
+    return {0: "nobody is heard", 1: "1 voice"}.get(count, f"{count} voices")
 
 
 def _leave_out(error: InputError, alone: bool) -> None:
@@ -107,13 +117,19 @@ def _job(separator: Separator, mixture: Path, choices: SeparationOptions) -> _Jo
 
 
 def _check_names(
-    separator: Separator, mixtures: Sequence[Path], out: Path, overwrite: bool, kind: AudioFormat
+    separator: Separator,
+    mixtures: Sequence[Path],
+    out: Path,
+    overwrite: bool,
+    kind: AudioFormat,
+    tables: Sequence[str],
 ) -> None:
     """Refuse files that would replace each other, a mixture, or what is there."""
     inputs = {os.path.realpath(mixture) for mixture in mixtures}
     owners = {}
     for mixture in mixtures:
         paths = source_paths(mixture, out, separator.hparams.num_spks, kind)
+        paths += table_paths(mixture, out, tables)
         for path in paths:
             if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
                 raise InputError(

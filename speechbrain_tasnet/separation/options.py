@@ -19,7 +19,8 @@ SHORTEST_WINDOW = 1.0
 class Separator(Protocol):
     """What is needed of a model: `TasNetSeparation` has it.
 
-    One that also has an attribute ``parallel``, which is true, is called by several threads at once.
+    One that also has an attribute ``parallel``, which is true, is called by several threads at once; of one with
+    ``counts_voices`` only those outputs are kept in which somebody is heard.
     """
 
     hparams: SimpleNamespace  # sample_rate in Hz, num_spks
@@ -48,6 +49,8 @@ class SeparationOptions:
         How many windows or recordings are separated at the same time, each on one thread and in memory of its own.
         The sources do not depend on it, but for the rounding of float32. By default as many as torch computes
         threads, where the network is ours and runs on a processor, and otherwise 1: one by one, on all threads.
+    gate : bool
+        Whether sources are made silent where nobody is heard in them, where the separator counts voices.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class SeparationOptions:
     scale: str = "none"
     window: float | None = WINDOW
     workers: int | None = None
+    gate: bool = True
 
     def __post_init__(self):
         for name, allowed in (("channels", CHANNELS), ("scale", SCALES)):

@@ -1,6 +1,6 @@
 """The files that sources go into: their names, their format, and that they appear whole or not at all."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -96,6 +96,17 @@ def source_paths(mixture: Path | str, out: Path | str, num_spks: int, kind: Audi
     ['out/monday_s1.wav', 'out/monday_s2.wav']
     """
     return [Path(out) / f"{Path(mixture).stem}_s{i}.{kind.format}" for i in range(1, num_spks + 1)]
+
+
+def table_paths(mixture: Path | str, out: Path | str, formats: Sequence[str]) -> list[Path]:
+    """List the files that say who speaks when in a mixture.
+
+    Examples
+    --------
+    >>> [path.as_posix() for path in table_paths("talks/monday.mp3", "out", ["rttm", "json"])]
+    ['out/monday.rttm', 'out/monday.json']
+    """
+    return [Path(out) / f"{Path(mixture).stem}.{name}" for name in formats]
 
 
 @contextmanager

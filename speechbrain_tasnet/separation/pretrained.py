@@ -13,7 +13,8 @@ from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights
 from speechbrain_tasnet.network.separate import is_ours, separate
 from speechbrain_tasnet.separation.options import WINDOW, SeparationOptions
-from speechbrain_tasnet.separation.recording import separate_recording
+from speechbrain_tasnet.separation.recording import separate_recording, separate_voices
+from speechbrain_tasnet.separation.voices import Voices
 
 
 class TasNetSeparation(Pretrained):
@@ -65,6 +66,7 @@ class TasNetSeparation(Pretrained):
             device = check_device(device, half=False)
         model, config = load_bundle(find_bundle(folder))
         hparams = {"sample_rate": config.sample_rate, "num_spks": config.num_spks}
+        hparams["silence"] = config.about.get("silence")
         return cls(model, hparams, run_opts=None if device is None else {"device": device})
 
     @torch.no_grad()
@@ -101,6 +103,11 @@ class TasNetSeparation(Pretrained):
         modules = (getattr(self.mods, name, None) for name in ("encoder", "masknet", "decoder"))
         return on_processor and is_ours(*modules)
 
+    @property
+    def counts_voices(self) -> bool:
+        """Whether outputs are quiet for which nobody speaks, so that those who speak can be counted."""
+        return getattr(self.hparams, "silence", None) == "power"
+
     def separate_file(
         self,
         path: Path | str,
@@ -129,6 +136,36 @@ class TasNetSeparation(Pretrained):
             The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
         return separate_recording(self, path, SeparationOptions(channels, scale, window, workers))
+
+    def separate_voices(
+        self,
+        path: Path | str,
+        channels: str = "mean",
+        scale: str = "none",
+        window: float | None = WINDOW,
+        workers: int | None = None,
+        gate: bool = True,
+    ) -> Voices:
+        """Separate an audio file, and find out how many voices are heard in it, and when.
+
+        Parameters
+        ----------
+        path : path-like
+            wav, flac, ogg, mp3 or whatever soundfile reads.
+        channels, scale, window, workers, gate
+            As `separation.SeparationOptions` has them.
+
+        Returns
+        -------
+        Voices
+            The sources of those who are heard, silent where they are not, and who speaks when.
+
+        Raises
+        ------
+        InputError
+            As `separate_file` does.
+        """
+        return separate_voices(self, path, SeparationOptions(channels, scale, window, workers, gate))
 
     def forward(self, mix: Samples, lengths: Samples | None = None) -> Samples:
         """Separate a batch, as `separate_batch`."""

@@ -1,18 +1,22 @@
 """Recordings into files of their sources, or into memory."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from speechbrain_tasnet.audio.reading import AudioFile
+from speechbrain_tasnet.data.segments import write_segments
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.options import DEFAULTS, SeparationOptions, Separator
-from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, new_audio, source_paths
+from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, new_audio, source_paths, table_paths
 from speechbrain_tasnet.separation.pipeline import Recording, separate_recordings
+from speechbrain_tasnet.separation.voices import Heard, Listener, Voices
 from speechbrain_tasnet.system.files import check_not_there, scratch_file
 
 FRAMES = 2**16  # that are scaled and written at once
@@ -40,11 +44,56 @@ def separate_recording(separator: Separator, path: Path | str, choices: Separati
     InputError
         The file cannot be read.
     """
+    _, sources = _whole(separator, path, choices)
+    return torch.from_numpy(sources).transpose(1, 2)
+
+
+def separate_voices(separator: Separator, path: Path | str, choices: SeparationOptions) -> Voices:
+    """Separate an audio file in memory, and find out who is heard in it.
+
+    Where the separator does not count voices, each of its outputs is one.
+
+    Parameters
+    ----------
+    separator : Separator
+        The model.
+    path : path-like
+        Audio file.
+    choices : SeparationOptions
+        How.
+
+    Returns
+    -------
+    Voices
+        Sources and segments.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    recording, sources = _whole(separator, path, choices)
+    counts = getattr(separator, "counts_voices", False)
+    listener = Listener(recording.rate, counts, choices.gate)
+    listener.hear(sources)
+    heard = listener.result()
+    sources = torch.from_numpy(heard.sources_of(sources.transpose(2, 1, 0), start=0))
+    return Voices(sources.permute(2, 0, 1), heard.segments, recording.rate)
+
+
+def _whole(separator: Separator, path: Path | str, choices: SeparationOptions) -> tuple[Recording, np.ndarray]:
+    """Separate a recording into sources [channels, C, time]."""
     with closing(separate_recordings(separator, [path], choices)) as recordings:
         recording, blocks = next(recordings)
         sources = np.concatenate(list(blocks), axis=2)
-    gain = np.float32(recording.levels.gain(choices.scale, limited=False))
-    return torch.from_numpy(sources * gain).transpose(1, 2)
+    return recording, sources * np.float32(recording.levels.gain(choices.scale, limited=False))
+
+
+class Written(NamedTuple):
+    """The files that have come of a recording: its sources, and the tables of who speaks when."""
+
+    sources: list[Path]
+    tables: list[Path]
 
 
 def write_sources(
@@ -55,11 +104,13 @@ def write_sources(
     choices: SeparationOptions = DEFAULTS,
     kind: AudioFormat = WAV,
     progress: Callable[[float], object] | None = None,
+    tables: Sequence[str] = (),
 ) -> list[Path]:
     """Separate a file into one file a source, ``OUT/NAME_s1.wav`` and so on, in constant memory.
 
     Where a source would clip, all are scaled down together, so that their levels still compare. The sources
-    wait in a scratch file until the gain is known; all files appear whole or not at all.
+    wait in a scratch file until the gain is known; all files appear whole or not at all. Of a separator that
+    counts voices there are as many files as voices are heard.
 
     Parameters
     ----------
@@ -77,22 +128,25 @@ def write_sources(
         What is written; by default 16-bit wav.
     progress : callable, optional
         Is called with the seconds of each piece that is separated.
+    tables : sequence of str
+        Of ``rttm`` and ``json`` (SegLST): the formats in which ``OUT/NAME.rttm`` says who speaks when.
 
     Returns
     -------
     list of Path
-        The files, one a source.
+        The files of the sources, one each.
 
     Raises
     ------
     InputError
         The mixture cannot be read, a file is there already or cannot be written (`DiskError`).
     """
-    with closing(write_recordings(separator, [mixture], out, overwrite, choices, kind, progress)) as written:
-        paths = next(written)
-    if isinstance(paths, InputError):
-        raise paths
-    return paths
+    options = (out, overwrite, choices, kind, progress, tables)
+    with closing(write_recordings(separator, [mixture], *options)) as results:
+        written = next(results)
+    if isinstance(written, InputError):
+        raise written
+    return written.sources
 
 
 def write_recordings(
@@ -103,12 +157,13 @@ def write_recordings(
     choices: SeparationOptions,
     kind: AudioFormat,
     progress: Callable[[float], object] | None,
-) -> Iterator[list[Path] | InputError]:
+    tables: Sequence[str] = (),
+) -> Iterator[Written | InputError]:
     """Do with each of several files, in order, what `write_sources` does with one.
 
     Yields
     ------
-    list of Path or InputError
+    Written or InputError
         Of each mixture the files that have been written, or what is wrong with it.
 
     Raises
@@ -117,49 +172,77 @@ def write_recordings(
         A file cannot be written.
     """
     num_spks = separator.hparams.num_spks
+    counts = getattr(separator, "counts_voices", False)
 
     def check(file: AudioFile) -> None:
         if not overwrite:
-            check_not_there(source_paths(file.name, out, num_spks, kind))
+            check_not_there([*source_paths(file.name, out, num_spks, kind), *table_paths(file.name, out, tables)])
         channels, frames = choices.num_channels(file.channels), file.frames if file.exact else 0
         kind.check(file.name, file.samplerate, channels, frames)
 
     with closing(separate_recordings(separator, mixtures, choices, check)) as recordings:
         for recording, blocks in recordings:
             paths = source_paths(recording.path, out, num_spks, kind)
+            listed = table_paths(recording.path, out, tables)
             try:
-                _write(recording, blocks, out, paths, choices.scale, kind, progress)
+                with scratch_file(out) as scratch:
+                    # Listening takes time, at high rates most of all.
+                    listen = partial(Listener, counts=counts, gate=choices.gate) if counts or tables else None
+                    heard = _gather(recording, blocks, scratch, progress, listen)
+                    used = paths[: len(heard.outputs)] if heard else paths
+                    _write(recording, scratch, used, num_spks, choices.scale, kind, heard)
+                for path in filter(Path.is_file, paths[len(used) :]):
+                    path.unlink()  # of an earlier run, which is replaced
+                for path in listed:
+                    write_segments(path, Path(recording.path).stem, heard.segments)
             except DiskError:
                 raise
             except InputError as error:
                 yield error
             else:
-                yield paths
+                yield Written(used, listed)
+
+
+def _gather(
+    recording: Recording,
+    blocks: Iterator[np.ndarray],
+    scratch: BinaryIO,
+    progress: Callable[[float], object] | None,
+    listen: Callable[[int], Listener] | None,
+) -> Heard | None:
+    """Keep sources in a scratch file until their gain is known, and find out who is heard in them, if wanted."""
+    listener = None
+    for sources in blocks:
+        scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]
+        if listen:
+            listener = listener or listen(recording.rate)
+            listener.hear(sources)
+        if progress:
+            progress(sources.shape[2] / recording.rate)
+    return listener.result() if listener else None
 
 
 def _write(
     recording: Recording,
-    blocks: Iterator[np.ndarray],
-    out: Path | str,
+    scratch: BinaryIO,
     paths: list[Path],
+    num_spks: int,
     scale: str,
     kind: AudioFormat,
-    progress: Callable[[float], object] | None,
+    heard: Heard | None,
 ) -> None:
-    """Write sources when all are known, with their gain."""
-    with scratch_file(out) as scratch:
-        for sources in blocks:
-            scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]
-            if progress:
-                progress(sources.shape[2] / recording.rate)
-        rate, channels = recording.rate, recording.channels
-        if not recording.exact:
-            kind.check(recording.path, rate, channels, scratch.tell() // (len(paths) * channels * 4))
-        scratch.seek(0)
-        gain = np.float32(recording.levels.gain(scale, limited=kind.limited))
-        with ExitStack() as opened:
-            writers = [opened.enter_context(new_audio(path, kind, rate, channels)) for path in paths]
-            while data := scratch.read(FRAMES * len(paths) * channels * 4):
-                sources = gain * np.frombuffer(data, np.float32).reshape(-1, len(paths), channels)
-                for i, write in enumerate(writers):
-                    write(sources[:, i])
+    """Write the outputs that are sources when all are known, with their gain."""
+    rate, channels = recording.rate, recording.channels
+    if not recording.exact:
+        kind.check(recording.path, rate, channels, scratch.tell() // (num_spks * channels * 4))
+    scratch.seek(0)
+    gain = np.float32(recording.levels.gain(scale, limited=kind.limited))
+    done = 0
+    with ExitStack() as opened:
+        writers = [opened.enter_context(new_audio(path, kind, rate, channels)) for path in paths]
+        while data := scratch.read(FRAMES * num_spks * channels * 4):
+            outputs = gain * np.frombuffer(data, np.float32).reshape(-1, num_spks, channels)
+            sources = heard.sources_of(outputs, start=done) if heard else outputs
+            done += len(sources)
+            for i, write in enumerate(writers):
+                write(sources[:, i])

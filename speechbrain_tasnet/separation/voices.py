@@ -1,0 +1,128 @@
+"""Who is heard in the sources of a recording, and silence where nobody is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames, to_segments
+from speechbrain_tasnet.data.segments import Segment
+
+
+@dataclass(frozen=True)
+class Voices:
+    """What is heard in a recording.
+
+    Parameters
+    ----------
+    sources : Tensor
+        [channels, time, voices], at the rate and of the length of the recording.
+    segments : list of Segment
+        Who speaks when, by start; the speakers are called ``s1``, ``s2`` and so on, as the sources are.
+    sample_rate : int
+        In Hz.
+    """
+
+    sources: Tensor
+    segments: list[Segment]
+    sample_rate: int
+
+    @property
+    def count(self) -> int:
+        """How many voices there are."""
+        return self.sources.shape[2]
+
+
+class Listener:
+    """Hears the sources of a recording, block by block, and says at the end who speaks when.
+
+    Parameters
+    ----------
+    rate : int
+        Of the recording, in Hz.
+    counts : bool
+        Whether an output in which nobody is heard is no source; otherwise all outputs are, as they are.
+    gate : bool
+        Whether sources are silent where nobody is heard in them, if `counts`.
+
+    Examples
+    --------
+    >>> listener = Listener(8000, counts=True, gate=True)
+    >>> speech = np.random.default_rng(0).normal(size=(1, 1, 8000))
+    >>> listener.hear(np.concatenate([0 * speech, speech, 0 * speech], axis=1))  # one of three outputs
+    >>> heard = listener.result()
+    >>> heard.outputs, heard.segments
+    ([1], [Segment(speaker='s1', start=0.0, end=1.0)])
+    """
+
+    def __init__(self, rate: int, counts: bool, gate: bool):
+        self._energies, self._counts, self._gate = FrameEnergies(rate), counts, gate
+
+    def hear(self, sources: np.ndarray) -> None:
+        """Take in the next samples, [channels, C, any number]."""
+        # The energy of a source is that of all its channels.
+        self._energies.add(np.sqrt(np.square(sources, dtype=np.float64).mean(axis=0)))
+
+    def result(self) -> "Heard":
+        """Find out who was heard."""
+        active = active_frames(self._energies.array())
+        outputs = np.flatnonzero(active.any(axis=1) | (not self._counts))
+        return Heard(outputs.tolist(), active[outputs], self._energies.hop, self._counts and self._gate)
+
+
+class Heard:
+    """Which outputs are sources, and when somebody is heard in them.
+
+    Parameters
+    ----------
+    outputs : list of int
+        Those that are.
+    active : numpy.ndarray
+        [outputs, frames] of bool.
+    hop : int
+        Samples of a frame.
+    gate : bool
+        Whether they are silent elsewhere.
+
+    Attributes
+    ----------
+    outputs : list of int
+        As given.
+    segments : list of Segment
+        Who speaks when, by start: ``s1`` is the first of these outputs.
+
+    Examples
+    --------
+    >>> heard = Heard([2], np.array([[False, True, True, False]]), hop=2, gate=True)
+    >>> heard.sources_of(np.ones((8, 3, 1), np.float32), start=0).squeeze()
+    array([0.  , 0.25, 0.75, 1.  , 1.  , 0.75, 0.25, 0.  ], dtype=float32)
+    """
+
+    def __init__(self, outputs: list[int], active: np.ndarray, hop: int, gate: bool):
+        self.outputs, self._active, self._hop, self._gate = outputs, active, hop, gate
+        self.segments = [Segment(f"s{voice + 1}", *times) for voice, *times in to_segments(active)]
+
+    def sources_of(self, outputs: np.ndarray, start: int) -> np.ndarray:
+        """Choose the sources among outputs, and make them silent where nobody is heard.
+
+        Parameters
+        ----------
+        outputs : numpy.ndarray
+            Samples [any number, C, channels], float32.
+        start : int
+            Samples before them.
+
+        Returns
+        -------
+        numpy.ndarray
+            [as many, sources, channels]. What is silent comes and goes within a frame.
+        """
+        sources = outputs[:, self.outputs]
+        if not self._gate:
+            return sources
+        # In frames, from the middle of the first.
+        places = (np.arange(start, start + len(sources)) + 0.5) / self._hop - 0.5
+        frames = np.arange(self._active.shape[1])
+        for source, active in enumerate(self._active.astype(np.float32)):
+            sources[:, source] *= np.interp(places, frames, active).astype(np.float32)[:, np.newaxis]
+        return sources

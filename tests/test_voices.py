@@ -1,0 +1,141 @@
+"""Who is heard in a recording: files of those alone, silence where they are not, tables of who speaks when."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.data.segments import read_segments
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.separation import many_files
+from speechbrain_tasnet.separation.options import SeparationOptions
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.recording import separate_voices, write_sources
+
+RATE = 8000
+
+
+class Sorter:
+    """Gives what is above 2 kHz to one output, what is below to another, and next to nothing to a third."""
+
+    def __init__(self, counts_voices=True):
+        self.hparams = SimpleNamespace(sample_rate=RATE, num_spks=3)
+        self.counts_voices = counts_voices
+
+    def separate_batch(self, mix):
+        spectrum = torch.fft.rfft(mix)
+        low = torch.arange(spectrum.shape[1]) < spectrum.shape[1] // 2
+        parts = [torch.fft.irfft(spectrum * part, mix.shape[1]) for part in (~low, low)]
+        return torch.stack([parts[0] + 0.01 * parts[1], 0.001 * mix, parts[1] + 0.01 * parts[0]], 2)
+
+
+def tone(hertz, *spoken, seconds=8.0, rate=RATE):
+    """A voice of one frequency, heard from and to some seconds."""
+    time = np.arange(round(seconds * rate)) / rate
+    heard = sum(((start <= time) & (time < end)).astype(float) for start, end in spoken)
+    return 0.3 * heard * np.sin(2 * np.pi * hertz * time)
+
+
+def recording(path, *voices, rate=RATE):
+    soundfile.write(path, np.sum(voices, axis=0), rate)
+    return path
+
+
+@pytest.fixture
+def two(tmp_path):
+    return recording(tmp_path / "two.wav", tone(500, (1, 4)), tone(3000, (3, 6)))
+
+
+def test_files_are_of_those_who_are_heard(two, tmp_path):
+    paths = write_sources(Sorter(), two, tmp_path / "out", tables=["rttm", "json"])
+    assert [path.name for path in paths] == ["two_s1.wav", "two_s2.wav"]
+    high, low = (soundfile.read(path)[0] for path in paths)
+    for samples, start, end in ((high, 3, 6), (low, 1, 4)):
+        assert len(samples) == 8 * RATE
+        outside = np.concatenate([samples[: int((start - 0.2) * RATE)], samples[int((end + 0.2) * RATE) :]])
+        assert not outside.any()
+        assert samples[start * RATE : end * RATE].std() == pytest.approx(0.3 / 2**0.5, rel=0.02)
+    for name in ("two.rttm", "two.json"):
+        segments = read_segments(tmp_path / "out" / name)
+        assert [segment.speaker for segment in segments] == ["s2", "s1"]
+        times = [time for segment in segments for time in segment[1:]]
+        assert times == pytest.approx([1, 4, 3, 6], abs=0.1)
+
+
+def test_without_the_gate_all_of_a_voice_is_kept(two, tmp_path):
+    paths = write_sources(Sorter(), two, tmp_path, choices=SeparationOptions(gate=False))
+    assert len(paths) == 2
+    high = soundfile.read(paths[0])[0]
+    assert high[RATE : 2 * RATE].any()
+
+
+def test_in_memory_it_is_the_same(two, tmp_path):
+    voices = separate_voices(Sorter(), two, SeparationOptions())
+    assert (voices.count, voices.sample_rate) == (2, RATE)
+    assert voices.sources.shape == (1, 8 * RATE, 2)
+    paths = write_sources(Sorter(), two, tmp_path, tables=["json"])
+    for place, path in enumerate(paths):
+        np.testing.assert_allclose(soundfile.read(path)[0], voices.sources[0, :, place], atol=2e-4)
+    assert [s.speaker for s in read_segments(tmp_path / "two.json")] == [s.speaker for s in voices.segments]
+
+
+@pytest.mark.parametrize("channels", ["mean", "each"])
+def test_at_any_rate_and_with_any_channels(tmp_path, channels):
+    rate = 44100
+    voices = [tone(500, (1, 4), rate=rate), tone(3000, (3, 6), rate=rate)]
+    mixture = np.stack([voices[0] + 0.5 * voices[1], 0.5 * voices[0] + voices[1]], 1)
+    soundfile.write(tmp_path / "wide.wav", mixture, rate)
+    options = SeparationOptions(channels=channels, window=3.0)
+    paths = write_sources(Sorter(), tmp_path / "wide.wav", tmp_path / "out", choices=options, tables=["json"])
+    assert len(paths) == 2
+    samples = soundfile.read(paths[0], always_2d=True)[0]
+    assert samples.shape == (8 * rate, 2 if channels == "each" else 1)
+    segments = read_segments(tmp_path / "out/wide.json")
+    assert [time for s in segments for time in s[1:]] == pytest.approx([1, 4, 3, 6], abs=0.15)
+
+
+def test_of_nobody_there_are_no_files(tmp_path, capsys):
+    path = recording(tmp_path / "nobody.wav", tone(500))
+    args = ([path], tmp_path / "out", False, SeparationOptions(), many_files.AudioFormat(), ("rttm",))
+    many_files.separate_files(Sorter(), *args)
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["nobody.rttm"]
+    assert (tmp_path / "out/nobody.rttm").read_text() == ""
+    assert "nobody.wav: nobody is heard" in capsys.readouterr().err
+
+
+def test_a_separator_that_does_not_count_gives_all_its_outputs(two, tmp_path):
+    paths = write_sources(Sorter(counts_voices=False), two, tmp_path, tables=["rttm"])
+    assert len(paths) == 3
+    assert soundfile.read(paths[0])[0][: RATE // 2].any() or soundfile.read(paths[0])[0][RATE:].any()
+    assert {s.speaker for s in read_segments(tmp_path / "two.rttm")} == {"s1", "s3"}
+
+
+def test_sources_of_an_earlier_run_do_not_stay_beside_those_of_this(two, tmp_path):
+    write_sources(Sorter(counts_voices=False), two, tmp_path / "out")
+    with pytest.raises(InputError, match="is there already"):
+        write_sources(Sorter(), two, tmp_path / "out")
+    write_sources(Sorter(), two, tmp_path / "out", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["two_s1.wav", "two_s2.wav"]
+
+
+def test_tables_are_not_written_over(two, tmp_path):
+    (tmp_path / "two.rttm").write_text("mine")
+    with pytest.raises(InputError, match=r"two\.rttm"):
+        write_sources(Sorter(), two, tmp_path, tables=["rttm"])
+    assert (tmp_path / "two.rttm").read_text() == "mine"
+    assert not (tmp_path / "two_s1.wav").exists()
+
+
+def test_the_command_counts_voices_and_lists_them(two, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(TasNetSeparation, "from_bundle", lambda folder: Sorter())
+    main(["separate", str(two), "--out", str(tmp_path / "out"), "--rttm", "--json"])
+    printed = capsys.readouterr()
+    assert [line.rsplit("/", 1)[-1] for line in printed.out.splitlines()] == [
+        *("two_s1.wav", "two_s2.wav", "two.rttm", "two.json")
+    ]
+    assert "two.wav: 2 voices" in printed.err
+    main(["separate", str(two), "--out", str(tmp_path / "open"), "--no-gate"])
+    assert soundfile.read(tmp_path / "open/two_s1.wav")[0][RATE : 2 * RATE].any()
