@@ -60,6 +60,34 @@ def best_match(stretch, original):
     return np.abs(dots / np.sqrt(energies * np.sum(stretch**2))).max()
 
 
+def long_speakers(folder, hiss):
+    """Two speakers of one utterance each: a second of noise, then as much as there is of another level."""
+    for number in range(2):
+        samples = white(number, seconds=20.0)
+        samples[RATE:] *= hiss
+        write(folder / f"spk{number}" / "a.wav", samples)
+    return folder
+
+
+def test_the_hiss_of_a_recording_is_no_voice(tmp_path):
+    items = mixing(long_speakers(tmp_path, hiss=1e-3), talk_share=1.0, length=30)
+    powers = [power(source) for item in items for source in item["sources"].T]
+    assert 0 in powers
+    assert min(value for value in powers if value) > 1e-6
+
+
+def test_an_utterance_goes_on_where_the_stretch_begins(tmp_path):
+    originals = [soundfile.read(path)[0] for path in sorted(long_speakers(tmp_path, hiss=1.0).rglob("*.wav"))]
+    places = []
+    for item in mixing(tmp_path, talk_share=1.0, length=20):
+        for source in item["sources"].T.double().numpy():
+            if np.mean(source[:400] == 0) < 0.01:  # it speaks already
+                found = [np.correlate(original, source[:400], "valid") for original in originals]
+                places.append(max(found, key=max).argmax() / RATE)
+    assert len(places) > 10
+    assert np.std(places) > 3  # seconds, of twenty
+
+
 def test_each_voice_has_its_level_and_speed(hiss):
     for item in mixing(hiss, **TALK | {"num_spks": 2, "min_spks": 2}, speeds=[0.9, 1.1]):
         levels = [active_level(s[s != 0].numpy(), RATE) for s in item["sources"].T if (s != 0).sum() > RATE / 2]
