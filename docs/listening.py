@@ -14,9 +14,8 @@ from torch import Tensor
 
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.audio.channels import band
-from speechbrain_tasnet.evaluation.evaluator import Evaluator
+from speechbrain_tasnet.evaluation.evaluator import Evaluator, in_target_order
 from speechbrain_tasnet.generate.synthetic_voices import synthesize_speech
-from speechbrain_tasnet.losses import best_permutation, reorder
 from speechbrain_tasnet.report.media import RAMPS, audio_uri, decibels, same_level, spectrogram_uri
 
 MARK = '<div id="examples"></div>'
@@ -75,9 +74,8 @@ def _voice(speech: Path, name: str) -> np.ndarray:
 
 def _example(model: str, sources: Tensor) -> Iterator[str]:
     mixture = sources.sum(1)
-    with torch.no_grad():
-        estimates = TasNetSeparation.from_bundle(model).separate_batch(mixture[None])
-    estimates = reorder(estimates, best_permutation(sources[None], estimates))[0]
+    estimates = TasNetSeparation.from_bundle(model).separate_batch(mixture[None])[0]
+    estimates = in_target_order(sources, estimates)
     evaluator = Evaluator(RATE, ())
     evaluator.add(model, mixture, sources, estimates)
     [scores] = evaluator.rows

@@ -9,7 +9,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.losses import Targets, best_permutation, reorder
+from speechbrain_tasnet.evaluation.evaluator import in_target_order
+from speechbrain_tasnet.losses import Targets
 
 Mixture = tuple[Tensor, Tensor]  # [1, time], and its sources [1, time, C]
 
@@ -63,7 +64,6 @@ def _score(mixture: Tensor, sources: Tensor, estimates: Tensor) -> Iterator[tupl
         gain = gain - targets.si_snr_of_mixture(mixture) if targets.are_mixed(mixture) else gain
         yield f"{voices} voice{'s' if voices > 1 else ''}", float(gain)
     if targets.silent.any():
-        ordered = reorder(estimates, best_permutation(sources, estimates))
-        quiet = ordered.transpose(1, 2)[targets.silent]  # [silent voices, time]
+        quiet = in_target_order(sources[0], estimates[0]).T[targets.silent[0]]  # [silent voices, time]
         level = quiet.square().mean() / mixture.square().mean()
         yield "silence", float(10 * level.clamp(min=1e-10).log10())
