@@ -22,7 +22,7 @@ def converse(talk, speakers, seconds=3600.0, seed=0):
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("speakers", [1, 2, 3, 8])
 def test_nobody_talks_over_himself_and_all_take_part(speakers, probability):
-    turns = converse(TurnTaking(overlap=4.0, overlap_probability=probability), speakers)
+    turns = converse(TurnTaking(overlap=4.0, overlap_probability=(probability, probability)), speakers)
     assert {turn.speaker for turn in turns} == set(range(speakers))
     assert [turn.start for turn in turns] == sorted(turn.start for turn in turns)
     for speaker in range(speakers):
@@ -33,14 +33,14 @@ def test_nobody_talks_over_himself_and_all_take_part(speakers, probability):
 
 
 def test_pauses_have_their_mean():
-    turns = converse(TurnTaking(pause=0.7, overlap_probability=0.0), 2, seconds=20000.0)
+    turns = converse(TurnTaking(pause=0.7, overlap_probability=(0.0, 0.0)), 2, seconds=20000.0)
     pauses = [other.start - one.end for one, other in pairwise(turns)]
     assert min(pauses) > 0
     assert np.mean(pauses) == pytest.approx(0.7, rel=0.05)
 
 
 def test_so_many_turns_overlap():
-    turns = converse(TurnTaking(overlap=0.5, overlap_probability=0.3), 2, seconds=20000.0)
+    turns = converse(TurnTaking(overlap=0.5, overlap_probability=(0.3, 0.3)), 2, seconds=20000.0)
     ends = np.maximum.accumulate([turn.end for turn in turns])
     early = [turn.start < end for turn, end in zip(turns[1:], ends, strict=False)]
     assert np.mean(early) == pytest.approx(0.3, abs=0.03)
@@ -50,7 +50,9 @@ def test_so_many_turns_overlap():
 
 def test_overlap_goes_from_none_to_nearly_all():
     ratios = [
-        overlap_ratio(converse(TurnTaking(overlap=overlap, overlap_probability=probability), 2), 3600.0)
+        overlap_ratio(
+            converse(TurnTaking(overlap=overlap, overlap_probability=(probability, probability)), 2), 3600.0
+        )
         for overlap, probability in ((2.0, 0.0), (2.0, 0.5), (2.0, 1.0), (60.0, 1.0))
     ]
     assert ratios == sorted(ratios)
@@ -81,7 +83,9 @@ def test_the_ratio_of_overlap_ends_where_it_is_asked_to():
     [
         ({"pause": 0.0}, "pause=0.0: expected a mean"),
         ({"overlap": -1.0}, "overlap=-1.0: expected a mean"),
-        ({"overlap_probability": 1.5}, "overlap_probability=1.5: expected a number from 0 to 1"),
+        ({"overlap_probability": (0.5, 1.2)}, "overlap_probability=0.5 to 1.2: expected two from 0 to 1"),
+        ({"overlap_probability": (-0.1, 1.0)}, "overlap_probability=-0.1 to 1.0: expected two from 0 to 1"),
+        ({"overlap_probability": (0.5, 0.2)}, "overlap_probability=0.5 to 0.2: .* the lower first"),
     ],
 )
 def test_what_is_no_way_to_talk(options, message):

@@ -7,6 +7,7 @@ import torch
 from mixed_speech import RATE, bank, mixing, power, utterances, white, write
 
 from speechbrain_tasnet.audio.speech_level import active_level
+from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
 from speechbrain_tasnet.losses import silent
 
@@ -19,7 +20,7 @@ def voices(item):
 
 
 def test_of_three_any_number_is_heard_and_the_mixture_is_their_sum(hiss):
-    items = list(mixing(hiss, **TALK, talk_overlap_probability=[0.3, 1.0]))
+    items = list(mixing(hiss, **TALK, talk_turns=TurnTaking(overlap_probability=(0.3, 1.0))))
     assert {voices(item) for item in items} == {1, 2, 3}  # without noise somebody always is
     for item in items:
         torch.testing.assert_close(item["sources"].sum(1), item["mixture"])
@@ -28,7 +29,7 @@ def test_of_three_any_number_is_heard_and_the_mixture_is_their_sum(hiss):
 
 def test_nobody_may_be_heard_where_there_is_noise(hiss, tmp_path):
     write(tmp_path / "noise" / "a.wav", white(1))
-    items = list(mixing(hiss, **TALK, talk_pause=4.0, noise=tmp_path / "noise"))
+    items = list(mixing(hiss, **TALK, talk_turns=TurnTaking(pause=4.0), noise=tmp_path / "noise"))
     assert {voices(item) for item in items} >= {0, 1}
     assert all(power(item["mixture"]) > 1e-4 for item in items)
     assert all(item["mixture"].isfinite().all() for item in items)

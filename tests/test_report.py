@@ -219,6 +219,7 @@ def test_page_stays_small(tmp_path):
 
 def test_page_says_who_was_found(tmp_path, page):
     assert "Who was found" not in page.words
+    assert "Who speaks when" not in page.words
     mixture, targets, estimates = separated(1, 0.01)
     alone = torch.stack([targets[:, 0], 0 * mixture], 1)
     utterances = {
@@ -237,6 +238,8 @@ def test_page_says_who_was_found(tmp_path, page):
     assert one[:4] == ["1 speaks", "0", "1", "1"]
     assert two[:4] == ["2 speak", "0", "0", "1"]
     assert two[6] == "\N{EN DASH}"  # nobody is silent
+    assert "Who speaks when" in words
+    assert len(re.findall(r'<rect class="turn (?:reference|estimate)"', found.text)) == 4  # of the one that gained
 
 
 def talk_rows(text):

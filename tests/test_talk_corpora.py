@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.mixing import make_mixtures
@@ -20,7 +21,7 @@ RATE = 8000
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory, speech_folder):
     out = tmp_path_factory.mktemp("talk") / "corpus"
-    talks = Talk(seconds=10.0, pause=0.5, overlap=1.0)
+    talks = Talk(10.0, TurnTaking(pause=0.5, overlap=1.0))
     make_mixtures(speech_folder, out, num_speakers=3, min_speakers=1, talk=talks, workers=1, **HOURS)
     return out
 
@@ -121,9 +122,6 @@ def test_the_recipe_takes_them_and_the_command_says_how(tmp_path, speech_folder,
     ("make", "message"),
     [
         (lambda: Talk(seconds=0.5), "seconds 0.5: expected 1 or more"),
-        (lambda: Talk(pause=0.0), "pause=0.0: expected a mean"),
-        (lambda: Talk(overlap_probability=(0.5, 0.2)), "expected the lower first"),
-        (lambda: Talk(overlap_probability=(0.5, 1.2)), "overlap_probability=1.2: expected a number from 0 to 1"),
         (lambda: make_mixtures("speech", "out", min_speakers=3), "at least 3 speakers: expected 1 to 2"),
         (lambda: make_mixtures("speech", "out", min_speakers=0), "at least 0 speakers: expected 1 to 2"),
     ],

@@ -98,11 +98,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
+    from speechbrain_tasnet.data.conversations import TurnTaking
     from speechbrain_tasnet.generate.mixing import make_mixtures
     from speechbrain_tasnet.generate.talk import Talk
 
     talks = options.scene == "talk"
-    times = options.seconds, options.pause, options.overlap
+    turns = TurnTaking(options.pause, options.overlap, tuple(options.overlap_probability))
     make_mixtures(
         options.speech,
         options.out,
@@ -117,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
         level_range=tuple(options.level_range),
         channel=options.channel,
         min_speakers=1 if talks and options.min_speakers is None else options.min_speakers,
-        talk=Talk(*times, tuple(options.overlap_probability)) if talks else None,
+        talk=Talk(options.seconds, turns) if talks else None,
         workers=options.workers,
     )
     print(f"{options.out}: train on it with `{_training(options)}`")

@@ -41,8 +41,9 @@ class TurnTaking:
     ----------
     pause, overlap : float
         Their means in seconds, above 0.
-    overlap_probability : float
-        How many of the turns begin before the last one ends, from 0 (nobody is interrupted) to 1.
+    overlap_probability : (float, float)
+        How many of the turns begin before the last one ends, from 0 (nobody is interrupted) to 1: a range, from
+        which every conversation has its own.
 
     Raises
     ------
@@ -51,7 +52,7 @@ class TurnTaking:
 
     Examples
     --------
-    >>> talk = TurnTaking(pause=0.5, overlap_probability=0.0)
+    >>> talk = TurnTaking(pause=0.5, overlap_probability=(0.0, 0.0))
     >>> turns = talk.draw(2, 60.0, lambda speaker: (0, 4.0), np.random.default_rng(0))
     >>> [turn.speaker for turn in turns[:4]]
     [1, 0, 1, 0]
@@ -61,14 +62,15 @@ class TurnTaking:
 
     pause: float = 1.0
     overlap: float = 2.0
-    overlap_probability: float = 0.5
+    overlap_probability: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self):
         for name in ("pause", "overlap"):
             if not 0 < getattr(self, name) < inf:
                 raise InputError(f"{name}={getattr(self, name)}: expected a mean of seconds above 0")
-        if not 0 <= self.overlap_probability <= 1:
-            raise InputError(f"overlap_probability={self.overlap_probability}: expected a number from 0 to 1")
+        low, high = self.overlap_probability
+        if not 0 <= low <= high <= 1:
+            raise InputError(f"overlap_probability={low} to {high}: expected two from 0 to 1, the lower first")
 
     def draw(
         self,
@@ -97,13 +99,14 @@ class TurnTaking:
         """
         if not speakers:
             return []
+        overlap_probability = rng.uniform(*self.overlap_probability)
         ends = [0.0] * speakers  # of the last turn of each
         turns: list[Turn] = []
         speaker = int(rng.integers(speakers))
         while True:
             number, length = utterance(speaker)
             end = max(ends)
-            if turns and speakers > 1 and rng.random() < self.overlap_probability:
+            if turns and speakers > 1 and rng.random() < overlap_probability:
                 start = end - min(self._gamma(self.overlap, rng), length, turns[-1].seconds)
                 start = max(start, ends[speaker], turns[-1].start)
             else:

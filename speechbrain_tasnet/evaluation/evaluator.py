@@ -1,4 +1,4 @@
-"""Score separated utterances, SI-SNR, SDR, PESQ and STOI, and write them as CSV and JSON."""
+"""Score separated utterances, SI-SNR, SDR, PESQ, STOI and DER, and write them as CSV and JSON."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from torch import Tensor
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
+from speechbrain_tasnet.evaluation.diarization import diarization_errors, turns_heard, turns_spoken
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.evaluation.pitch import voices_of
 from speechbrain_tasnet.evaluation.talk import score_talk, summarize
@@ -41,15 +42,16 @@ class Evaluator:
     Every score is the mean over the sources of the utterance. Left out of it are the sources that nothing
     can be said about: silent targets, and targets that are alone in the mixture, so that there is nothing to
     remove. An utterance without any other source is listed but not scored. Where a test set has silent targets,
-    there is a summary besides of who was found, see `talk.score_talk`.
+    or ``der`` is asked for, there are scores besides of who was found, see `talk.score_talk`.
 
     Parameters
     ----------
     sample_rate : int
         In Hz.
     metrics : sequence of str
-        Any of ``sdr`` (BSS eval version 3, with its improvement ``sdr_i``), ``pesq`` and ``stoi``, beside
-        ``si-snr`` and ``si-snr_i``, which are always there. An improvement is over the mixture as estimate.
+        Any of ``sdr`` (BSS eval version 3, with its improvement ``sdr_i``), ``pesq``, ``stoi`` and ``der``, see
+        `diarization.diarization_errors`, beside ``si-snr`` and ``si-snr_i``, which are always there. An
+        improvement is over the mixture as estimate.
 
     Raises
     ------
@@ -70,7 +72,7 @@ class Evaluator:
         self.sample_rate = sample_rate
         self._metrics = [name for name in METRICS if name in metrics]
         self._rows: dict[str, Row] = {}
-        self._talk: dict[str, dict[str, float | None]] = {}
+        self._talk: dict[str, Row] = {}
         self._bad_items: list[str] = []
         self._silent_targets = 0
         self._lone_targets = 0
@@ -79,7 +81,7 @@ class Evaluator:
     def columns(self) -> list[str]:
         """Names of the scores, in SpeechBrain's order."""
         of_sdr = ["sdr", "sdr_i"] if "sdr" in self._metrics else []
-        return [*of_sdr, "si-snr", "si-snr_i", *(name for name in self._metrics if name != "sdr")]
+        return [*of_sdr, "si-snr", "si-snr_i", *(name for name in self._metrics if name in ("pesq", "stoi"))]
 
     @property
     def rows(self) -> list[Row]:
@@ -130,8 +132,10 @@ class Evaluator:
             estimates = in_target_order(targets, estimates)
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
         self._rows[utterance_id] = row
-        talk = score_talk(mixture, targets, estimates, self.sample_rate)
-        self._talk[utterance_id] = talk | {"si-snr_i": row["si-snr_i"]}
+        self._talk[utterance_id] = score_talk(mixture, targets, estimates, self.sample_rate)
+        if "der" in self._metrics:
+            when = turns_spoken(targets, self.sample_rate), turns_heard(estimates, self.sample_rate)
+            self._talk[utterance_id] |= diarization_errors(*when, row["duration"])
 
     def leave_out(self, utterance_id: str) -> None:
         """Record an utterance of the test set that could not be read."""
@@ -178,9 +182,9 @@ class Evaluator:
             them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand
             ``sample_rate``, the number of ``utterances``, the SI-SNR improvement under
             `by_condition.by_condition`, `talk.summarize` as ``talk`` (None where all targets are
-            heard), the ids ``without_score``, those ``not_improved`` (SI-SNR improvement at or below
-            0 dB, worst first), those left out as ``bad_items`` and the counts ``silent_targets`` and
-            ``lone_targets``.
+            heard and ``der`` is not asked for), the ids ``without_score``, those ``not_improved`` (SI-SNR
+            improvement at or below 0 dB, worst first), those left out as ``bad_items`` and the counts
+            ``silent_targets`` and ``lone_targets``.
         """
         rows = self.rows
         ranked = self._ranked()
@@ -191,7 +195,7 @@ class Evaluator:
                 name: describe([row[name] for row in rows if row[name] is not None]) for name in self.columns
             },
             "conditions": by_condition(rows),
-            "talk": summarize(list(self._talk.values())) if self._silent_targets else None,
+            "talk": summarize(self._talk_rows()) if self._scores_talk else None,
             "without_score": [row["snt_id"] for row in rows if row["si-snr"] is None],
             "not_improved": [row["snt_id"] for row in ranked if row["si-snr_i"] <= 0],
             "bad_items": sorted(self._bad_items),
@@ -233,12 +237,22 @@ class Evaluator:
             Made if it is not there. Each file is replaced whole or not at all.
         """
         rows = self.rows
+        if self._scores_talk:
+            rows = [scores | row for row, scores in zip(rows, self._talk_rows(), strict=True)]
         common = ["snt_id", *self.columns, "duration", "input_si-snr", "level_difference", "voices"]
         columns = dict.fromkeys([*common, *(name for row in rows for name in row)])
         table = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
         write_text(Path(folder) / "test_results.csv", csv_text(table))
         summary = json.dumps(self.summary(), indent=2, allow_nan=False)
         write_text(Path(folder) / "test_results.json", summary + "\n")
+
+    @property
+    def _scores_talk(self) -> bool:
+        return self._silent_targets > 0 or "der" in self._metrics
+
+    def _talk_rows(self) -> list[Row]:
+        """Return the scores of who was found, sorted by id as `rows` are."""
+        return [self._talk[row["snt_id"]] | {"si-snr_i": row["si-snr_i"]} for row in self.rows]
 
     def _ranked(self) -> list[Row]:
         """Rows with a score, worst first."""

@@ -1,4 +1,4 @@
-"""What separated sources are scored by beside SI-SNR: SDR, PESQ and STOI, by well-kept packages."""
+"""What separated sources are scored by beside SI-SNR: SDR, PESQ, STOI and DER, by well-kept packages."""
 
 import math
 import warnings
@@ -11,7 +11,7 @@ from torchmetrics.functional.audio import signal_distortion_ratio
 
 from speechbrain_tasnet.errors import InputError
 
-METRICS = ("sdr", "pesq", "stoi")
+METRICS = ("sdr", "pesq", "stoi", "der")
 
 # BSS eval version 3 lets a distortion filter of this many taps pass as part of the target.
 FILTER_LENGTH = 512
@@ -46,7 +46,7 @@ def check_metrics(metrics: Sequence[str], sample_rate: int) -> None:
             raise InputError(f"metric {name!r} is unknown: choose from {', '.join(METRICS)}")
     if "pesq" in metrics and sample_rate not in PESQ_MODES:
         raise InputError(f"pesq at {sample_rate} Hz is not defined: use 8000 or 16000 Hz, or leave it out")
-    for name, package in (("pesq", "pesq"), ("stoi", "pystoi")):
+    for name, package in (("pesq", "pesq"), ("stoi", "pystoi"), ("der", "pyannote.metrics")):
         if name in metrics:
             try:
                 __import__(package)

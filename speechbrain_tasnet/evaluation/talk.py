@@ -8,8 +8,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames
 from speechbrain_tasnet.evaluation.confidence import describe
+from speechbrain_tasnet.evaluation.diarization import error_shares, turns_heard
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.losses.ratios import Pairs, sa_sdr
 
@@ -58,9 +58,7 @@ def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate:
     ratios = Pairs(prepared.signals, signals).si_snr()[0]
     order = linear_sum_assignment(ratios[heard].numpy(), maximize=True)[1]
     others = sorted(set(range(estimates.shape[1])) - set(order.tolist()))
-    energies = FrameEnergies(sample_rate)
-    energies.add(estimates.T.numpy())
-    found = np.flatnonzero(active_frames(energies.array()).any(axis=1))
+    found = np.unique([voice for voice, *_ in turns_heard(estimates, sample_rate)]).astype(int)
     scores: dict[str, float | None] = {"speakers": len(heard), "found": len(found)}
     scores["si-snr"] = float(ratios[heard, order].mean()) if len(heard) else None
     scores["p_si-snr"] = penalized(ratios[heard][:, torch.from_numpy(found)])
@@ -146,14 +144,16 @@ def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict:
     Parameters
     ----------
     rows : sequence of mapping
-        What `score_talk` has returned, each with the utterance's ``si-snr_i`` besides, or None.
+        What `score_talk` has returned, each with the utterance's ``si-snr_i`` besides, or None, and with what
+        `diarization.diarization_errors` has returned, if that was asked for.
 
     Returns
     -------
     dict
         ``confusion``: how many mixtures of so many speakers gave so many voices, as ``{"1": {"1": 9, "2": 1}}``;
-        ``right``, ``too few`` and ``too many``, the shares of all mixtures; and ``by speakers``: of each number
-        of them `confidence.describe` of each score that some have.
+        ``right``, ``too few`` and ``too many``, the shares of all mixtures; ``by speakers``: of each number
+        of them `confidence.describe` of each score that some have; and ``der``, see
+        `diarization.error_shares`, if it was asked for.
 
     Example
     -------
@@ -177,4 +177,6 @@ def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict:
         own = [row for row in rows if str(row["speakers"]) == speakers]
         values = {name: [row[name] for row in own if row.get(name) is not None] for name in SCORES}
         summary["by speakers"][speakers] = {name: describe(found) for name, found in values.items() if found}
+    if rows and "speech" in rows[0]:
+        summary["der"] = error_shares(rows)
     return summary

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from speechbrain_tasnet.configuration.schema import Hparams
+from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.durations import durations
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
@@ -52,9 +53,7 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         similar_voice_share=hparams.similar_voice_share,
         min_spks=hparams.min_spks,
         talk_share=hparams.talk_share,
-        talk_pause=hparams.talk_pause,
-        talk_overlap=hparams.talk_overlap,
-        talk_overlap_probability=hparams.talk_overlap_probability,
+        talk_turns=TurnTaking(hparams.talk_pause, hparams.talk_overlap, tuple(hparams.talk_overlap_probability)),
         **draws,
     )
     # Every item is drawn at random, so their order need not be.

@@ -114,7 +114,7 @@ def make_mixtures(
     if min_speakers not in (None, num_speakers):
         options["min_speakers"] = min_speakers
     if talk:
-        options["talk"] = asdict(talk) | {"overlap_probability": list(talk.overlap_probability)}
+        options["talk"] = {"seconds": talk.seconds, **asdict(talk.turns)}
     check_free(out)
     if reverb:
         simulator()

@@ -1,7 +1,7 @@
 """Mixtures in which people talk: their turns, and who speaks when as a list of segments."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,30 +19,21 @@ class Talk:
     ----------
     seconds : float
         Of a mixture.
-    pause, overlap : float
-        Mean seconds, see `TurnTaking`.
-    overlap_probability : tuple of float
-        From where to where the probability of an overlap may lie; every mixture has its own.
+    turns : TurnTaking
+        How people take turns.
 
     Raises
     ------
     InputError
-        A value is out of its range.
+        Less than a second.
     """
 
     seconds: float = 60.0
-    pause: float = 1.0
-    overlap: float = 2.0
-    overlap_probability: tuple[float, float] = (0.0, 1.0)
+    turns: TurnTaking = field(default_factory=TurnTaking)
 
     def __post_init__(self):
         if not 1 <= self.seconds < float("inf"):
             raise InputError(f"seconds {self.seconds}: expected 1 or more")
-        low, high = self.overlap_probability
-        for probability in (low, high):
-            TurnTaking(self.pause, self.overlap, probability)
-        if low > high:
-            raise InputError(f"overlap probability {low} to {high}: expected the lower first")
 
     def mixture(
         self,
@@ -70,7 +61,6 @@ class Talk:
         rng : numpy.random.Generator
             Draws.
         """
-        talk = TurnTaking(self.pause, self.overlap, rng.uniform(*self.overlap_probability))
 
         def utterance(speaker: int) -> tuple[int, float]:
             number = int(rng.integers(len(speakers[speaker])))
@@ -78,7 +68,7 @@ class Talk:
 
         turns = []
         while not turns:  # a first pause may be longer than a short mixture
-            turns = talk.draw(len(speakers), self.seconds, utterance, rng)
+            turns = self.turns.draw(len(speakers), self.seconds, utterance, rng)
         samples = round(self.seconds * rate)
         said = [Spoken(t.speaker, speakers[t.speaker][t.utterance], round(t.start * rate)) for t in turns]
         return Mixture(

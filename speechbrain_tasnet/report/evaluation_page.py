@@ -18,6 +18,7 @@ from speechbrain_tasnet.report.media import (
     same_level,
     spectrogram_uri,
 )
+from speechbrain_tasnet.report.timeline import lay_out_timeline
 from speechbrain_tasnet.system.files import write_text
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -62,7 +63,7 @@ def write_report(
         curve=lay_out_curve(curve),
         histogram=_histogram(rows),
         scatter=_scatter(rows),
-        examples=[_show(example, summary["sample_rate"]) for example in examples],
+        examples=[_show(example, summary["sample_rate"], bool(summary["talk"])) for example in examples],
         peak=PEAK,
         ramps=RAMPS,
         dynamic_range=DYNAMIC_RANGE_DB,
@@ -118,8 +119,8 @@ def _scatter(rows: Sequence[Row]) -> dict | None:
     return chart | {"dots": dots, "count": len(points)}
 
 
-def _show(example: Example, sample_rate: int) -> dict:
-    """Prepare what the template shows of one utterance: scores, and a panel for each signal."""
+def _show(example: Example, sample_rate: int, talk: bool) -> dict:
+    """Prepare what the template shows of one utterance: scores, a panel for each signal, in talk a timeline."""
     size = MAX_SECONDS * sample_rate
     mixture, targets, estimates = same_level(example.mixture, example.targets, example.estimates, size)
     top = decibels(mixture, sample_rate).max().item()
@@ -142,6 +143,7 @@ def _show(example: Example, sample_rate: int) -> dict:
         "row": example.row,
         "mixture": panel("mixture", "Mixture", mixture),
         "sources": sources,
+        "timeline": lay_out_timeline(example.targets, example.estimates, sample_rate) if talk else None,
         "cut": len(example.mixture) > len(mixture),
         "seconds": len(mixture) / sample_rate,
         "khz": sample_rate / 2000,

@@ -11,6 +11,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB, NOISE_SNR_DB, PEAK, active_level
+from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.dynamic_mixing.channels import Channels
 from speechbrain_tasnet.data.dynamic_mixing.noise import Noise
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
@@ -100,8 +101,8 @@ class DynamicMixing(EpochDataset):
         Fewest speakers of an item; their number is drawn uniformly. By default all items have `num_spks`.
     talk_share : float
         Share of the items that are stretches of conversations.
-    talk_pause, talk_overlap, talk_overlap_probability
-        How people talk in them, see `Talk`.
+    talk_turns : TurnTaking, optional
+        How people talk in them.
 
     Raises
     ------
@@ -130,9 +131,7 @@ class DynamicMixing(EpochDataset):
         similar_voice_share: float = 0.0,
         min_spks: int | None = None,
         talk_share: float = 0.0,
-        talk_pause: float = 1.0,
-        talk_overlap: float = 2.0,
-        talk_overlap_probability: Sequence[float] = (0.0, 1.0),
+        talk_turns: TurnTaking | None = None,
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
@@ -166,7 +165,7 @@ class DynamicMixing(EpochDataset):
         if similar_voice_share:
             firsts = [self._speech.paths[numbers[0]] for numbers in self._speakers]
             self._similar = SimilarVoices.measure(firsts, rate)
-        self._talk = Talk(self._speech, self.size, talk_pause, talk_overlap, talk_overlap_probability)
+        self._talk = Talk(self._speech, self.size, talk_turns or TurnTaking())
 
     def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
         """List the utterances of each speaker: `_speakers` holds their numbers, `_names` what to call them."""

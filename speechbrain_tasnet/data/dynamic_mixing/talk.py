@@ -8,7 +8,6 @@ import numpy as np
 
 from speechbrain_tasnet.data.conversations import Turn, TurnTaking
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
-from speechbrain_tasnet.errors import InputError
 
 MINUTE = 60.0  # seconds of a conversation, of which an item is a stretch
 AUDIBLE = 1e-4  # of the energy of a voice that speaks all the time, -40 dB: less is taken for silence
@@ -32,26 +31,12 @@ class Talk:
         Of all speakers.
     size : int
         Samples of a stretch.
-    pause, overlap : float
-        Mean seconds, see `TurnTaking`.
-    overlap_probability : sequence of float
-        From where to where the probability of an overlap may lie; every conversation has its own.
-
-    Raises
-    ------
-    InputError
-        A value is out of its range.
+    turns : TurnTaking
+        How people talk.
     """
 
-    def __init__(
-        self, speech: Recordings, size: int, pause: float, overlap: float, overlap_probability: Sequence[float]
-    ):
-        if len(overlap_probability) != 2 or not 0 <= overlap_probability[0] <= overlap_probability[1] <= 1:
-            given = list(overlap_probability)
-            raise InputError(f"talk_overlap_probability={given}: expected two from 0 to 1, such as [0.0, 1.0]")
-        TurnTaking(pause, overlap)
-        self._speech, self._size = speech, size
-        self._pause, self._overlap, self._probability = pause, overlap, overlap_probability
+    def __init__(self, speech: Recordings, size: int, turns: TurnTaking):
+        self._speech, self._size, self._turns = speech, size, turns
 
     def fill(
         self, sources: np.ndarray, voices: Sequence[Voice], may_be_silent: bool, rng: np.random.Generator
@@ -89,14 +74,12 @@ class Talk:
         return self._render(sources, voices, turns[:1], turns[0].start)
 
     def _draw(self, voices: Sequence[Voice], rng: np.random.Generator) -> list[Turn]:
-        talk = TurnTaking(self._pause, self._overlap, rng.uniform(*self._probability))
-
         def utterance(speaker: int) -> tuple[int, float]:
             numbers, _, speed = voices[speaker]
             number = numbers[rng.integers(len(numbers))]
             return number, self._speech.seconds(number) / speed
 
-        return talk.draw(len(voices), MINUTE + self._size / self._speech.rate, utterance, rng)
+        return self._turns.draw(len(voices), MINUTE + self._size / self._speech.rate, utterance, rng)
 
     def _render(
         self, sources: np.ndarray, voices: Sequence[Voice], turns: Sequence[Turn], start: float

@@ -1,0 +1,113 @@
+"""Who speaks when in separated signals, and its diarisation error rate (DER), by pyannote.metrics."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames, to_segments
+
+# A segment: the number of the voice, from 0, and where it starts and ends in seconds.
+Turn = tuple[int, float, float]
+
+# What errors consist of, in pyannote.metrics' words and in ours.
+COMPONENTS = {"missed detection": "missed", "false alarm": "false alarm", "confusion": "confusion"}
+
+
+def turns_spoken(targets: Tensor, sample_rate: int) -> list[Turn]:
+    """Return when each voice speaks, however soft it is beside the others.
+
+    Parameters
+    ----------
+    targets : Tensor
+        [time, C], each with one voice alone or silent.
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    list of (int, float, float)
+        Voice, start and end in seconds, by start.
+
+    Examples
+    --------
+    >>> import torch
+    >>> loud, soft = torch.ones(8000), 0.001 * torch.ones(8000)
+    >>> turns_spoken(torch.stack([loud, soft], dim=1), 8000)
+    [(0, 0.0, 1.0), (1, 0.0, 1.0)]
+    """
+    energies = _energies(targets, sample_rate)
+    active = np.concatenate([active_frames(energies[[voice]]) for voice in range(len(energies))])
+    return to_segments(active)
+
+
+def turns_heard(estimates: Tensor, sample_rate: int) -> list[Turn]:
+    """Return when a voice is heard in each output [time, C], as `tasnet separate` says: see `turns_spoken`."""
+    return to_segments(active_frames(_energies(estimates, sample_rate)))
+
+
+def diarization_errors(reference: Sequence[Turn], hypothesis: Sequence[Turn], seconds: float) -> dict[str, float]:
+    """Compare who speaks when, overlapped speech included, without a collar.
+
+    Voices are matched in the best way, one to one.
+
+    Parameters
+    ----------
+    reference, hypothesis : sequence of (int, float, float)
+        Voice, start and end in seconds.
+    seconds : float
+        Of the recording.
+
+    Returns
+    -------
+    dict
+        Seconds of ``speech`` in the reference, all voices together, and of them ``missed`` and in
+        ``confusion``; seconds of ``false alarm``.
+
+    Examples
+    --------
+    >>> errors = diarization_errors([(0, 0.0, 8.0), (1, 6.0, 10.0)], [(2, 0.0, 7.0), (0, 7.0, 11.0)], 12.0)
+    >>> errors
+    {'speech': 12.0, 'missed': 2.0, 'false alarm': 1.0, 'confusion': 0.0}
+    >>> error_shares([errors])["rate"]
+    0.25
+    """
+    from pyannote.core import Annotation, Segment, Timeline
+    from pyannote.metrics.diarization import DiarizationErrorRate
+
+    def annotation(turns: Sequence[Turn]) -> Annotation:
+        return Annotation.from_records(
+            (Segment(start, end), number, voice) for number, (voice, start, end) in enumerate(turns)
+        )
+
+    found = DiarizationErrorRate()(
+        annotation(reference), annotation(hypothesis), detailed=True, uem=Timeline([Segment(0.0, seconds)])
+    )
+    return {"speech": found["total"], **{ours: found[theirs] for theirs, ours in COMPONENTS.items()}}
+
+
+def error_shares(rows: Sequence[Mapping[str, float]]) -> dict[str, float] | None:
+    """Return the DER of all recordings together.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        The `diarization_errors` of each.
+
+    Returns
+    -------
+    dict or None
+        Seconds ``missed``, of ``false alarm`` and in ``confusion`` over the seconds of speech, and their sum as
+        ``rate``, the DER. None if nobody speaks.
+    """
+    speech = sum(row["speech"] for row in rows)
+    if not speech:
+        return None
+    shares = {name: sum(row[name] for row in rows) / speech for name in COMPONENTS.values()}
+    return {"rate": sum(shares.values()), **shares}
+
+
+def _energies(signals: Tensor, sample_rate: int) -> np.ndarray:
+    energies = FrameEnergies(sample_rate)
+    energies.add(signals.T.numpy())
+    return energies.array()
