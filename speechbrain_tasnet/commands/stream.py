@@ -43,6 +43,17 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, nargs="+", metavar="FILE", help="one file or named pipe a source (standard output)"
     )
+    parser.add_argument(
+        "--events",
+        type=Path,
+        metavar="FILE",
+        help="file or named pipe for who begins and ends to speak, as it is known: a line of JSON each",
+    )
+    parser.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument(
         "--measure",
@@ -65,10 +76,11 @@ def run(options: argparse.Namespace) -> None:
 
 def _measure(options: argparse.Namespace) -> None:
     """Measure a stream between pipes of our own."""
-    if options.out is not None:
-        raise InputError(
-            "--out together with --measure: the sources of a measured stream are dropped; leave one out"
-        )
+    for name in ("out", "events"):
+        if getattr(options, name) is not None:
+            raise InputError(
+                f"--{name} together with --measure: what a measured stream gives is dropped; leave one out"
+            )
 
     from speechbrain_tasnet.separation.measure_stream import measure_stream
 
@@ -83,10 +95,12 @@ def _stream(options: argparse.Namespace) -> None:
             raise InputError(f"standard {name}: closed; expected raw PCM through a pipe")
     if os.isatty(0) or (options.out is None and os.isatty(1)):
         raise InputError("standard input and output: expected raw PCM through pipes, not a terminal")
-    for path in options.out or ():
+    files = [*(options.out or ()), *([options.events] if options.events else [])]
+    for path in files:
         if path.is_file() and not options.overwrite:
-            raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
+            raise InputError(f"{path}: is there already; choose another file or give --overwrite")
 
+    from speechbrain_tasnet.separation.live_voices import LiveVoices
     from speechbrain_tasnet.separation.pipe import Account, stream
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
     from speechbrain_tasnet.separation.streaming import StreamingSeparator
@@ -101,10 +115,14 @@ def _stream(options: argparse.Namespace) -> None:
             raise InputError(f"--out names {len(options.out)} files: expected one for each of {num_spks} sources")
         account = Account()
         with ExitStack() as opened:
-            sinks = [output] if options.out is None else _open(options.out, opened)
+            sinks = _open(files, opened)
+            events = sinks.pop() if options.events else None
+            sinks = sinks or [output]
+            gate = separator.counts_voices and not options.no_gate
+            voices = LiveVoices(rate, gate) if gate or options.events else None
             size = max(1, round(options.chunk * rate / 1000))
             try:
-                stream(live, 0, sinks, options.format, size, account, rate)
+                stream(live, 0, sinks, options.format, size, account, rate, voices, events)
             except BrokenPipeError:
                 raise SystemExit(READER_GONE) from None
         for line in account.lines(rate):
@@ -145,6 +163,6 @@ def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:
         except OSError as error:
             for other in made:
                 other.unlink()
-            raise DiskError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+            raise DiskError(f"{path}: cannot be written ({error.strerror}); choose another file") from None
         opened.callback(os.close, sinks[-1])
     return sinks

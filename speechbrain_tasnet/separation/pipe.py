@@ -1,6 +1,7 @@
 """Raw PCM from a pipe through a separator into pipes, as it comes."""
 
 import errno
+import json
 import os
 import sys
 import time
@@ -9,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from speechbrain_tasnet.audio.pcm import count_clipped, full_scale, quantize
 from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation.live_voices import Event, LiveVoices
 from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 # What a sample is in the bytes of a format, and which value is full scale.
@@ -63,6 +66,8 @@ def stream(
     size: int,
     account: Account,
     rate: int = 8000,
+    voices: LiveVoices | None = None,
+    events: int | None = None,
 ) -> None:
     """Separate what comes through a pipe until it ends; a writer that stalls is waited for.
 
@@ -82,6 +87,10 @@ def stream(
         Is kept up to date.
     rate : int
         Hz, for the message to who sends a file instead of samples.
+    voices : LiveVoices, optional
+        Hears who speaks in the sources, and makes the others silent.
+    events : int, optional
+        File descriptor to write to who begins and ends to speak: an object of JSON a line.
 
     Raises
     ------
@@ -107,9 +116,18 @@ def stream(
         samples[~usable] = 0
         start = time.perf_counter()
         known = live.step(torch.from_numpy(samples).unsqueeze(0))
+        sources, changes = _heard(known, voices)
         account.add(len(samples), time.perf_counter() - start)
-        account.clipped += _write(known[0].numpy(), sinks, kind)
-    account.clipped += _write(live.flush()[0].numpy(), sinks, kind)
+        account.clipped += _write(sources, sinks, kind)
+        _write_events(changes, events)
+    sources, changes = _heard(live.flush(), voices)
+    account.clipped += _write(sources, sinks, kind)
+    _write_events([*changes, *(voices.end() if voices else [])], events)
+
+
+def _heard(known: Tensor, voices: LiveVoices | None) -> tuple[np.ndarray, list[Event]]:
+    sources = known[0].numpy()
+    return voices.hear(sources) if voices else (sources, [])
 
 
 def _chunks(source: int, size: int) -> Iterator[bytes]:
@@ -151,15 +169,25 @@ def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype) -> int:
         clipped, sources = count_clipped(sources), quantize(sources)
     sources = sources.astype(kind)
     for sink, part in zip(sinks, [sources] if len(sinks) == 1 else sources.T, strict=True):
-        data = memoryview(part.tobytes())
-        while data:
-            try:
-                data = data[os.write(sink, data) :]
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                # So Windows calls a pipe without a reader.
-                if error.errno == errno.EINVAL and sys.platform == "win32":
-                    raise BrokenPipeError from None
-                raise DiskError(f"the sources cannot be written ({error.strerror})") from None
+        _write_all(part.tobytes(), sink, "the sources")
     return clipped
+
+
+def _write_events(changes: Sequence[Event], sink: int | None) -> None:
+    if sink is not None and changes:
+        lines = "".join(json.dumps(change._asdict()) + "\n" for change in changes)
+        _write_all(lines.encode(), sink, "events")
+
+
+def _write_all(data: bytes, sink: int, what: str) -> None:
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(sink, left) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # So Windows calls a pipe without a reader.
+            if error.errno == errno.EINVAL and sys.platform == "win32":
+                raise BrokenPipeError from None
+            raise DiskError(f"{what} cannot be written ({error.strerror})") from None
