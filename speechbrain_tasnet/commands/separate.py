@@ -52,7 +52,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window",
         type=float,
-        default=30.0,
+        default=120.0,
         metavar="S",
         help="seconds that are separated at once; memory is in proportion (%(default)g)",
     )

@@ -11,8 +11,8 @@ from speechbrain_tasnet.audio.reading import CHANNELS
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.separation.scaling import SCALES
 
-# Seconds: enough to change no mixture by 0.1 dB; memory is in proportion (benchmarks/windows.py).
-WINDOW = 30.0
+# Seconds: enough for pairs that are hard to tell apart; memory is in proportion (benchmarks/quality/windows.py).
+WINDOW = 120.0
 SHORTEST_WINDOW = 1.0
 
 

@@ -7,12 +7,16 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from speechbrain_tasnet.separation.voice_memory import VoiceMemory, Voiceprints, voiceprints
+
 # Part of a window that it shares with the next one, unless little is to be heard there: then up to half of it.
 OVERLAP = 1 / 6
 # An overlap is heard when it holds this part of the energy that as long a piece of the window holds on average.
 HEARD = 0.1
 # Below any correlation of signals: where nothing is to be heard the order stays as it is.
 KEEP = 1e-6
+# How much a dB² that two voices differ by counts against the correlation of signals, which is at most 1.
+VOICE = 0.2
 
 
 class Window(NamedTuple):
@@ -73,38 +77,41 @@ def separate_channels(separate: Callable[[Tensor], Tensor], mixture: Tensor) -> 
     return torch.cat([separate(samples.unsqueeze(0)).float().cpu() for samples in mixture])
 
 
-def join_windows(separated: Iterable[tuple[Window, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+def join_windows(separated: Iterable[tuple[Window, Tensor]], rate: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Join the sources of windows.
 
     Each window's sources are put in the order in which they agree best with those of the window before, where
-    both overlap, and are faded in over the middle of the overlap: at its ends one of the two windows does not
-    know what comes next or came before.
+    both overlap, and with the voices of all windows so far (`voice_memory`), and are faded in over the middle of
+    the overlap: at its ends one of the two windows does not know what comes next or came before.
 
     Parameters
     ----------
     separated : iterable of tuple
         The windows of a signal and what `separate_channels` makes of each.
+    rate : int
+        In Hz.
 
     Yields
     ------
     tuple of Tensor
         A piece of the mixture, [channels, time], and its sources, [channels, time, C]. Source c is the same
-        speaker in all pieces and channels, as far as the overlaps show.
+        speaker in all pieces and channels, as far as overlaps and voices show.
 
     Example
     -------
     >>> windows = cut_windows(torch.ones(1, 1000).split(70, dim=1), size=300)
     >>> halves = ((window, torch.stack(2 * [window.mixture / 2], dim=2)) for window in windows)
-    >>> torch.cat([sources for _, sources in join_windows(halves)], dim=1).shape
+    >>> torch.cat([sources for _, sources in join_windows(halves, 8000)], dim=1).shape
     torch.Size([1, 1000, 2])
     """
     separated = iter(separated)
     window, sources = next(separated)
-    mixture, sources = window.mixture, _in_order(sources, None)
+    memory = VoiceMemory()
+    mixture, sources = window.mixture, _in_order(sources, None, memory, rate)
     done = 0  # samples of this window that have gone out
     for window, present in separated:
         hop, size = window.hop, window.mixture.shape[1]
-        present = _in_order(present, sources[:, hop:])
+        present = _in_order(present, sources[:, hop:], memory, rate)
         fade = int(size * OVERLAP) // 2
         begin = (size - hop - fade) // 2  # of the fade, in the new window
         yield mixture[:, done : hop + begin], sources[:, done : hop + begin]
@@ -149,16 +156,24 @@ def _hop(mixture: Tensor) -> int:
     return size - (shortest + grown)
 
 
-def _in_order(separated: Tensor, before: Tensor | None) -> Tensor:
-    """Put the sources of a window, [channels, time, C], in the order of ``before``, which overlaps its begin."""
+def _in_order(separated: Tensor, before: Tensor | None, memory: VoiceMemory, rate: int) -> Tensor:
+    """Put the sources of a window, [channels, time, C], in the order of ``before``, which overlaps its begin.
+
+    The voices of the first channel are remembered; the other channels are put in its order.
+    """
     ordered = []
+    voices = voiceprints(separated[0], rate)
     for channel, sources in enumerate(separated):
         agreement = KEEP * torch.eye(sources.shape[1])
         if before is not None:
             agreement += _correlation(before[channel], sources[: before.shape[1]])
         if channel:
             agreement += _correlation(ordered[0], sources)
+        else:
+            agreement += VOICE * memory.likeness(voices)
         order = linear_sum_assignment(agreement.numpy(), maximize=True)[1]
+        if not channel:
+            memory.remember(Voiceprints(voices.levels[order], voices.frames[order]))
         ordered.append(sources[:, order])
     return torch.stack(ordered)
 
