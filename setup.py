@@ -17,8 +17,9 @@ EXPORT = ["onnx>=1.16", "onnxruntime>=1.19"]
 TENSORBOARD = ["tensorboard>=2.14"]
 QUALITY = ["pesq>=0.0.4", "pyannote.metrics>=4.1", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
+CORPORA = ["pyloudnorm>=0.1.1"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
-TEST = [*DEMO, *DOCS, *EXPORT, *QUALITY, *ROOMS, *TENSORBOARD]
+TEST = [*CORPORA, *DEMO, *DOCS, *EXPORT, *QUALITY, *ROOMS, *TENSORBOARD]
 TEST += [
     "build>=1.2",
     "hypothesis>=6.100",
@@ -72,6 +73,7 @@ setup(
     ],
     extras_require={
         "bench": BENCH,
+        "corpora": CORPORA,
         "demo": DEMO,
         "docs": DOCS,
         "export": EXPORT,

@@ -2,11 +2,18 @@
 
 import argparse
 
-from speechbrain_tasnet.commands import add_commands, generate_librimix, generate_rooms, generate_wsj0mix
+from speechbrain_tasnet.commands import (
+    add_commands,
+    generate_librimix,
+    generate_rooms,
+    generate_sparselibrimix,
+    generate_wsj0mix,
+)
 
 KINDS = {
     "wsj0-mix": (generate_wsj0mix, "wsj0-2mix, wsj0-3mix, ... from WSJ0 and MERL's lists"),
     "librimix": (generate_librimix, "Libri2Mix, Libri3Mix from LibriSpeech, WHAM! noise and the public metadata"),
+    "sparselibrimix": (generate_sparselibrimix, "SparseLibriMix, a test set of people who take turns"),
     "rooms": (generate_rooms, "a bank of simulated rooms for dynamic mixing"),
 }
 
