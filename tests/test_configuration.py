@@ -93,7 +93,7 @@ def test_the_paper_recipe_is_the_papers(tmp_path, monkeypatch):
     [
         ("wsj0mix", "data_folder.*PLACEHOLDER"),
         ("wsj0mix --data_folder nowhere", "data_folder='nowhere': expected an existing folder"),
-        ("wsj1mix --data_folder .", "no such YAML file.*packaged recipes are: custom, demo, librimix"),
+        ("wsj1mix --data_folder .", "no such YAML file.*packaged recipes are: custom, demo, libricss, librimix"),
         ("wsj0mix --data_folder . --leraning_rate 1", "--leraning_rate: neither a key of the recipe nor"),
         ("wsj0mix --data_folder . --batchsize 1", "--batchsize: .*; did you mean --batch_size?"),
         ("wsj0mix --data_folder . --presicion bf16", "did you mean --precision?"),
