@@ -32,33 +32,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="corpus to make; must not exist yet"
     )
     parser.add_argument(
-        "--noise",
-        type=Path,
-        metavar="DIR",
-        help="add noise from this folder: any format that soundfile reads, at any rate, however deep. The first "
-        "speaker lies -3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv "
-        "and tt say which file is for training, validation and test; otherwise it is drawn",
-    )
-    parser.add_argument(
-        "--reverb",
-        action="store_true",
-        help="place the speakers of each mixture in a simulated room of its own, with a T60 of 0.1 to 1 s; needs "
-        "pip install 'speechbrain-tasnet[rooms]'",
-    )
-    parser.add_argument(
-        "--level-range",
-        type=float,
-        nargs=2,
-        default=[0.0, 5.0],
-        metavar=("LOW", "HIGH"),
-        help="how far the first speaker lies above the last, in dB (0 to 5)",
-    )
-    parser.add_argument(
-        "--channel",
-        choices=("telephone", "mulaw", "alaw", "gsm", "opus"),
-        help="what the mixtures come through: the band of a telephone, 300 to 3400 Hz, or a codec",
-    )
-    parser.add_argument(
         "--num-speakers", type=int, default=2, metavar="C", help="speakers in a mixture (%(default)s)"
     )
     parser.add_argument(
@@ -66,6 +39,42 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="C",
         help="fewest speakers in a mixture; the signals of the others hold silence (in talk 1, otherwise C)",
+    )
+    size = parser.add_argument_group("size")
+    size.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
+    size.add_argument(
+        "--hours", type=float, default=2.0, metavar="H", help="hours of training mixtures (%(default)s)"
+    )
+    size.add_argument("--valid-hours", type=float, metavar="H", help="of validation (a tenth of --hours)")
+    size.add_argument("--test-hours", type=float, metavar="H", help="of test (a tenth of --hours)")
+    size.add_argument("--seed", type=int, default=0, help="same seed, same corpus (%(default)s)")
+    conditions = parser.add_argument_group("what the mixtures have gone through")
+    conditions.add_argument(
+        "--noise",
+        type=Path,
+        metavar="DIR",
+        help="add noise from this folder: any format that soundfile reads, at any rate, however deep. The first "
+        "speaker lies -3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv "
+        "and tt say which file is for training, validation and test; otherwise it is drawn",
+    )
+    conditions.add_argument(
+        "--reverb",
+        action="store_true",
+        help="place the speakers of each mixture in a simulated room of its own, with a T60 of 0.1 to 1 s; needs "
+        "pip install 'speechbrain-tasnet[rooms]'",
+    )
+    conditions.add_argument(
+        "--level-range",
+        type=float,
+        nargs=2,
+        default=[0.0, 5.0],
+        metavar=("LOW", "HIGH"),
+        help="how far the first speaker lies above the last, in dB (0 to 5)",
+    )
+    conditions.add_argument(
+        "--channel",
+        choices=("telephone", "mulaw", "alaw", "gsm", "opus"),
+        help="what the mixtures come through: the band of a telephone, 300 to 3400 Hz, or a codec",
     )
     talk = parser.add_argument_group("conversations")
     talk.add_argument(
@@ -86,13 +95,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="of a turn, that it begins before the last one ends; drawn for each conversation (0 to 1)",
     )
-    parser.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
-    parser.add_argument(
-        "--hours", type=float, default=2.0, metavar="H", help="hours of training mixtures (%(default)s)"
-    )
-    parser.add_argument("--valid-hours", type=float, metavar="H", help="of validation (a tenth of --hours)")
-    parser.add_argument("--test-hours", type=float, metavar="H", help="of test (a tenth of --hours)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same corpus (%(default)s)")
     add_workers(parser)
 
 

@@ -63,22 +63,23 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="windows or files that are separated at the same time, each on one thread and in memory of its own "
         "(as many as torch computes threads; 1 on a GPU and with other toolkits' networks)",
     )
-    parser.add_argument(
-        "--rttm", action="store_true", help="write who speaks when as OUT/NAME.rttm, which diarisation tools read"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="write who speaks when as OUT/NAME.json: SegLST, which meeteval reads"
-    )
-    parser.add_argument(
-        "--no-gate",
-        action="store_true",
-        help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
-    )
     parser.add_argument("--format", default="wav", help="of the sources: wav or flac (%(default)s)")
     parser.add_argument(
         "--subtype",
         default="PCM_16",
         help="of their samples: PCM_16, PCM_24 or, in a wav, FLOAT, which has no full scale (%(default)s)",
+    )
+    voices = parser.add_argument_group("who speaks when")
+    voices.add_argument(
+        "--rttm", action="store_true", help="write who speaks when as OUT/NAME.rttm, which diarisation tools read"
+    )
+    voices.add_argument(
+        "--json", action="store_true", help="write who speaks when as OUT/NAME.json: SegLST, which meeteval reads"
+    )
+    voices.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
     )
 
 
