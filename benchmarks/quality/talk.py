@@ -1,0 +1,98 @@
+"""Score separators on one, two and three people: ``python -m benchmarks.quality.talk MODEL ... --speech FOLDER``.
+
+The test speakers of the folder are mixed twice: one to three of them who speak all the time, and conversations of
+a minute with an overlap of 20 to 60 % of the speech. A separator with fewer outputs than there are voices at most
+gets further ones that are silent.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet.audio.reading import read_audio
+from speechbrain_tasnet.data.conversations import Turn, TurnTaking, overlap_ratio
+from speechbrain_tasnet.data.segments import read_segments
+from speechbrain_tasnet.evaluation.evaluator import Evaluator
+from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.talk import Talk
+from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+
+RATE, MOST = 8000, 3
+OVERLAP = (0.2, 0.6)
+UNUSED = 0.001  # hours of mixtures to train on and to validate with: there must be some
+CORPORA = {
+    "all the time": {"min_speakers": 1},
+    "conversations": {"talk": Talk(60.0, TurnTaking(overlap_probability=(0.3, 1.0))), "min_speakers": 2},
+}
+HEAD = """\
+| separator | mixtures | speakers | rightly counted | SI-SNR, dB | improvement, dB | other outputs, dB | in the right output | DER |
+|---|---|--:|--:|--:|--:|--:|--:|--:|
+"""  # noqa: E501 - a line of Markdown
+
+
+def mixtures(corpus: Path) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Give name, mixture [time] and sources [time, C] of the test mixtures whose overlap is as it should be."""
+    folder = corpus / "wav8k" / "min" / "tt"
+    for path in sorted((folder / "mix").glob("*.wav")):
+        mixture = torch.from_numpy(read_audio(path, RATE))
+        said = path.with_suffix(".json")
+        if said.exists():
+            turns = [Turn(0, 0, segment.start, segment.seconds) for segment in read_segments(said)]
+            if not OVERLAP[0] <= overlap_ratio(turns, len(mixture) / RATE) <= OVERLAP[1]:
+                continue
+        sources = [torch.from_numpy(read_audio(folder / f"s{k + 1}" / path.name, RATE)) for k in range(MOST)]
+        yield path.stem, mixture, torch.stack(sources, dim=1)
+
+
+def score(separator: TasNetSeparation, corpus: Path) -> dict:
+    """Return the scores of who was found, see `talk.summarize`."""
+    evaluator = Evaluator(RATE, ["der"])
+    for name, mixture, sources in mixtures(corpus):
+        estimates = separator.separate_batch(mixture.unsqueeze(0))[0]
+        silent = estimates.new_zeros(len(estimates), max(0, MOST - estimates.shape[1]))
+        evaluator.add(name, mixture, sources, torch.cat([estimates, silent], dim=1))
+    return evaluator.summary()["talk"]
+
+
+def lines(model: str, kind: str, talk: dict) -> Iterator[str]:
+    """Write a row for each number of speakers."""
+    for speakers, scores in talk["by speakers"].items():
+        found = talk["confusion"][speakers]
+        count = sum(found.values())
+
+        def mean(name: str, form: str = ".1f", scores: dict = scores) -> str:
+            return format(scores[name]["mean"], form) if name in scores else ""
+
+        cells = [model, f"{count}, {kind}", speakers, f"{found.get(speakers, 0) / count:.0%}", mean("si-snr")]
+        cells += [mean("si-snr_i"), mean("silence"), mean("right output", ".1%"), f"{talk['der']['rate']:.1%}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Mix, separate and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.talk", description=__doc__)
+    parser.add_argument("models", nargs="+", help="folders or names of separators")
+    parser.add_argument("--speech", type=Path, required=True, help="folder with a speakers.csv")
+    parser.add_argument("--hours", type=float, default=0.5, help="of mixtures in a test set (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("results/talk"))
+    options = parser.parse_args()
+    rows, results = [], {}
+    for kind, how in CORPORA.items():
+        corpus = options.out / kind.replace(" ", "-")
+        if not corpus.exists():
+            hours = {"hours": UNUSED, "valid_hours": UNUSED, "test_hours": options.hours}
+            make_mixtures(options.speech, corpus, num_speakers=MOST, **hours, **how)
+        for model in options.models:
+            talk = score(TasNetSeparation.from_bundle(model), corpus)
+            results[f"{model}, {kind}"] = talk
+            rows += lines(Path(model).name, kind, talk)
+            print(HEAD + "\n".join(rows), flush=True)
+    (options.out / "talk.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
