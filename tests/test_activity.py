@@ -24,7 +24,7 @@ def voices(*spoken, seconds=10.0, count=2, leak=-25.0, hiss=-60.0):
 def segments(signals, **thresholds):
     energies = FrameEnergies(RATE)
     energies.add(signals)
-    return to_segments(active_frames(energies.array(), Thresholds(**thresholds)))
+    return to_segments(active_frames(energies.array(), Thresholds(**thresholds)), energies.seconds)
 
 
 def test_voices_are_heard_where_they_speak_and_not_where_they_leak():

@@ -32,6 +32,20 @@ def test_a_soft_voice_speaks_but_is_not_heard_beside_a_loud_one():
     assert turns_spoken(targets, RATE)[1][1:] == pytest.approx((2, 5), abs=0.1)
 
 
+def test_rounding_is_no_voice():
+    targets = torch.stack([voices((0, 1), seconds=2)[:, 0], torch.zeros(2 * RATE).double()], 1)
+    targets[::2, 1] = 2.0**-15
+    assert [turn[0] for turn in turns_spoken(targets, RATE)] == [0]
+
+
+def test_times_are_right_where_frames_are_not_ten_milliseconds():
+    rate = 22050
+    targets = torch.zeros(100 * rate, 1)
+    targets[90 * rate : 95 * rate] = torch.randn(5 * rate, 1)
+    [(_, start, end)] = turns_spoken(targets, rate)
+    assert (start, end) == pytest.approx((90, 95), abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("hypothesis", "errors"),
     [
@@ -71,6 +85,10 @@ def test_an_evaluation_that_asks_for_it_writes_it(tmp_path):
     rows = {row["snt_id"]: row for row in csv.DictReader((tmp_path / "test_results.csv").open())}
     assert float(rows["lost"]["missed"]) == pytest.approx(6, abs=0.2)
     assert rows["lost"]["found"] == "1"
+    evaluator.add("nobody", targets.sum(1), targets, 0 * targets)
+    evaluator.write(tmp_path)
+    rows = {row["snt_id"]: row for row in csv.DictReader((tmp_path / "test_results.csv").open())}
+    assert rows["nobody"]["found"] == "0"
     assert float(rows["right"]["missed"]) == pytest.approx(0, abs=0.2)
 
 

@@ -75,6 +75,32 @@ def test_neighbours_share_a_short_pause():
     assert [one.end for one in found] == pytest.approx([2.1, 4.25])
 
 
+def test_margins_hold_nothing_of_what_was_left_out():
+    crowd = ("a", 8.1, 10.0), ("b", 8.5, 10.0), ("c", 9.0, 10.0)
+    found = cut(said(("a", 1.0, 8.0), *crowd, ("d", 10.2, 11.0)), num_speakers=2, seconds=60.0)
+    assert [one.start for one in found] == pytest.approx([0.75, 10.1])
+    assert [one.end for one in found] == pytest.approx([8.05, 11.25])
+
+
+def test_a_run_that_was_killed_goes_on(release, tmp_path, monkeypatch):
+    from speechbrain_tasnet.generate import libricss
+
+    real, read = libricss._read, []
+
+    def dies(path, channels, rate):
+        if "OV20" in str(path):
+            raise KeyboardInterrupt
+        return real(path, channels, rate)
+
+    monkeypatch.setattr(libricss, "_read", dies)
+    with pytest.raises(KeyboardInterrupt):
+        generate_libricss(release, tmp_path / "out", workers=1)
+    monkeypatch.setattr(libricss, "_read", lambda path, *rest: read.append(str(path)) or real(path, *rest))
+    assert len(list(generate_libricss(release, tmp_path / "out", workers=1).rglob("s1/*.wav"))) == 4
+    assert read
+    assert all("OV20" in path for path in read)
+
+
 @pytest.mark.parametrize("rate", [8000, 16000])
 def test_each_voice_is_where_the_table_says(release, tmp_path, rate):
     corpus = generate_libricss(release, tmp_path / "out", rate=rate, workers=1)
@@ -128,6 +154,10 @@ def test_too_few_channels():
         ),
         (lambda session: (session / "transcription/meeting_info.txt").write_text(""), "nobody speaks"),
         (lambda session: session.rename(session.with_name("other")), "does not say which session"),
+        (
+            lambda session: soundfile.write(session / "record/raw_recording.wav", np.ones((RATE, 7)) / 2, RATE),
+            "raw_recording.wav: 1.0 s, though somebody speaks until 13.0 s",
+        ),
     ],
 )
 def test_a_release_that_is_not_whole(release, tmp_path, spoil, message):

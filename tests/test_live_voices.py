@@ -70,7 +70,7 @@ def test_it_is_what_is_found_in_the_whole():
     sources = talk((0.5, 2), (1.5, 6), (6.5, 9))
     energies = FrameEnergies(RATE)
     energies.add(sources.T)
-    expected = to_segments(active_frames(energies.array()))
+    expected = to_segments(active_frames(energies.array()), energies.seconds)
     events = through(sources, 160)[1]
     for event, place in (("start", 1), ("end", 2)):
         found = sorted((change.speaker, change.time) for change in events if change.event == event)
@@ -166,6 +166,10 @@ def test_events_are_not_overwritten(counting, tmp_path, capsys):
     assert status == 2
     assert "events: is there already; choose another file or give --overwrite" in said
     assert (tmp_path / "events").read_text() == "kept"
+    new = tmp_path / "new"
+    status, _, said = Tasnet(counting, "--events", new, "--out", tmp_path / "s1", new).end()
+    assert (status, new.exists()) == (2, False)
+    assert "the same file twice" in said
     with pytest.raises(SystemExit):
         main(["stream", "--measure", "a.wav", "--events", str(tmp_path / "new")])
     assert "--events together with --measure" in capsys.readouterr().err

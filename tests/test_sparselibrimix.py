@@ -140,7 +140,14 @@ def test_a_run_that_was_killed_goes_on(raw, tmp_path, monkeypatch):
     made.clear()
     monkeypatch.setattr(sparselibrimix, "_signals", lambda m, *o: made.append(m.mixture_name) or real(m, *o))
     again = make(raw, tmp_path / "out")[0]
-    assert made[:1] == ["mix_0000002"]
+    assert made == ["mix_0000002", "mix_0000000", "mix_0000001", "mix_0000002"]
+    make(raw, tmp_path / "out")  # all is there
+    assert len(made) == 4
+    shutil.rmtree(tmp_path / "out/sparse_3_0.2")
+    make(raw, tmp_path / "out")
+    assert len(made) == 7
+    with pytest.raises(InputError, match=r"sparse_2_0.2: already holds something"):
+        make(raw, tmp_path / "out", rates=(16000,))
     for path in whole.rglob("*.wav"):
         assert path.read_bytes() == (again / path.relative_to(whole)).read_bytes()
 
@@ -151,7 +158,8 @@ def test_a_separator_that_counts_is_evaluated_on_it(raw, tmp_path, capsys):
     words += ["--metadata", str(raw / "metadata/sparse_2_0.2"), "--out", str(tmp_path), "--num-speakers", "3"]
     main([*words, "--workers", "1"])
     folder = tmp_path / "sparse_2_0.2"
-    assert f"tasnet evaluate sparselibrimix --data_folder {folder}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"sparselibrimix --data_folder {folder} --num_spks 3 --sample_rate 8000 --pretrained" in printed
     assert not soundfile.read(folder / "wav8000/s3/mix_0000000.wav")[0].any()
     prepare_sparselibrimix(folder, tmp_path / "save", "sep_noisy", num_spks=3)
     rows = read_manifest(tmp_path / "save/tt.csv", folder, 3)
@@ -195,6 +203,9 @@ def broken(raw, tmp_path):
         (lambda rows: rows[0]["s1"][0].update(orig_start=50.0, orig_stop=51.0), r"0 samples from 50.0 s on"),
         (lambda rows: rows[0]["noise"][0].update(channel=4), r"2 channels; the metadata names number 4"),
         (lambda rows: rows.clear(), r"0 mixtures"),
+        (lambda rows: rows.append(3), r"expected an object with mixture_name"),
+        (lambda rows: rows[0].update(s1=[]), r"0 sources s1: List should have at least 1 item"),
+        (lambda rows: rows[0].update(noise=[]), r"mix_0000000: no noise in the metadata; leave --noise out"),
     ],
 )
 def test_metadata_that_makes_no_sense(raw, broken, tmp_path, edit, message):

@@ -86,10 +86,10 @@ def unlike_voices(seconds: int) -> torch.Tensor:
 
 
 def test_who_comes_back_after_a_long_pause_gets_his_output_again():
-    sources = unlike_voices(12)
-    sources[2 * 8000 : 7 * 8000] = 0  # with windows of 2 s, one of them hears nothing at all
+    sources = unlike_voices(24)
+    sources[5 * 8000 : 15 * 8000] = 0  # with windows of 4 s, one of them hears nothing at all
     mixture = sources.sum(1) + 1e-6 * torch.randn(len(sources))
-    result = joined(Oracle(mixture, sources, 50), mixture.unsqueeze(0), size=16000, block=8000)[0]
+    result = joined(Oracle(mixture, sources, 50), mixture.unsqueeze(0), size=32000, block=8000)[0]
     torch.testing.assert_close(result, sources)
 
 
@@ -110,6 +110,34 @@ def test_outputs_that_change_at_the_end_of_a_window_do_not_change_all_that_follo
     assert right[: 3 * 8000].all()
     assert right[5 * 8000 :].all()
     assert not right.all()
+
+
+def test_a_voice_stays_where_it_is_though_an_output_was_never_used():
+    """Also when it changes a little, as voices do, and nothing is heard in the overlap."""
+    sources = torch.zeros(7 * 8000, 2)
+    sources[:, 1] = unlike_voices(7)[:, 0]
+    sources[2 * 8000 : 3 * 8000] = 0
+    sources[3 * 8000 :, 1] += 0.3 * sources[3 * 8000 :, 1].roll(1)
+    mixture = sources.sum(1) + 1e-6 * torch.randn(len(sources))
+    steady = Oracle(mixture, sources, 50)
+
+    def separate(window):
+        steady.calls = 0
+        return steady(window)
+
+    torch.testing.assert_close(joined(separate, mixture.unsqueeze(0), size=20000, block=8000)[0], sources)
+
+
+def test_voices_are_found_again_in_each_channel():
+    """Where the channels are so far apart that they have nothing in common but the voices."""
+    sources = unlike_voices(24)
+    sources[5 * 8000 : 15 * 8000] = 0
+    other = sources.roll(37, 0)
+    mixtures = [signal.sum(1) + 1e-6 * torch.randn(len(signal)) for signal in (sources, other)]
+    oracles = [Oracle(mixture, signal, 50) for mixture, signal in zip(mixtures, (sources, other), strict=True)]
+    turn = iter(range(1000))
+    result = joined(lambda window: oracles[next(turn) % 2](window), torch.stack(mixtures), size=32000, block=8000)
+    torch.testing.assert_close(result, torch.stack([sources, other]))
 
 
 def test_a_voice_that_is_not_heard_is_not_remembered_wrong():

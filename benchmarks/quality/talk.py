@@ -29,7 +29,7 @@ CORPORA = {
     "conversations": {"talk": Talk(60.0, TurnTaking(overlap_probability=(0.3, 1.0))), "min_speakers": 2},
 }
 HEAD = """\
-| separator | mixtures | speakers | rightly counted | SI-SNR, dB | improvement, dB | other outputs, dB | in the right output | DER |
+| separator | mixtures | speakers | rightly counted | SI-SNR, dB | improvement, dB | other outputs, dB | in the right output | DER of all |
 |---|---|--:|--:|--:|--:|--:|--:|--:|
 """  # noqa: E501 - a line of Markdown
 
@@ -60,7 +60,7 @@ def score(separator: TasNetSeparation, corpus: Path) -> dict:
 
 def lines(model: str, kind: str, talk: dict) -> Iterator[str]:
     """Write a row for each number of speakers."""
-    for speakers, scores in talk["by speakers"].items():
+    for number, (speakers, scores) in enumerate(talk["by speakers"].items()):
         found = talk["confusion"][speakers]
         count = sum(found.values())
 
@@ -68,7 +68,12 @@ def lines(model: str, kind: str, talk: dict) -> Iterator[str]:
             return format(scores[name]["mean"], form) if name in scores else ""
 
         cells = [model, f"{count}, {kind}", speakers, f"{found.get(speakers, 0) / count:.0%}", mean("si-snr")]
-        cells += [mean("si-snr_i"), mean("silence"), mean("right output", ".1%"), f"{talk['der']['rate']:.1%}"]
+        cells += [
+            mean("si-snr_i"),
+            mean("silence"),
+            mean("right output", ".1%"),
+            "" if number else f"{talk['der']['rate']:.1%}",
+        ]
         yield f"| {' | '.join(cells)} |"
 
 
@@ -80,14 +85,19 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=0.5, help="of mixtures in a test set (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("results/talk"))
     options = parser.parse_args()
+    separators = {model: TasNetSeparation.from_bundle(model) for model in options.models}
+    for model, separator in separators.items():
+        rate, voices = separator.hparams.sample_rate, separator.hparams.num_spks
+        if rate != RATE or voices > MOST:
+            parser.error(f"{model}: {voices} voices at {rate} Hz; expected at most {MOST} at {RATE} Hz")
     rows, results = [], {}
     for kind, how in CORPORA.items():
         corpus = options.out / kind.replace(" ", "-")
         if not corpus.exists():
             hours = {"hours": UNUSED, "valid_hours": UNUSED, "test_hours": options.hours}
             make_mixtures(options.speech, corpus, num_speakers=MOST, **hours, **how)
-        for model in options.models:
-            talk = score(TasNetSeparation.from_bundle(model), corpus)
+        for model, separator in separators.items():
+            talk = score(separator, corpus)
             results[f"{model}, {kind}"] = talk
             rows += lines(Path(model).name, kind, talk)
             print(HEAD + "\n".join(rows), flush=True)

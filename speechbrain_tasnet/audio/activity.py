@@ -45,6 +45,13 @@ class FrameEnergies:
     rate : int
         Sampling rate in Hz.
 
+    Attributes
+    ----------
+    hop : int
+        Samples of a frame: as many as come nearest to 10 ms.
+    seconds : float
+        How long they are, which at 22050 Hz is not 10 ms, and in an hour makes eight seconds.
+
     Examples
     --------
     >>> energies = FrameEnergies(8000)
@@ -56,6 +63,7 @@ class FrameEnergies:
 
     def __init__(self, rate: int):
         self.hop = max(1, round(HOP_SECONDS * rate))
+        self.seconds = self.hop / rate
         self._done: list[np.ndarray] = []
         self._rest: np.ndarray | None = None
 
@@ -115,24 +123,25 @@ def active_frames(energies: np.ndarray, thresholds: Thresholds = Thresholds()) -
     return active
 
 
-def to_segments(active: np.ndarray) -> list[tuple[int, float, float]]:
+def to_segments(active: np.ndarray, seconds: float) -> list[tuple[int, float, float]]:
     """List the stretches in which voices are heard: number of the voice, start and end in seconds, by start.
 
     Parameters
     ----------
     active : numpy.ndarray
         [C, frames], see `active_frames`.
+    seconds : float
+        Of a frame, see `FrameEnergies`.
 
     Examples
     --------
-    >>> to_segments(np.array([[False, True, True, False], [True, False, False, True]]))
+    >>> to_segments(np.array([[False, True, True, False], [True, False, False, True]]), seconds=0.01)
     [(1, 0.0, 0.01), (0, 0.01, 0.03), (1, 0.03, 0.04)]
     """
     found = []
     for voice, frames in enumerate(active):
         found += [
-            (voice, round(start * HOP_SECONDS, 6), round(end * HOP_SECONDS, 6))
-            for start, end in _runs(frames).tolist()
+            (voice, round(start * seconds, 6), round(end * seconds, 6)) for start, end in _runs(frames).tolist()
         ]
     return sorted(found, key=lambda segment: (segment[1], segment[0]))
 

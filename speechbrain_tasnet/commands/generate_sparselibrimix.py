@@ -61,6 +61,8 @@ def run(options: argparse.Namespace) -> None:
         num_speakers=options.num_speakers,
         workers=options.workers,
     )
+    rate = options.rate[0]
     for folder in folders:
-        evaluation = f"tasnet evaluate sparselibrimix --data_folder {folder} --pretrained ..."
-        print(f"{folder}: evaluate on it with `{evaluation}`")
+        voices = len(list((folder / f"wav{rate}").glob("s[1-9]")))
+        words = f"--data_folder {folder} --num_spks {voices} --sample_rate {rate}"
+        print(f"{folder}: `tasnet evaluate sparselibrimix {words} --pretrained ...`")

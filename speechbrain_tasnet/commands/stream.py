@@ -96,6 +96,8 @@ def _stream(options: argparse.Namespace) -> None:
     if os.isatty(0) or (options.out is None and os.isatty(1)):
         raise InputError("standard input and output: expected raw PCM through pipes, not a terminal")
     files = [*(options.out or ()), *([options.events] if options.events else [])]
+    if len({path.resolve() for path in files}) < len(files):
+        raise InputError("--out and --events: the same file twice; expected one for each")
     for path in files:
         if path.is_file() and not options.overwrite:
             raise InputError(f"{path}: is there already; choose another file or give --overwrite")

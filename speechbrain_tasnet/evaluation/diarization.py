@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames, to_segments
+from speechbrain_tasnet.losses import silent
 
 # A segment: the number of the voice, from 0, and where it starts and ends in seconds.
 Turn = tuple[int, float, float]
@@ -32,18 +33,20 @@ def turns_spoken(targets: Tensor, sample_rate: int) -> list[Turn]:
     Examples
     --------
     >>> import torch
-    >>> loud, soft = torch.ones(8000), 0.001 * torch.ones(8000)
-    >>> turns_spoken(torch.stack([loud, soft], dim=1), 8000)
+    >>> turns_spoken(torch.randn(8000, 2) * torch.tensor([1.0, 0.001]), 8000)
     [(0, 0.0, 1.0), (1, 0.0, 1.0)]
     """
-    energies = _energies(targets, sample_rate)
+    frames = _frames(targets, sample_rate)
+    energies = frames.array()
     active = np.concatenate([active_frames(energies[[voice]]) for voice in range(len(energies))])
-    return to_segments(active)
+    active[silent(targets[None])[0].numpy()] = False  # whatever rounding has left in them
+    return to_segments(active, frames.seconds)
 
 
 def turns_heard(estimates: Tensor, sample_rate: int) -> list[Turn]:
     """Return when a voice is heard in each output [time, C], as `tasnet separate` says: see `turns_spoken`."""
-    return to_segments(active_frames(_energies(estimates, sample_rate)))
+    frames = _frames(estimates, sample_rate)
+    return to_segments(active_frames(frames.array()), frames.seconds)
 
 
 def diarization_errors(reference: Sequence[Turn], hypothesis: Sequence[Turn], seconds: float) -> dict[str, float]:
@@ -107,7 +110,7 @@ def error_shares(rows: Sequence[Mapping[str, float]]) -> dict[str, float] | None
     return {"rate": sum(shares.values()), **shares}
 
 
-def _energies(signals: Tensor, sample_rate: int) -> np.ndarray:
-    energies = FrameEnergies(sample_rate)
-    energies.add(signals.T.numpy())
-    return energies.array()
+def _frames(signals: Tensor, sample_rate: int) -> FrameEnergies:
+    frames = FrameEnergies(sample_rate)
+    frames.add(signals.T.numpy())
+    return frames

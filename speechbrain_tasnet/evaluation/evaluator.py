@@ -281,4 +281,6 @@ def _finite_mean(values: Tensor) -> float | None:
 
 
 def _cell(value: str | float | None) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else value or ""
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.activity import HOP_SECONDS, FrameEnergies
 from speechbrain_tasnet.audio.pcm import quantize
-from speechbrain_tasnet.audio.reading import open_audio, read_blocks
+from speechbrain_tasnet.audio.reading import audio_length, open_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.audio.writing import write_pcm
 from speechbrain_tasnet.data.segments import Segment, to_seglst
@@ -99,7 +99,11 @@ def generate_libricss(
     if num_speakers < 1 or not 1 <= seconds < float("inf"):
         raise InputError(f"{num_speakers} speakers in {seconds} s: expected 1 or more of each")
     sessions = find_sessions(Path(release))
-    plan = {session: cut(read_transcript(session / TRANSCRIPT), num_speakers, seconds) for session in sessions}
+    plan = {}
+    for session in sessions:
+        said = read_transcript(session / TRANSCRIPT)
+        _check_length(session, max(one.segment.end for one in said))
+        plan[session] = cut(said, num_speakers, seconds)
     check_free(Path(out))
     provenance = {"version": __version__, "release": str(release), "rate": rate}
     provenance |= {"num_speakers": num_speakers, "seconds": seconds}
@@ -134,6 +138,14 @@ def find_sessions(release: Path) -> list[Path]:
             if not (session / file).is_file():
                 raise InputError(f"{session / file}: no such file; is the release complete?")
     return found
+
+
+def _check_length(session: Path, seconds: float) -> None:
+    """Refuse recordings that end before the last word does."""
+    for file in (RECORDING, PLAYED):
+        length = audio_length(session / file, rate=1000) / 1000
+        if length < seconds - 1:
+            raise InputError(f"{session / file}: {length:.1f} s, though somebody speaks until {seconds:.1f} s")
 
 
 def read_transcript(path: Path) -> list[Said]:
@@ -188,15 +200,16 @@ def cut(said: Sequence[Said], num_speakers: int, seconds: float) -> list[Excerpt
             groups[-1] = joined
         else:
             groups.append(group)
-    spans = [(group[0].segment.start, max(one.segment.end for one in group)) for group in groups if group]
-    said_in = [tuple(group) for group in groups if group]
-    excerpts = []
-    for number, (start, end) in enumerate(spans):
-        before = spans[number - 1][1] if number else 0.0
-        after = spans[number + 1][0] if number + 1 < len(spans) else float("inf")
-        margins = min(MARGIN, (start - before) / 2), min(MARGIN, (after - end) / 2)
-        excerpts.append(Excerpt(start - margins[0], end + margins[1], said_in[number]))
-    return excerpts
+    return [_excerpt(group, said) for group in groups if group]
+
+
+def _excerpt(group: Sequence[Said], said: Sequence[Said]) -> Excerpt:
+    """Add margins, which end halfway to what is said before and after, also where that is left out."""
+    start, end = group[0].segment.start, max(one.segment.end for one in group)
+    before = max((one.segment.end for one in said if one.segment.start < start), default=0.0)
+    after = min((one.segment.start for one in said if one.segment.start > end), default=float("inf"))
+    margins = min(MARGIN, (start - before) / 2), min(MARGIN, (after - end) / 2)
+    return Excerpt(start - margins[0], end + margins[1], tuple(group))
 
 
 def _unbroken(said: Sequence[Said]) -> Iterator[list[Said]]:
@@ -253,23 +266,26 @@ def _make(task: tuple[Path, list[Excerpt]], place: Path, rate: int, num_speakers
     """Write the excerpts of a session, and return how many."""
     session, excerpts = task
     condition, number = session.parent.name, SESSION.search(session.name)[0]
+    folder = place / ("dev" if number == DEV else "test")
+    names = [f"{condition}_{number}_{index:03d}" for index in range(len(excerpts))]
+    # Its last file says that an earlier run has finished the session.
+    if not names or (folder / "record" / f"{names[-1]}.json").exists():
+        return len(names)
     recorded = _read(session / RECORDING, "left", rate)[0]
     played = _read(session / PLAYED, "each", rate)
     said = [one for excerpt in excerpts for one in excerpt.said]
-    channels = channels_of(played, said, rate) if said else {}
-    folder = place / ("dev" if number == DEV else "test")
-    for index, excerpt in enumerate(excerpts):
+    channels = channels_of(played, said, rate)
+    for name, excerpt in zip(names, excerpts, strict=True):
         first, last = round(excerpt.start * rate), min(round(excerpt.end * rate), played.shape[1], len(recorded))
         sources = [played[channels[speaker], first:last] for speaker in excerpt.speakers]
         sources += [np.zeros(last - first, np.float32)] * (num_speakers - len(sources))
-        name = f"{condition}_{number}_{index:03d}"
         signals = {f"s{k}": samples for k, samples in enumerate(sources, start=1)}
         signals |= {"clean": np.sum(sources, axis=0), "record": recorded[first:last]}
         for signal, samples in signals.items():
             write_pcm(folder / signal / f"{name}.wav", quantize(samples), rate)  # loud sums are clipped
         for signal in ("clean", "record"):
             write_text(folder / signal / f"{name}.json", _seglst(name, excerpt))
-    return len(excerpts)
+    return len(names)
 
 
 def _seglst(name: str, excerpt: Excerpt) -> str:

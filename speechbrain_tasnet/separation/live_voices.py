@@ -32,7 +32,7 @@ class LiveVoices:
 
     A voice is heard by the same thresholds as in a recording (`audio.activity`), as far as they can be known
     without waiting: nothing is delayed. It is heard as soon as it is loud enough, and until it has not been for as
-    long as a pause within a segment may last.
+    long as a pause within a segment may last. What is softer than -60 dB of full scale is not heard.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class LiveVoices:
         numpy.ndarray
             [time, C], silent where nobody is heard.
         list of Event
-            Who has begun or ended to be heard, in the order of time.
+            Who has begun or ended to be heard, in the order in which that is known: an end half a second later.
         """
         count, voices = sources.shape
         if self._smooth is None:
@@ -138,5 +138,5 @@ class LiveVoices:
 
     def _event(self, voice: int, begins: bool, sample: int) -> Event:
         # That a voice has ended is known when it has been silent for long enough.
-        time = sample if begins else sample - self._hold
+        time = sample if begins else sample - self._hold + 1
         return Event(f"s{voice + 1}", "start" if begins else "end", time / self._rate)

@@ -11,8 +11,11 @@ BANDS = 24
 LOWEST, HIGHEST = 60.0, 3800.0  # Hz; what every recording of speech has, from 8 kHz on
 # A frame tells about a voice that is louder in it than all others together, and near to the loudest frame of all.
 LOUD = 10 ** (-25 / 10)
+FLOOR_DB = 40.0  # below the highest band of a frame, where there is nothing but what noise the recording has
 # In frames of a voice: up to when nothing is known of it, when it is known well, and how much of its past counts.
 UNKNOWN, KNOWN, REMEMBERED = 30, 100, 4000
+# In dB²: the same voice differs by less from what it was before, by 1 or 2 in general, another one by more.
+SAME = 5.0
 
 
 class Voiceprints(NamedTuple):
@@ -36,7 +39,7 @@ def voiceprints(sources: Tensor, rate: int) -> Voiceprints:
 
     Examples
     --------
-    >>> prints = voiceprints(torch.randn(8000, 2) * (torch.arange(8000) < 4000).unsqueeze(1) @ torch.eye(2), 8000)
+    >>> prints = voiceprints(torch.randn(8000, 2), 8000)
     >>> prints.levels.shape, prints.frames.shape
     (torch.Size([2, 24]), torch.Size([2]))
     """
@@ -54,6 +57,7 @@ def voiceprints(sources: Tensor, rate: int) -> Voiceprints:
     used = (louder & (loudest > LOUD * loudest.max())).float().unsqueeze(2)
     filters = melscale_fbanks(powers.shape[2], LOWEST, min(HIGHEST, rate / 2), BANDS, rate)
     levels = 10 * (powers @ filters).clamp(min=1e-12).log10()
+    levels = levels.maximum(levels.amax(2, keepdim=True) - FLOOR_DB)
     levels = levels - levels.mean(2, keepdim=True)
     frames = used.sum((1, 2))
     return Voiceprints((used * levels).sum(1) / frames.clamp(min=1).unsqueeze(1), frames)
@@ -66,9 +70,9 @@ class VoiceMemory:
     --------
     >>> memory = VoiceMemory()
     >>> memory.remember(Voiceprints(torch.tensor([[0.0, 4.0], [4.0, 0.0]]), torch.tensor([500.0, 500.0])))
-    >>> memory.likeness(Voiceprints(torch.tensor([[4.0, 1.0], [0.0, 3.0]]), torch.tensor([200.0, 0.0])))
-    tensor([[-12.5000,   0.0000],
-            [ -0.5000,   0.0000]])
+    >>> memory.likeness(Voiceprints(torch.tensor([[4.0, 1.0], [0.0, 3.0]]), torch.tensor([200.0, 200.0])))
+    tensor([[-5.0000,  4.5000],
+            [ 4.5000, -5.0000]])
     """
 
     def __init__(self):
@@ -80,15 +84,16 @@ class VoiceMemory:
         Returns
         -------
         Tensor
-            [remembered, new]: the negative mean square of the differences of their levels in dB, less in so far as
-            one of the two has been heard for a short time; 0 where that is less than half a second.
+            [remembered, new]: above 0 where they may be the same voice, below where they are not. In dB², how far
+            the mean square of the differences of their levels lies below `SAME`, or above, then as much at most;
+            less in so far as one of the two has not been heard for long, and 0 where it was for half a second.
         """
         known = self._known
         if known is None:
             return torch.zeros(len(new.frames), len(new.frames))
         distances = (known.levels.unsqueeze(1) - new.levels).square().mean(2)
         frames = torch.minimum(known.frames.unsqueeze(1), new.frames)
-        return 0 - distances * ((frames - UNKNOWN) / (KNOWN - UNKNOWN)).clamp(0, 1)
+        return (SAME - distances).clamp(min=-SAME) * ((frames - UNKNOWN) / (KNOWN - UNKNOWN)).clamp(0, 1)
 
     def remember(self, voices: Voiceprints) -> None:
         """Take in how the voices, in the order of those remembered, sound now."""

@@ -67,7 +67,8 @@ class Listener:
         """Find out who was heard."""
         active = active_frames(self._energies.array())
         outputs = np.flatnonzero(active.any(axis=1) | (not self._counts))
-        return Heard(outputs.tolist(), active[outputs], self._energies.hop, self._counts and self._gate)
+        hop, seconds = self._energies.hop, self._energies.seconds
+        return Heard(outputs.tolist(), active[outputs], hop, seconds, self._counts and self._gate)
 
 
 class Heard:
@@ -81,6 +82,8 @@ class Heard:
         [outputs, frames] of bool.
     hop : int
         Samples of a frame.
+    seconds : float
+        How long they are.
     gate : bool
         Whether they are silent elsewhere.
 
@@ -93,14 +96,14 @@ class Heard:
 
     Examples
     --------
-    >>> heard = Heard([2], np.array([[False, True, True, False]]), hop=2, gate=True)
+    >>> heard = Heard([2], np.array([[False, True, True, False]]), hop=2, seconds=0.01, gate=True)
     >>> heard.sources_of(np.ones((8, 3, 1), np.float32), start=0).squeeze()
     array([0.  , 0.25, 0.75, 1.  , 1.  , 0.75, 0.25, 0.  ], dtype=float32)
     """
 
-    def __init__(self, outputs: list[int], active: np.ndarray, hop: int, gate: bool):
+    def __init__(self, outputs: list[int], active: np.ndarray, hop: int, seconds: float, gate: bool):
         self.outputs, self._active, self._hop, self._gate = outputs, active, hop, gate
-        self.segments = [Segment(f"s{voice + 1}", *times) for voice, *times in to_segments(active)]
+        self.segments = [Segment(f"s{voice + 1}", *times) for voice, *times in to_segments(active, seconds)]
 
     def sources_of(self, outputs: np.ndarray, start: int) -> np.ndarray:
         """Choose the sources among outputs, and make them silent where nobody is heard.

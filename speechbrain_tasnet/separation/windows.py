@@ -159,18 +159,16 @@ def _hop(mixture: Tensor) -> int:
 def _in_order(separated: Tensor, before: Tensor | None, memory: VoiceMemory, rate: int) -> Tensor:
     """Put the sources of a window, [channels, time, C], in the order of ``before``, which overlaps its begin.
 
-    The voices of the first channel are remembered; the other channels are put in its order.
+    The voices of the first channel are remembered; they are the same in the others.
     """
     ordered = []
-    voices = voiceprints(separated[0], rate)
     for channel, sources in enumerate(separated):
-        agreement = KEEP * torch.eye(sources.shape[1])
+        voices = voiceprints(sources, rate)
+        agreement = KEEP * torch.eye(sources.shape[1]) + VOICE * memory.likeness(voices)
         if before is not None:
             agreement += _correlation(before[channel], sources[: before.shape[1]])
         if channel:
             agreement += _correlation(ordered[0], sources)
-        else:
-            agreement += VOICE * memory.likeness(voices)
         order = linear_sum_assignment(agreement.numpy(), maximize=True)[1]
         if not channel:
             memory.remember(Voiceprints(voices.levels[order], voices.frames[order]))

@@ -21,6 +21,7 @@ from speechbrain_tasnet.system.files import check_free, resumable_folder, write_
 from speechbrain_tasnet.system.parallel import in_parallel
 
 RATES = (8000, 16000)
+NOTE = "sparselibrimix.json"
 BLOCK = 0.1  # seconds of a block of the loudness meter
 
 
@@ -81,55 +82,57 @@ def generate_sparselibrimix(
         if num_speakers is not None and num_speakers < most:
             raise InputError(f"{num_speakers} speakers: {name} has mixtures of {most}; expected as many at least")
         _check_files(mixtures, Path(librispeech), None if noise is None else Path(noise))
-        check_free(Path(out) / name)
-    return [
-        _make_set(name, path, mixtures, librispeech, noise, Path(out), rates, num_speakers, workers)
+    options = {
+        "version": __version__,
+        "librispeech": str(librispeech),
+        "noise": None if noise is None else str(noise),
+        "rates": list(rates),
+        "num_speakers": num_speakers,
+    }
+    provenances = {
+        name: options | {"metadata": hashlib.sha256(path.read_bytes()).hexdigest(), "mixtures": len(mixtures)}
         for name, (path, mixtures) in sets.items()
-    ]
+    }
+    for name, provenance in provenances.items():
+        if not _is_made(Path(out) / name, provenance):
+            check_free(Path(out) / name)
+    for name, (_, mixtures) in sets.items():
+        if not _is_made(Path(out) / name, provenances[name]):
+            _make_set(Path(out) / name, mixtures, provenances[name], workers)
+    return [Path(out) / name for name in sets]
+
+
+def _is_made(folder: Path, provenance: dict) -> bool:
+    """Return whether an earlier run has made the set."""
+    note = folder / NOTE
+    return note.exists() and json.loads(note.read_text(encoding="utf-8")) == provenance
 
 
 def _check_files(mixtures: Sequence[Mixture], librispeech: Path, noise: Path | None) -> None:
     """Refuse now what is not there."""
     for mixture in mixtures:
         parts = [librispeech / part.file for source in mixture.sources.values() for part in source]
+        if noise and not mixture.noise:
+            raise InputError(f"{mixture.mixture_name}: no noise in the metadata; leave --noise out")
         parts += [noise / part.file for part in mixture.noise] if noise else []
         for path in parts:
             if not path.is_file():
                 raise InputError(f"{path}: no such file; {mixture.mixture_name} needs it")
 
 
-def _make_set(
-    name: str,
-    path: Path,
-    mixtures: list[Mixture],
-    librispeech: Path | str,
-    noise: Path | str | None,
-    out: Path,
-    rates: Sequence[int],
-    num_speakers: int | None,
-    workers: int | None,
-) -> Path:
-    provenance = {
-        "version": __version__,
-        "librispeech": str(librispeech),
-        "noise": None if noise is None else str(noise),
-        "metadata": {str(path): hashlib.sha256(path.read_bytes()).hexdigest()},
-        "rates": list(rates),
-        "num_speakers": num_speakers,
-    }
-    with resumable_folder(out / name, provenance) as folder:
+def _make_set(out: Path, mixtures: list[Mixture], provenance: dict, workers: int | None) -> None:
+    noise = provenance["noise"]
+    with resumable_folder(out, provenance) as folder:
         make = partial(
             _make,
             folder=folder,
-            librispeech=Path(librispeech),
+            librispeech=Path(provenance["librispeech"]),
             noise=None if noise is None else Path(noise),
-            rates=rates,
-            num_speakers=num_speakers,
+            rates=provenance["rates"],
+            num_speakers=provenance["num_speakers"],
         )
-        in_parallel(make, mixtures, workers, f"mixing {name}")
-        report = {"mixtures": len(mixtures)}
-        write_text(folder / "sparselibrimix.json", json.dumps({**provenance, **report}, indent=1) + "\n")
-    return out / name
+        in_parallel(make, mixtures, workers, f"mixing {out.name}")
+        write_text(folder / NOTE, json.dumps(provenance, indent=1) + "\n")
 
 
 def _make(

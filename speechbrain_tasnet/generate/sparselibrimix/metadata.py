@@ -41,13 +41,17 @@ class Mixture(BaseModel):
     """One mixture: the utterances of each speaker, and the noise."""
 
     mixture_name: Name
-    sources: dict[Annotated[str, StringConstraints(pattern=r"^s[1-9]$")], list[Part]] = Field(min_length=1)
+    sources: dict[
+        Annotated[str, StringConstraints(pattern=r"^s[1-9]$")], Annotated[list[Part], Field(min_length=1)]
+    ] = Field(min_length=1)
     noise: list[Part] = []
 
     @model_validator(mode="before")
     @classmethod
-    def _gather(cls, values: dict) -> dict:
+    def _gather(cls, values: object) -> dict:
         """Take all keys for speakers that are not the name or the noise."""
+        if not isinstance(values, dict):
+            raise ValueError("expected an object with mixture_name, s1, s2 and noise")
         values = dict(values)
         named = {name: values.pop(name) for name in ("mixture_name", "noise") if name in values}
         return named | {"sources": dict(sorted(values.items()))}
