@@ -53,9 +53,8 @@ def write_card(config: Config) -> str:
             for group, score in groups.items()
         ],
         elsewhere=[
-            (_cell(test_set), *row)
+            (_cell(test_set), scores.get("si-snr_i"), scores.get("sdr_i"))
             for test_set, scores in about.get("elsewhere", {}).items()
-            for row in _in_order(scores)
         ],
     )
 
