@@ -68,7 +68,7 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> st
         "| real-time factor |",
         "|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for i, window in enumerate(["whole", *windows]):
+    for i, window in enumerate(["whole", *(f"{window:g}" for window in windows)]):
         change = results[:, i, 1] - results[:, 0, 1]
         right, mean, memory, time_taken = results[:, i].mean(axis=0)
         lines.append(
