@@ -60,9 +60,9 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> st
     lines = [
         "## Long recordings in windows",
         "",
-        f"`python -m benchmarks.quality.windows`: {len(results)} conversations of {seconds:g} s separated "
-        f"on {torch.get_num_threads()} thread(s), whole and in windows. Memory is the increase beyond the "
-        "libraries and the model.",
+        f"`python -m benchmarks.quality.windows`: {len(results)} conversations of {seconds:g} s separated on "
+        f"{torch.get_num_threads()} thread(s), whole and",
+        "in windows. Memory is the increase beyond the libraries and the model.",
         "",
         "| window, s | seconds in the right output | SI-SNR, dB | change on average | worst | memory, MB "
         "| real-time factor |",
