@@ -124,7 +124,7 @@ def test_export_bundle(trained, corpus, tmp_path, capsys):
     assert "again" in refused(capsys, *words)
     words[-1] = f"the same={trained}"
     assert tasnet(*words, "--licence", "cc-by-4.0", "--language", "en", "--datasets", "a/b", "c/d") == 0
-    assert "| the same | SI-SNRi |" in (out / "README.md").read_text()
+    assert "| the same | " in (out / "README.md").read_text()
     assert str(out) in capsys.readouterr().out
     card = ModelCard.load(out / "README.md").data
     assert (card.license, card.language, card.datasets) == ("cc-by-4.0", "en", ["a/b", "c/d"])
