@@ -11,7 +11,6 @@ from torch import Tensor
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
-from speechbrain_tasnet.evaluation.diarization import diarization_errors, turns_heard, turns_spoken
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.evaluation.pitch import voices_of
 from speechbrain_tasnet.evaluation.talk import score_talk, summarize
@@ -132,10 +131,8 @@ class Evaluator:
             estimates = in_target_order(targets, estimates)
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
         self._rows[utterance_id] = row
-        self._talk[utterance_id] = score_talk(mixture, targets, estimates, self.sample_rate)
-        if "der" in self._metrics:
-            when = turns_spoken(targets, self.sample_rate), turns_heard(estimates, self.sample_rate)
-            self._talk[utterance_id] |= diarization_errors(*when, row["duration"])
+        der = "der" in self._metrics
+        self._talk[utterance_id] = score_talk(mixture, targets, estimates, self.sample_rate, der)
 
     def leave_out(self, utterance_id: str) -> None:
         """Record an utterance of the test set that could not be read."""

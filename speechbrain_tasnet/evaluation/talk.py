@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from speechbrain_tasnet.evaluation.confidence import describe
-from speechbrain_tasnet.evaluation.diarization import error_shares, turns_heard
+from speechbrain_tasnet.evaluation.diarization import diarization_errors, error_shares, turns_heard, turns_spoken
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.losses.ratios import Pairs, sa_sdr
 
@@ -23,7 +23,9 @@ SECOND = 1.0  # in each of which a voice is in the right output or not
 AUDIBLE = 0.01
 
 
-def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate: int) -> dict[str, float | None]:
+def score_talk(
+    mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate: int, der: bool = False
+) -> dict[str, float | None]:
     """Score an utterance.
 
     Parameters
@@ -34,6 +36,8 @@ def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate:
         [time, C] each, in any order; targets of silent voices are zero.
     sample_rate : int
         In Hz.
+    der : bool
+        Whether to return `diarization.diarization_errors` besides.
 
     Returns
     -------
@@ -58,7 +62,8 @@ def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate:
     ratios = Pairs(prepared.signals, signals).si_snr()[0]
     order = linear_sum_assignment(ratios[heard].numpy(), maximize=True)[1]
     others = sorted(set(range(estimates.shape[1])) - set(order.tolist()))
-    found = np.unique([voice for voice, *_ in turns_heard(estimates, sample_rate)]).astype(int)
+    turns = turns_heard(estimates, sample_rate)
+    found = np.unique([voice for voice, *_ in turns]).astype(int)
     scores: dict[str, float | None] = {"speakers": len(heard), "found": len(found)}
     scores["si-snr"] = float(ratios[heard, order].mean()) if len(heard) else None
     scores["p_si-snr"] = penalized(ratios[heard][:, torch.from_numpy(found)])
@@ -70,6 +75,8 @@ def score_talk(mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate:
     ordered = [*heard.tolist(), *prepared.silent[0].nonzero().squeeze(1).tolist()]
     aggregated = sa_sdr(prepared.signals[:, ordered], signals[:, whole]) if len(heard) else None
     scores["sa-sdr"] = None if aggregated is None else float(aggregated)
+    if der:
+        scores |= diarization_errors(turns_spoken(targets, sample_rate), turns, len(mixture) / sample_rate)
     return scores
 
 

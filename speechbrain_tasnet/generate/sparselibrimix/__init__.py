@@ -93,12 +93,11 @@ def generate_sparselibrimix(
         name: options | {"metadata": hashlib.sha256(path.read_bytes()).hexdigest(), "mixtures": len(mixtures)}
         for name, (path, mixtures) in sets.items()
     }
-    for name, provenance in provenances.items():
-        if not _is_made(Path(out) / name, provenance):
-            check_free(Path(out) / name)
-    for name, (_, mixtures) in sets.items():
-        if not _is_made(Path(out) / name, provenances[name]):
-            _make_set(Path(out) / name, mixtures, provenances[name], workers)
+    missing = [name for name in sets if not _is_made(Path(out) / name, provenances[name])]
+    for name in missing:
+        check_free(Path(out) / name)
+    for name in missing:
+        _make_set(Path(out) / name, sets[name][1], provenances[name], workers)
     return [Path(out) / name for name in sets]
 
 
