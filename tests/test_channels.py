@@ -36,7 +36,7 @@ def test_each_voice_has_a_microphone_of_its_own():
 
 
 def test_a_telephone_takes_from_all_what_it_takes_from_the_mixture(monkeypatch):
-    monkeypatch.setattr(drawn, "HALF", 1.0)
+    monkeypatch.setattr(drawn, "BAND_SHARE", 1.0)
     monkeypatch.setattr(drawn, "coded", lambda samples, *options: samples)
     sources = voices()
     signals = Channels(RATE).together(np.stack([sources.sum(0), *sources]), np.random.default_rng(2))

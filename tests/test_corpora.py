@@ -21,7 +21,6 @@ from speechbrain_tasnet.data.wham import prepare_wham
 from speechbrain_tasnet.data.whamr import prepare_whamr
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment.datasets import _held_out
 from speechbrain_tasnet.experiment.workflow import run
 
 
@@ -323,18 +322,6 @@ def test_a_recipe_mixes_anew_and_workers_change_nothing(corpus, speech_folder, t
         torch.testing.assert_close(helped[name], weight, rtol=0, atol=0)
     other = dynamic(corpus, speech_folder, tmp_path / "other", tiny, "--speeds", "[0.9]")
     assert not torch.equal(other["mask.weight"], alone["mask.weight"])
-
-
-def test_speakers_of_validation_and_test_are_left_out(corpus, speech_folder, tiny, tmp_path):
-    speech = shutil.copytree(speech_folder, tmp_path / "speech")
-    (speech / "speakers.csv").unlink()
-    held_out = _held_out(corpus)
-    assert len(held_out) == 6
-    for path in speech.iterdir():
-        if path.name not in held_out:
-            shutil.rmtree(path)
-    with pytest.raises(InputError, match="6 of them excluded"):
-        dynamic(corpus, speech, tmp_path / "run", tiny)
 
 
 def test_a_file_that_breaks_in_a_loaders_process_is_one_line(corpus, speech_folder, tmp_path):

@@ -1,6 +1,5 @@
 """The datasets of an experiment, as its recipe says."""
 
-import json
 import logging
 from pathlib import Path
 from statistics import fmean
@@ -9,6 +8,7 @@ from speechbrain_tasnet.configuration.schema import Hparams
 from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.durations import durations
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
+from speechbrain_tasnet.data.held_out import held_out
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.skipping import SkipBadItems
@@ -36,13 +36,15 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
     draws = {"segment": hparams.segment, "speeds": hparams.speeds, "seed": hparams.item_seed}
     if hparams.speech_folder is None:
         return SkipBadItems(_corpus_items(hparams, "train_data", **draws), replace=True), {}
+    kept_back = held_out(Path(hparams.data_folder))
     dataset = DynamicMixing(
         hparams.speech_folder,
         hparams.num_spks,
         hparams.sample_rate,
         length=hparams.epoch_items,
-        exclude=_held_out(Path(hparams.data_folder)),
+        exclude=kept_back.speakers,
         noise=hparams.noise_folder,
+        exclude_noise=kept_back.noise,
         rooms=hparams.rooms,
         target=hparams.target,
         noise_share=hparams.noise_share,
@@ -91,12 +93,3 @@ def _corpus_items(hparams: Hparams, manifest: str, **draws):
     return make_dataset(
         getattr(hparams, manifest), hparams.data_folder, hparams.num_spks, hparams.sample_rate, **draws
     )
-
-
-def _held_out(corpus: Path) -> list[str]:
-    """List the speakers of validation and test, where `tasnet mix` has made the corpus and noted them."""
-    note = corpus / "mix.json"
-    if not note.exists():
-        return []
-    splits = json.loads(note.read_text(encoding="utf-8"))["splits"]
-    return [speaker for split in ("cv", "tt") for speaker in splits[split]["speakers"]]

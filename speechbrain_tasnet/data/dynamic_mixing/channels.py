@@ -9,7 +9,9 @@ TILT_DB = 4.0
 OCTAVES = 62.5 * 2.0 ** np.arange(10)  # Hz
 LOW_HZ, HIGH_HZ = (150, 400), (2800, 3700)  # where a telephone's band begins and ends
 OPUS_COMPRESSION = (0.95, 0.98)  # 20 to 12 kbit/s; below, little of the waveform is left that SI-SNR could compare
-HALF = 0.5  # of the items come through a band, and half through a codec
+# Share of the items that come through a band, and share that come through a codec. Without what lies below 300 Hz
+# a network has to learn anew who is who; codecs it learns on the way.
+BAND_SHARE, CODEC_SHARE = 0.75, 0.5
 
 
 class Channels:
@@ -47,9 +49,9 @@ class Channels:
 
     def together(self, signals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Let a mixture and its sources, ``signals`` [1 + C, time], go through a telephone's band or a codec."""
-        if rng.random() < HALF:
+        if rng.random() < BAND_SHARE:
             signals = band(signals, self.rate, rng.uniform(*LOW_HZ), rng.uniform(*HIGH_HZ))
-        if rng.random() < HALF:
+        if rng.random() < CODEC_SHARE:
             codec = self.codecs[rng.integers(len(self.codecs))]
             signals[0] = coded(signals[0], self.rate, codec, rng.uniform(*OPUS_COMPRESSION))
         return signals

@@ -27,6 +27,7 @@ from speechbrain_tasnet.data.folders.speech import (
     find_speakers,
     split_speakers,
 )
+from speechbrain_tasnet.data.held_out import is_among
 from speechbrain_tasnet.data.tasks import TARGETS
 from speechbrain_tasnet.errors import InputError, whole_number
 
@@ -78,11 +79,14 @@ class DynamicMixing(EpochDataset):
     seed : int
         Seed of every draw.
     exclude : iterable of str
-        Speakers to leave out, such as those of validation and test; they need not be in the folder.
+        Speakers to leave out, such as those of validation and test; they need not be in the folder. A name stands
+        for all folders whose path ends with it.
     speeds : iterable of float
         Each source is played at a speed drawn from these, which moves its pitch.
     noise : path-like, optional
         Folder of noise.
+    exclude_noise : iterable of str
+        Recordings of noise to leave out, named without their suffixes as `exclude` names speakers.
     rooms : RoomBank or path-like, optional
         Impulse responses at `sample_rate`; the mixture is then what is heard in the room.
     target : str
@@ -121,6 +125,7 @@ class DynamicMixing(EpochDataset):
         exclude: Iterable[str] = (),
         speeds: Iterable[float] = (1.0,),
         noise: Path | str | None = None,
+        exclude_noise: Iterable[str] = (),
         rooms: RoomBank | Path | str | None = None,
         target: str = "anechoic",
         noise_share: float = 1.0,
@@ -147,13 +152,14 @@ class DynamicMixing(EpochDataset):
         self.speeds = tuple(speeds)
         if not self.speeds or not all(0 < speed < float("inf") for speed in self.speeds):
             raise InputError(f"speeds={list(self.speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
-        if isinstance(exclude, str):
-            raise InputError(f"exclude={exclude!r}: expected a list of names, such as [{exclude}]")
+        for option, names in (("exclude", exclude), ("exclude_noise", exclude_noise)):
+            if isinstance(names, str):
+                raise InputError(f"{option}={names!r}: expected a list of names, such as [{names}]")
         if target not in TARGETS:
             raise InputError(f"target={target!r}: expected {' or '.join(map(repr, TARGETS))}")
         self.target = target
         self._rooms = None if rooms is None else _check_rooms(rooms, num_spks, rate)
-        self._noise = None if noise is None else Noise(noise, rate, noise_snr)
+        self._noise = None if noise is None else Noise(noise, rate, noise_snr, frozenset(exclude_noise))
         self._channels = Channels(rate)
         self._shares = Shares(
             noise_share, room_share, channel_share, wide_level_share, similar_voice_share, talk_share
@@ -170,7 +176,8 @@ class DynamicMixing(EpochDataset):
     def _find_speech(self, speech: Path, exclude: frozenset[str], rate: int) -> None:
         """List the utterances of each speaker: `_speakers` holds their numbers, `_names` what to call them."""
         found = _training_speakers(speech)
-        files = [(name, path) for name, paths in found.items() if name not in exclude for path in paths]
+        taken = [name for name in found if not is_among(name, exclude)]
+        files = [(name, path) for name in taken for path in found[name]]
         self._speech = Recordings([path for _, path in files], rate, active_level)
         self._names = [path.relative_to(speech).with_suffix("").as_posix() for _, path in files]
         speakers: dict[str, list[int]] = {}
@@ -180,7 +187,7 @@ class DynamicMixing(EpochDataset):
         self._speakers = list(speakers.values())
         if len(speakers) < self.num_spks:
             raise InputError(
-                f"{speech}: {len(found)} speakers to train on, {len(exclude & set(found))} of them excluded, "
+                f"{speech}: {len(found)} speakers to train on, {len(found) - len(taken)} of them excluded, "
                 f"{len(speakers)} of the rest with an utterance of {MIN_SECONDS:g} s or more, at least "
                 f"num_spks={self.num_spks} needed; add speakers"
             )

@@ -1,6 +1,6 @@
 """Noise to lie under mixtures, as loud as in WHAM!."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import sqrt
 from pathlib import Path
 
@@ -23,18 +23,26 @@ class Noise:
         Sampling rate in Hz of what is drawn.
     snr : tuple of float
         From where to where the first speaker may lie above it, in dB; by default as in WHAM!.
+    exclude : collection of str
+        Recordings to leave out, see `training_noise`.
 
     Raises
     ------
     InputError
-        The folder is missing or holds no audio, or a file in it cannot be used.
+        The folder is missing or holds no audio to train on, or a file in it cannot be used.
     """
 
-    def __init__(self, folder: Path | str, rate: int, snr: Sequence[float] = NOISE_SNR_DB):
+    def __init__(
+        self,
+        folder: Path | str,
+        rate: int,
+        snr: Sequence[float] = NOISE_SNR_DB,
+        exclude: Collection[str] = (),
+    ):
         if len(snr) != 2 or not -100 <= snr[0] <= snr[1] <= 100:
             raise InputError(f"noise_snr={list(snr)}: expected two levels in dB, such as [-3, 6]")
         self._snr = snr
-        self._recordings = Recordings(training_noise(folder), rate, _mean_power)
+        self._recordings = Recordings(training_noise(folder, exclude), rate, _mean_power)
 
     def draw(self, size: int, speech_power: float, rng: np.random.Generator) -> np.ndarray:
         """Draw a stretch of noise, and how far it lies below the speech.

@@ -1,6 +1,7 @@
 """Find the noise in a folder and split it into training, validation and test."""
 
 import csv
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from speechbrain_tasnet.audio.formats import COMMON
 from speechbrain_tasnet.audio.reading import audio_length
 from speechbrain_tasnet.data.folders.speech import SPLITS
 from speechbrain_tasnet.data.folders.walk import find_audio, left_out, tell
+from speechbrain_tasnet.data.held_out import is_among
 from speechbrain_tasnet.errors import InputError
 
 NOISE_CSV = "noise.csv"
@@ -62,13 +64,16 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
     return splits
 
 
-def training_noise(folder: Path | str) -> list[Path]:
+def training_noise(folder: Path | str, exclude: Collection[str] = ()) -> list[Path]:
     """List the files to train on.
 
     Parameters
     ----------
     folder : path-like
         Noise folder, see `split_noise`. Without a `noise.csv` or a subfolder `tr`, all that is in it.
+    exclude : collection of str
+        Files to leave out, such as those of validation and test: what their paths in the folder end with, without
+        suffixes. They need not be in it.
 
     Returns
     -------
@@ -78,17 +83,24 @@ def training_noise(folder: Path | str) -> list[Path]:
     Raises
     ------
     InputError
-        The folder is missing or holds no audio, or its `noise.csv` is wrong.
+        The folder is missing, holds no audio or none that is not excluded, or its `noise.csv` is wrong.
     """
     folder = _existing(folder)
     if (folder / NOISE_CSV).is_file():
-        return _splits_of_csv(folder)[SPLITS["train"]]
-    inside = folder / SPLITS["train"]
-    found = find_audio(inside if inside.is_dir() else folder)
-    if not found.files:
-        raise InputError(f"{folder}: no audio found; expected {COMMON} files{left_out([found])}")
-    tell(folder, [found])
-    return found.files
+        files = _splits_of_csv(folder)[SPLITS["train"]]
+    else:
+        inside = folder / SPLITS["train"]
+        found = find_audio(inside if inside.is_dir() else folder)
+        if not found.files:
+            raise InputError(f"{folder}: no audio found; expected {COMMON} files{left_out([found])}")
+        tell(folder, [found])
+        files = found.files
+    taken = [path for path in files if not is_among(path.relative_to(folder).with_suffix("").as_posix(), exclude)]
+    if not taken:
+        raise InputError(
+            f"{folder}: all {len(files)} files are excluded, the corpus has them for validation or test; add noise"
+        )
+    return taken
 
 
 def _existing(folder: Path | str) -> Path:
