@@ -38,9 +38,9 @@ def heard(corpus, split):
         return {row["noise"] for row in csv.DictReader(file)}
 
 
-def train(corpus, speech, tiny, out, *words):
+def train(recipe, corpus, speech, tiny, out, *words):
     words = ["--speech_folder", str(speech), "--epoch_items", "2", "--number_of_epochs", "1", *words]
-    run(["wham", "--data_folder", str(corpus), "--output_folder", str(out), *words, *tiny])
+    run([recipe, "--data_folder", str(corpus), "--output_folder", str(out), *words, *tiny])
 
 
 @pytest.mark.parametrize("corpus_folder", ["", "synthetic/"])
@@ -52,16 +52,8 @@ def test_speakers_are_left_out_joined_too(corpus, speech_folder, tiny, tmp_path,
         shutil.copytree(speech_folder / name, joined / corpus_folder / name)
     lines = [f"{corpus_folder}{name},train" for name in speakers]
     (joined / "speakers.csv").write_text("\n".join(["speaker,split", *lines]))
-    words = [
-        "--data_folder",
-        str(corpus),
-        "--speech_folder",
-        str(joined),
-        "--output_folder",
-        str(tmp_path / "run"),
-    ]
     with pytest.raises(InputError, match="6 of them excluded"):
-        run(["wsj0mix", *words, *tiny])
+        train("wsj0mix", corpus, joined, tiny, tmp_path / "run")
 
 
 def test_noise_is_left_out_joined_and_converted(noisy, noise_folder, speech_folder, tiny, tmp_path):
@@ -73,11 +65,11 @@ def test_noise_is_left_out_joined_and_converted(noisy, noise_folder, speech_fold
         target.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(target, samples, rate)
     with pytest.raises(InputError, match=re.escape(f"{joined}: all {len(tested)} files are excluded")):
-        train(noisy, speech_folder, tiny, tmp_path / "refused", "--noise_folder", str(joined))
+        train("wham", noisy, speech_folder, tiny, tmp_path / "refused", "--noise_folder", str(joined))
     free = noise_folder / min(heard(noisy, "tr"))
     shutil.copy(free, joined)
     assert training_noise(joined, held_out(noisy).noise) == [joined / free.name]
-    train(noisy, speech_folder, tiny, tmp_path / "taken", "--noise_folder", str(joined))
+    train("wham", noisy, speech_folder, tiny, tmp_path / "taken", "--noise_folder", str(joined))
 
 
 def test_a_table_that_trains_on_what_is_tested_is_not_believed(tmp_path):
