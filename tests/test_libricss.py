@@ -133,7 +133,7 @@ def test_the_recipe_reads_what_was_made(release, tmp_path, capsys):
     prepare_libricss(tmp_path / "out", tmp_path / "save", "sep_clean", num_spks=3, sample_rate=8000)
     rows = read_manifest(tmp_path / "save/tt.csv", tmp_path / "out", 3)
     assert list(rows) == ["OV20_session3_000", "OV20_session3_001"]
-    with pytest.raises(InputError, match="holds excerpts of more speakers"):
+    with pytest.raises(InputError, match="holds mixtures of more speakers; set num_spks to 3"):
         prepare_libricss(tmp_path / "out", tmp_path / "save", num_spks=2, sample_rate=8000)
     with pytest.raises(InputError, match="task='mix': expected one of sep_reverb_noisy, sep_clean"):
         prepare_libricss(tmp_path / "out", tmp_path / "save", "mix")

@@ -230,7 +230,7 @@ def test_options_that_make_no_sense(raw, tmp_path, options, message):
 
 def test_a_set_of_more_speakers_is_not_taken_for_one_of_fewer(raw, tmp_path):
     folder = make(raw, tmp_path, metadata=raw / "metadata/sparse_3_0.2")[0]
-    with pytest.raises(InputError, match="holds a further speaker; set num_spks to 3"):
+    with pytest.raises(InputError, match="wav8000 holds mixtures of more speakers; set num_spks to 3"):
         prepare_sparselibrimix(folder, tmp_path / "save", "sep_clean")
     with pytest.raises(InputError, match="task='enh': expected one of sep_clean, sep_noisy"):
         prepare_sparselibrimix(folder, tmp_path / "save", "enh", num_spks=3)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,9 +127,11 @@ def refuse_more_speakers(corpus: Corpus, pattern: str = "s{}") -> None:
     InputError
         There is a source too many.
     """
-    more = pattern.format(len(corpus.pairing.sources) + 1)
-    for folder in corpus.splits["tr"]:
-        if (corpus.root / folder / more).is_dir():
+    sources = len(corpus.pairing.sources)
+    more = pattern.format(sources + 1)
+    for folder in chain.from_iterable(corpus.splits.values()):
+        path = corpus.root / folder
+        if (path / more).is_dir():
             raise InputError(
-                f"num_spks={len(corpus.pairing.sources)}: {corpus.root / folder} holds mixtures of more speakers"
+                f"num_spks={sources}: {path} holds mixtures of more speakers; set num_spks to {sources + 1}"
             )

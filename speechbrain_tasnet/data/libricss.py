@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from speechbrain_tasnet.data.corpus import Corpus
+from speechbrain_tasnet.data.corpus import Corpus, refuse_more_speakers
 from speechbrain_tasnet.data.manifest import write_manifests
 from speechbrain_tasnet.data.tasks import Pairing
 from speechbrain_tasnet.errors import InputError
@@ -53,6 +53,5 @@ def prepare_libricss(
         sample_rate=sample_rate,
         sums={"clean": sources},
     )
-    if (corpus.root / place / "test" / f"s{num_spks + 1}").is_dir():
-        raise InputError(f"num_spks={num_spks}: {corpus.root} holds excerpts of more speakers")
+    refuse_more_speakers(corpus)
     write_manifests(corpus, save_folder)

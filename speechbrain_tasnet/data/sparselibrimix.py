@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from speechbrain_tasnet.data.corpus import Corpus
+from speechbrain_tasnet.data.corpus import Corpus, refuse_more_speakers
 from speechbrain_tasnet.data.manifest import write_manifests
 from speechbrain_tasnet.data.tasks import Pairing
 from speechbrain_tasnet.errors import InputError
@@ -52,7 +52,5 @@ def prepare_sparselibrimix(
         sample_rate=sample_rate,
         sums={"mix_clean": sources, "mix_noisy": ("mix_clean", "noise")},
     )
-    more = corpus.root / f"wav{sample_rate}" / f"s{num_spks + 1}"
-    if more.is_dir():
-        raise InputError(f"num_spks={num_spks}: {more} holds a further speaker; set num_spks to {num_spks + 1}")
+    refuse_more_speakers(corpus)
     write_manifests(corpus, save_folder)
