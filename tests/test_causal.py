@@ -124,7 +124,7 @@ def test_the_packed_network_knows_its_moments_as_well():
     with torch.no_grad():
         for part in x.split(1000, dim=1):
             streams.step(part)
-    moments, _ = streams.unpack()
+    moments, *_ = streams.unpack()
     variance, mean = torch.var_mean(x.double(), unbiased=False)
     assert moments.frames.item() == 600_000
     assert abs(moments.mean.item() - mean) < 1e-8

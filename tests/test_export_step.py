@@ -46,13 +46,26 @@ def test_a_step_in_onnxruntime(norm, Sc, edge_padding, tmp_path):
     model = build(norm, edge_padding, Sc=Sc)
     export_streaming_onnx(*model, tmp_path / "step.onnx", 80, 8000)
     session = onnxruntime.InferenceSession(tmp_path / "step.onnx", providers=["CPUExecutionProvider"])
-    told = {"sample_rate": "8000", "num_spks": "3", "edge_padding": str(edge_padding)}
+    told = {"sample_rate": "8000", "num_spks": "3", "mics": "1", "edge_padding": str(edge_padding)}
     assert session.get_modelmeta().custom_metadata_map == told
     mixture = torch.randn(1, 2000)
     got = play(session, mixture, 80, edge_padding)
     with torch.no_grad():
         expected = separate(*model, mixture)
     assert 1900 <= got.shape[1] < 2000
+    torch.testing.assert_close(got, expected[:, : got.shape[1]], rtol=0, atol=1e-4)
+
+
+def test_a_step_of_two_microphones_in_onnxruntime(tmp_path):
+    torch.manual_seed(0)
+    encoder, decoder = Encoder(16, 16, edge_padding=True, mics=2), Decoder(16, 16, edge_padding=True)
+    masknet = MaskNet(16, 8, 24, 8, X=3, R=2, norm="cumulative", causal=True, mics=2)
+    export_streaming_onnx(encoder, masknet, decoder, tmp_path / "step.onnx", 80, 8000)
+    session = onnxruntime.InferenceSession(tmp_path / "step.onnx", providers=["CPUExecutionProvider"])
+    mixture = torch.randn(1, 2000, 2)
+    got = play(session, mixture, 80, edge_padding=True)
+    with torch.no_grad():
+        expected = separate(encoder, masknet, decoder, mixture)
     torch.testing.assert_close(got, expected[:, : got.shape[1]], rtol=0, atol=1e-4)
 
 

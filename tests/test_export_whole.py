@@ -35,13 +35,15 @@ MODELS = {
     "odd edges": {"tail": "odd", "edge_padding": True, "input_norm": "channelwise", "Sc": 0},
     "reflect": {"conv_padding": "reflect", "mask_activation": "softmax_filters", "P": 5},
     "causal": {"causal": True, "norm": "cumulative", "input_norm": "channelwise", "mask_activation": "softmax"},
+    "two microphones": {"mics": 2},
+    "three, edges": {"mics": 3, "edge_padding": True, "tail": "odd", "norm": "channelwise"},
 }
 
 
-def build(activation=None, edge_padding=False, tail="fill", **options):
+def build(activation=None, edge_padding=False, tail="fill", mics=1, **options):
     return (
-        stir(Encoder(16, 16, activation, edge_padding, tail), 1),
-        stir(MaskNet(**SIZES | options), 2),
+        stir(Encoder(16, 16, activation, edge_padding, tail, mics, reference=mics - 1), 1),
+        stir(MaskNet(**SIZES | options, mics=mics), 2),
         stir(Decoder(16, 16, edge_padding), 3),
     )
 
@@ -59,11 +61,12 @@ def test_any_batch_and_length_in_onnxruntime(name, tmp_path):
     model = build(**MODELS[name])
     export_onnx(*model, tmp_path / "whole.onnx", sample_rate=16000)
     session = start(tmp_path / "whole.onnx")
-    told = {"sample_rate": "16000", "num_spks": str(model[1].num_sources)}
+    mics = MODELS[name].get("mics", 1)
+    told = {"sample_rate": "16000", "num_spks": str(model[1].num_sources), "mics": str(mics)}
     assert session.get_modelmeta().custom_metadata_map == told
     for batch in BATCHES:
         for samples in LENGTHS:
-            mixture = torch.randn(batch, samples)
+            mixture = torch.randn(batch, samples) if mics == 1 else torch.randn(batch, samples, mics)
             with torch.no_grad():
                 expected = separate(*model, mixture)
             torch.testing.assert_close(run(session, mixture), expected, rtol=0, atol=1e-4)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from speechbrain_tasnet.bundle.card import CARD, write_card
-from speechbrain_tasnet.bundle.config import CONFIG, MODULES, Config
+from speechbrain_tasnet.bundle.config import CONFIG, MODULES, Config, arguments_of
 from speechbrain_tasnet.bundle.hyperparams import HPARAMS, write_hparams
 from speechbrain_tasnet.bundle.weights_file import WEIGHTS, pack_weights, read_weights
 from speechbrain_tasnet.errors import InputError
@@ -70,8 +70,7 @@ def save_bundle(
     InputError
         The folder holds something, `about` has an entry that nobody reads, a weight does not fit.
     """
-    arguments = {name: modules[name].config for name in MODULES}
-    config = Config(arguments, sample_rate, dtype, about=dict(about or {}))
+    config = Config(arguments_of(modules), sample_rate, dtype, about=dict(about or {}))
     data = pack_weights(_named_weights(modules), dtype, config.identity)
     config = with_changes(config, sha256=hashlib.sha256(data).hexdigest())
     with new_folder(folder, replace=replace) as partial:

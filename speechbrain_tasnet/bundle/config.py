@@ -2,11 +2,13 @@
 
 import inspect
 import json
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from reprlib import repr as short
 from typing import Any
 
 import torch
+from torch import nn
 
 from speechbrain_tasnet.bundle.about import check_about
 from speechbrain_tasnet.errors import InputError, whole_number
@@ -20,6 +22,8 @@ VERSION = 1
 KEYS = {"format", "version", "sample_rate", "num_spks", "modules", "dtype", "sha256", "about"}
 MODULES = {"encoder": Encoder, "masknet": MaskNet, "decoder": Decoder}
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
+# What a module need not say, and what is then meant: a bundle for one microphone is as before there were more.
+OPTIONAL = {"mics": 1, "reference": 0}
 
 # What nobody trains.
 LARGEST_SIZE = 2**20
@@ -69,6 +73,11 @@ class Config:
         return self.modules["masknet"]["C"]
 
     @property
+    def mics(self) -> int:
+        """Microphones that it listens to."""
+        return self.modules["encoder"].get("mics", OPTIONAL["mics"])
+
+    @property
     def identity(self) -> str:
         """What decides the samples that come out, beside the weights; these carry it too."""
         return json.dumps({"sample_rate": self.sample_rate, "modules": self.modules}, sort_keys=True)
@@ -116,6 +125,18 @@ class Config:
             return Model(*(kind(**self.modules[name]) for name, kind in MODULES.items()))
 
 
+def arguments_of(modules: Mapping[str, nn.Module]) -> dict[str, dict[str, Any]]:
+    """Return what modules were built with, for `Config.modules`."""
+    return {
+        name: {
+            key: value
+            for key, value in modules[name].config.items()
+            if key not in OPTIONAL or value != OPTIONAL[key]
+        }
+        for name in MODULES
+    }
+
+
 def strict_json(text: bytes) -> Any:
     """Read JSON that says everything once, and nothing that JSON has no word for.
 
@@ -145,11 +166,11 @@ def strict_json(text: bytes) -> Any:
         raise InputError(f"is no JSON ({' '.join(str(error).split())[:100]})") from None
 
 
-def expect_keys(values: Any, keys: set[str], where: str = "") -> None:
-    """Refuse what is no mapping of exactly these keys."""
+def expect_keys(values: Any, keys: set[str], where: str = "", optional: Set[str] = frozenset()) -> None:
+    """Refuse what is no mapping of exactly these keys, of which some may be missing."""
     if not isinstance(values, dict):
         raise InputError(f"{where or 'it'} is {type(values).__name__}: expected a mapping of names to values")
-    missing, unknown = sorted(keys - values.keys()), sorted(values.keys() - keys)
+    missing, unknown = sorted(keys - optional - values.keys()), sorted(values.keys() - keys)
     if missing:
         raise InputError(f"{where}{' ' if where else ''}has no {missing[0]!r}")
     if unknown:
@@ -161,7 +182,7 @@ def _check_modules(modules: Any) -> None:
     expect_keys(modules, set(MODULES), "modules")
     for module, kind in MODULES.items():
         parameters = inspect.signature(kind).parameters
-        expect_keys(modules[module], set(parameters), module)
+        expect_keys(modules[module], set(parameters), module, OPTIONAL.keys())
         for name, value in modules[module].items():
             expected = parameters[name].annotation
             if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
@@ -175,8 +196,8 @@ def _check_modules(modules: Any) -> None:
         ("N", encoder, decoder),
         ("L", encoder, decoder),
         ("edge_padding", encoder, decoder),
+        ("mics", encoder, masknet),
     ):
-        if one[name] != other[name]:
-            raise InputError(
-                f"{name}={one[name]!r} in one module and {other[name]!r} in another: expected the same"
-            )
+        here, there = (module.get(name, OPTIONAL.get(name)) for module in (one, other))
+        if here != there:
+            raise InputError(f"{name}={here!r} in one module and {there!r} in another: expected the same")

@@ -31,7 +31,7 @@ def refuse_unless(toolkit: str, settings: Settings, able: Mapping[str, tuple]) -
     InputError
         The model has another one.
     """
-    for name, values in able.items():
+    for name, values in {"mics": (1,), **able}.items():
         if settings[name] not in values:
             has = " or ".join(map(repr, values))
             raise InputError(f"{name}={settings[name]!r}: the Conv-TasNet of {toolkit} has {has} alone")

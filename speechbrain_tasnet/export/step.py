@@ -14,7 +14,7 @@ from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
 
 
 class _State(NamedTuple):
-    encoder: Tensor  # [batch, L/2], the samples before the chunk
+    encoder: Tensor  # [batch, L/2] or [batch, mics, L/2], the samples before the chunk
     masknet: MaskState
     decoder: Tensor
 
@@ -32,7 +32,7 @@ class _Step(nn.Module):
         state = map_tensors(lambda name, like: next(values), self.like)
         mixture_w, before = self.encoder.step(chunk, state.encoder)
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        signal, tail = self.decoder.step(masks * mixture_w, state.decoder)
+        signal, tail = self.decoder.step(masks * mixture_w[:, : masks.shape[2]], state.decoder)
         after = _State(before, masknet, tail)
         return signal.transpose(1, 2), *(tensor for _, tensor in named_tensors(after))
 
@@ -52,7 +52,8 @@ def export_streaming_onnx(
     [1, chunk_samples, C] and the state after it, under the same names with ``next.`` before them. All states are
     zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal,
     and the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2
-    samples are to be left out. The graph's metadata say ``edge_padding``, ``num_spks`` and, where it is known,
+    samples are to be left out. Of several microphones ``chunk`` is [1, chunk_samples, mics] and ``encoder``
+    [1, mics, L/2]. The graph's metadata say ``edge_padding``, ``num_spks``, ``mics`` and, where it is known,
     ``sample_rate``.
 
     Parameters
@@ -80,14 +81,15 @@ def export_streaming_onnx(
         )
     if whole_number("chunk_samples", chunk_samples) % stride:
         raise InputError(f"chunk_samples={chunk_samples}: expected a multiple of L/2={stride}")
-    before = encoder.weight.new_zeros(1, stride)
+    before = encoder.by_microphone(encoder.silence(1, stride))
     state = _State(before, masknet.initial_state(1), decoder.initial_state(masknet.num_sources, 1))
     names = [name for name, _ in named_tensors(state)]
-    example = (encoder.weight.new_zeros(1, chunk_samples), *(tensor for _, tensor in named_tensors(state)))
+    example = (encoder.silence(1, chunk_samples), *(tensor for _, tensor in named_tensors(state)))
     ports = Ports(["chunk", *names], ["sources", *(f"next.{name}" for name in names)])
     about = {
         "sample_rate": sample_rate,
         "num_spks": masknet.num_sources,
+        "mics": encoder.mics,
         "edge_padding": encoder.edge_padding,
     }
     write_graph(path, _Step(encoder, masknet, decoder, state), example, ports, about, int8)

@@ -20,8 +20,9 @@ def export_onnx(
 ) -> None:
     """Write a separator as an ONNX graph from ``mixture`` [batch, time] to ``sources`` [batch, time, C].
 
-    Batch and time are free: any number of items, of one length of one sample or more. The graph's metadata say
-    ``num_spks`` and, where it is known, ``sample_rate``.
+    Batch and time are free: any number of items, of one length of one sample or more. The mixture of several
+    microphones is [batch, time, mics]. The graph's metadata say ``num_spks``, ``mics`` and, where it is known,
+    ``sample_rate``.
 
     Parameters
     ----------
@@ -40,8 +41,8 @@ def export_onnx(
         If a package that this takes is not installed.
     """
     batch, frames = EXAMPLE
-    example = encoder.weight.new_zeros(batch, frames * encoder.kernel_size)
+    example = encoder.silence(batch, frames * encoder.kernel_size)
     free = {0: "batch", 1: "time"}
     ports = Ports(["mixture"], ["sources"], {"mixture": free, "sources": free})
-    about = {"sample_rate": sample_rate, "num_spks": masknet.num_sources}
+    about = {"sample_rate": sample_rate, "num_spks": masknet.num_sources, "mics": encoder.mics}
     write_graph(path, Model(encoder, masknet, decoder), (example,), ports, about, int8)

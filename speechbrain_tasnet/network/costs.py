@@ -53,7 +53,8 @@ def macs_per_second(model: Model, sample_rate: int, seconds: float = 4.0) -> flo
             module.forward = partial(_recur, module, uncounted)
         elif isinstance(module, ConvBlock):
             module.register_forward_pre_hook(partial(_note_taps, uncounted))
-    mixture = torch.empty(1, round(seconds * sample_rate), device="meta", dtype=torch.float64)
+    channels = () if (mics := getattr(bare.encoder, "mics", 1)) == 1 else (mics,)
+    mixture = torch.empty(1, round(seconds * sample_rate), *channels, device="meta", dtype=torch.float64)
     counter = FlopCounterMode(display=False)
     # With gradients torch takes no fused attention, whose products the counter would not see, and in float64 our
     # own network takes the way that is written to be read.

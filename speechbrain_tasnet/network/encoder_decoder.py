@@ -39,6 +39,10 @@ class _Basis(nn.Module):
 class Encoder(_Basis):
     """Turn a waveform into non-negative or linear weights of N learned basis signals.
 
+    With several microphones each has basis signals of its own, the parallel encoders of Gu et al., "End-to-End
+    Multi-Channel Speech Separation", arXiv 1905.06286. Those of the reference are masked and decoded; the others
+    tell the mask network by their delays and levels who speaks from where.
+
     Parameters
     ----------
     N : int
@@ -54,6 +58,10 @@ class Encoder(_Basis):
         What becomes of the last samples where they fill no whole stride of L/2: ``fill`` it up with zeros, or
         ``drop`` them, so that they come out as zeros (most other toolkits). ``odd`` adds one zero or more, up to
         an odd number of strides (the authors' code), which a global norm takes in.
+    mics : int
+        Microphones, M.
+    reference : int
+        Which of them the sources are estimated at, from 0 on.
 
     Raises
     ------
@@ -64,6 +72,8 @@ class Encoder(_Basis):
     -------
     >>> Encoder(N=512, L=16)(torch.randn(2, 8000)).shape
     torch.Size([2, 512, 999])
+    >>> Encoder(N=512, L=16, mics=2)(torch.randn(2, 8000, 2)).shape
+    torch.Size([2, 1024, 999])
     """
 
     def __init__(
@@ -73,6 +83,8 @@ class Encoder(_Basis):
         activation: str | None = None,
         edge_padding: bool = False,
         tail: str = "fill",
+        mics: int = 1,
+        reference: int = 0,
     ):
         super().__init__(N, L, edge_padding)
         if activation not in (None, "relu"):
@@ -81,9 +93,19 @@ class Encoder(_Basis):
             raise InputError(f"tail={tail!r}: expected one of {list(TAILS)}")
         if tail == "drop" and edge_padding:
             raise InputError("tail='drop' with edge_padding=True: the padding would follow a gap; use 'fill'")
-        self.config = {"N": N, "L": L, "activation": activation, "edge_padding": edge_padding, "tail": tail}
+        whole_number("mics", mics)
+        if whole_number("reference", reference, minimum=0) >= mics:
+            raise InputError(f"reference={reference}: expected one of the {mics} microphones, 0 to {mics - 1}")
+        sizes = {"N": N, "L": L, "activation": activation, "edge_padding": edge_padding, "tail": tail}
+        self.config = {**sizes, "mics": mics, "reference": reference}
         self.activation = activation
         self.tail = tail
+        self.mics = mics
+        self.reference = reference
+        self._channels = () if mics == 1 else (mics,)
+        if mics > 1:
+            taps = [torch.empty_like(self.weight).uniform_(-1, 1) / math.sqrt(L) for _ in range(mics - 1)]
+            self.spatial = nn.Parameter(torch.stack(taps))  # [M - 1, N, 1, L]
 
     def num_frames(self, num_samples: Tensor | int) -> Tensor | int:
         """Count the frames that are made of a signal of one sample or more, at least one.
@@ -104,42 +126,91 @@ class Encoder(_Basis):
         Parameters
         ----------
         signal : Tensor
-            [batch, time], any time of one sample or more.
+            [batch, time], or [batch, time, M] of several microphones; any time of one sample or more.
 
         Returns
         -------
         Tensor
-            [batch, N, frames].
+            [batch, N, frames], or [batch, M * N, frames]: the reference's weights first, then those of the others
+            in their order.
 
         Raises
         ------
         InputError
             If the shape is another.
         """
-        if signal.ndim != 2 or signal.shape[1] == 0:
-            raise InputError(f"signal of shape {list(signal.shape)}: expected [batch, time], time at least 1")
+        signal = self.by_microphone(signal)
+        if signal.shape[-1] == 0:
+            raise InputError(f"signal of shape {list(signal.shape)}: no samples, expected at least 1")
         front = self.stride if self.edge_padding else 0
-        covered = (self.num_frames(signal.shape[1]) + 1) * self.stride
-        padded = F.pad(signal, (front, covered - front - signal.shape[1]))  # or cut, where this is negative
-        weights = ops.encode(padded, self.weight, self.stride)
+        covered = (self.num_frames(signal.shape[-1]) + 1) * self.stride
+        return self._encode(F.pad(signal, (front, covered - front - signal.shape[-1])))  # or cut, where negative
+
+    def by_microphone(self, signal: Tensor, name: str = "signal") -> Tensor:
+        """Check the shape of a signal and bring time to its end.
+
+        Parameters
+        ----------
+        signal : Tensor
+            [batch, time], or [batch, time, M] of several microphones.
+        name : str
+            What to call it in a message.
+
+        Returns
+        -------
+        Tensor
+            [batch, time] or [batch, M, time].
+
+        Raises
+        ------
+        InputError
+            If the shape is another.
+        """
+        if self.mics == 1 and signal.ndim == 2:
+            return signal
+        if self.mics > 1 and signal.ndim == 3 and signal.shape[2] == self.mics:
+            return signal.transpose(1, 2)
+        shape = "[batch, time]" if self.mics == 1 else f"[batch, time, {self.mics}], a channel for each microphone"
+        raise InputError(f"{name} of shape {list(signal.shape)}: expected {shape}")
+
+    def at_reference(self, signal: Tensor) -> Tensor:
+        """Return of ``signal`` [batch, time] or [batch, time, M] what the reference hears, [batch, time]."""
+        return signal if self.mics == 1 else signal[..., self.reference]
+
+    def silence(self, batch: int, samples: int) -> Tensor:
+        """Return zeros in the shape of a signal, [batch, samples] or [batch, samples, M]."""
+        return self.weight.new_zeros(batch, samples, *self._channels)
+
+    def _encode(self, signal: Tensor) -> Tensor:
+        """Encode whole frames, [batch, time] or [batch, M, time]."""
+        if self.mics == 1:
+            weights = ops.encode(signal, self.weight, self.stride)
+        else:
+            others = [mic for mic in range(self.mics) if mic != self.reference]
+            sets = zip((self.reference, *others), (self.weight, *self.spatial.unbind()), strict=True)
+            weights = torch.cat([ops.encode(signal[:, mic], taps, self.stride) for mic, taps in sets], dim=2)
         return (torch.relu(weights) if self.activation else weights).transpose(1, 2)
 
     def initial_state(self, batch: int) -> Tensor:
-        """Return the samples that wait for their frame, [batch, 0 to L - 1]: at first the edge padding alone."""
-        return self.weight.new_zeros(batch, self.stride if self.edge_padding else 0)
+        """Return the samples that wait for their frame: at first the edge padding alone.
+
+        Returns
+        -------
+        Tensor
+            [batch, 0 to L - 1], or [batch, M, 0 to L - 1] of several microphones.
+        """
+        return self.weight.new_zeros(batch, *self._channels, self.stride if self.edge_padding else 0)
 
     def step(self, signal: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode the next samples of a stream, [batch, time], any time, also none.
+        """Encode the next samples of a stream, [batch, time] or [batch, time, M], any time, also none.
 
-        Returns the frames that are complete now, [batch, N, frames], and what waits for the next ones.
+        Returns the frames that are complete now, [batch, N or M * N, frames], and what waits for the next ones.
         """
-        waiting = torch.cat([state, signal], dim=1)
-        frames = max(waiting.shape[1] // self.stride - 1, 0)
+        waiting = torch.cat([state, self.by_microphone(signal)], dim=-1)
+        frames = max(waiting.shape[-1] // self.stride - 1, 0)
         if frames == 0:
-            return signal.new_zeros(len(signal), len(self.weight), 0), waiting
-        weights = ops.encode(waiting[:, : (frames + 1) * self.stride], self.weight, self.stride)
-        weights = torch.relu(weights) if self.activation else weights
-        return weights.transpose(1, 2), waiting[:, frames * self.stride :]
+            return signal.new_zeros(len(signal), self.mics * len(self.weight), 0), waiting
+        return self._encode(waiting[..., : (frames + 1) * self.stride]), waiting[..., frames * self.stride :]
 
 
 class Decoder(_Basis):

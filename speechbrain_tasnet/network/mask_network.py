@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
-from speechbrain_tasnet.network.norms import find_norm
+from speechbrain_tasnet.network.norms import LayerNorm, find_norm
 from speechbrain_tasnet.network.tcn import Linear, PReLU, StackedBlocks, TemporalConvNet
 from speechbrain_tasnet.padding import padding_mask
 
@@ -27,10 +27,40 @@ MASK_ACTIVATIONS = {
 
 
 class MaskState(NamedTuple):
-    """What a causal mask network remembers of a stream: the states of its norm and its blocks."""
+    """What a causal mask network remembers of a stream: the states of its norms and its blocks."""
 
     norm: tuple
     tcn: tuple
+    spatial: tuple = ()
+
+
+class SpatialInput(nn.Module):
+    """The way of one more microphone into the bottleneck: a norm and a linear layer of its own.
+
+    A norm for each microphone makes the network indifferent to how loud each is, and leaves the others as they
+    are when one is added.
+
+    Parameters
+    ----------
+    N, B : int
+        Channels in and out.
+    norm : type
+        The kind of norm.
+    """
+
+    def __init__(self, N: int, B: int, norm: type[LayerNorm]):
+        super().__init__()
+        self.norm = norm(N)
+        self.linear = Linear(N, B, bias=False)
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Map [batch, frames, N] to [batch, frames, B], leaving out of the norm where ``padding`` is True."""
+        return self.linear(self.norm(x, padding))
+
+    def step(self, x: Tensor, state: tuple) -> tuple[Tensor, tuple]:
+        """Map the next frames of a stream; returns them and the state of the norm after them."""
+        x, state = self.norm.step(x, state)
+        return self.linear(x), state
 
 
 class MaskNet(nn.Module):
@@ -55,6 +85,8 @@ class MaskNet(nn.Module):
     conv_padding : str
         What the blocks' convolutions meet beyond the signal: ``zeros``, or, as in SpeechBrain's non-causal models,
         ``reflect`` for the signal itself reflected; that runs layer by layer, without the fast path.
+    mics : int
+        Microphones, M, as `Encoder` has them: what all of them hear comes together in the bottleneck.
 
     Raises
     ------
@@ -82,6 +114,7 @@ class MaskNet(nn.Module):
         mask_activation: str = "sigmoid",
         input_norm: str | None = None,
         conv_padding: str = "zeros",
+        mics: int = 1,
     ):
         super().__init__()
         sizes = {"N": N, "B": B, "H": H, "P": P, "X": X, "R": R, "C": C}
@@ -93,11 +126,16 @@ class MaskNet(nn.Module):
         if mask_activation == "softmax" and C == 1:
             raise InputError("mask_activation='softmax' with C=1: the only mask would be 1; use 'sigmoid'")
         options = {"norm": norm, "causal": causal, "mask_activation": mask_activation}
+        whole_number("mics", mics)
         self.config = {**sizes, "Sc": Sc, **options, "input_norm": input_norm, "conv_padding": conv_padding}
+        self.config["mics"] = mics
         self.num_sources = C
         self.mask_activation = mask_activation
-        self.norm = find_norm(input_norm or norm, causal)(N)
+        first_norm = find_norm(input_norm or norm, causal)
+        self.norm = first_norm(N)
         self.bottleneck = Linear(N, B)
+        if mics > 1:
+            self.spatial = nn.ModuleList([SpatialInput(N, B, first_norm) for _ in range(mics - 1)])
         self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal, conv_padding)
         self.prelu = PReLU()
         self.mask = Linear(self.tcn.out_channels, C * N)
@@ -110,7 +148,7 @@ class MaskNet(nn.Module):
         Parameters
         ----------
         mixture_w : Tensor
-            [batch, N, frames], the encoded mixture.
+            [batch, M * N, frames], the encoded mixture, N channels for each microphone.
         num_frames : Tensor, optional
             [batch] of int, frames that each item of a padded batch really has; None: all of them.
         stacked : callable, optional
@@ -121,12 +159,22 @@ class MaskNet(nn.Module):
         Tensor
             [C, batch, N, frames], zero where an item has ended.
         """
-        x = mixture_w.transpose(1, 2)  # [batch, frames, N]
+        x, others = self._by_microphone(mixture_w)
         padding = None if num_frames is None else padding_mask(num_frames, x.shape[1])
         x = self.bottleneck(self.norm(x, padding))  # [batch, frames, B]
+        for spatial, other in others:
+            x = x + spatial(other, padding)
         x = self.tcn(x, num_frames, stacked)  # [batch, frames, Sc, or B without a skip path]
         masks = self._masks(self.mask(self.prelu(x)))
         return masks if padding is None else masks.masked_fill(padding.transpose(1, 2), 0)
+
+    def _by_microphone(self, mixture_w: Tensor) -> tuple[Tensor, list[tuple[SpatialInput, Tensor]]]:
+        """Part [batch, M * N, frames] into what the reference hears, [batch, frames, N], and the others."""
+        x = mixture_w.transpose(1, 2)
+        if self.config["mics"] == 1:
+            return x, []
+        reference, *others = x.split(self.config["N"], dim=2)
+        return reference, list(zip(self.spatial, others, strict=True))
 
     def _masks(self, x: Tensor) -> Tensor:
         """Turn scores [batch, frames, C * N] into masks [C, batch, N, frames]."""
@@ -135,19 +183,23 @@ class MaskNet(nn.Module):
 
     def initial_state(self, batch: int) -> MaskState:
         """Return the state before the first frame of ``batch`` streams."""
-        return MaskState(self.norm.initial_state(batch), self.tcn.initial_state(batch))
+        inputs = self.spatial if self.config["mics"] > 1 else ()
+        spatial = tuple(each.norm.initial_state(batch) for each in inputs)
+        return MaskState(self.norm.initial_state(batch), self.tcn.initial_state(batch), spatial)
 
     def step(self, mixture_w: Tensor, state: MaskState) -> tuple[Tensor, MaskState]:
         """Estimate the masks of the next frames of a stream, as `forward` would; returns them and the new state.
 
         A packed state (see `pack`) brings its weights along, and changes in place.
         """
-        x = mixture_w.transpose(1, 2)  # [batch, frames, N]
+        x, others = self._by_microphone(mixture_w)
+        steps = [spatial.step(other, past) for (spatial, other), past in zip(others, state.spatial, strict=True)]
+        added, spatial = [out for out, _ in steps], tuple(past for _, past in steps)
         if not isinstance(state, MaskState):
-            return self._masks(state.step(x)), state
+            return self._masks(state.step(x, added, spatial)), state
         x, norm = self.norm.step(x, state.norm)
-        x, tcn = self.tcn.step(self.bottleneck(x), state.tcn)
-        return self._masks(self.mask(self.prelu(x))), MaskState(norm, tcn)
+        x, tcn = self.tcn.step(sum(added, self.bottleneck(x)), state.tcn)
+        return self._masks(self.mask(self.prelu(x))), MaskState(norm, tcn, spatial)
 
     def pack(self) -> "PackedNet | None":
         """Pack the weights as they are now for fast steps on a processor; None where that is not possible.

@@ -45,7 +45,7 @@ class Model(nn.ModuleDict):
         Parameters
         ----------
         mixture : Tensor
-            [batch, time].
+            [batch, time], or [batch, time, mics].
         lengths : Tensor, optional
             [batch], SpeechBrain's relative lengths.
 

@@ -29,7 +29,7 @@ class AnyEncoder(Protocol):
     tail: str
 
     def __call__(self, signal: Tensor) -> Tensor:
-        """Encode [batch, time] to [batch, N, frames]."""
+        """Encode [batch, time] or [batch, time, mics]; the first N channels of what comes out are masked."""
 
     def num_frames(self, num_samples: Tensor) -> Tensor:
         """Count the frames that are made of so many samples."""
@@ -67,8 +67,9 @@ def separate(
         `Encoder`, `MaskNet` and `Decoder` or what `AnyEncoder`, `AnyMaskNet` and `AnyDecoder` describe, possibly
         wrapped for distributed training.
     mixture : Tensor or numpy.ndarray
-        [batch, time], of any type that `samples.as_samples` describes: floating point with full scale at 1, or
-        PCM of 16 or 32 bits. No mixtures at all, [0, time], are fine too.
+        [batch, time], or [batch, time, mics] for an encoder of several microphones, of any type that
+        `samples.as_samples` describes: floating point with full scale at 1, or PCM of 16 or 32 bits. No mixtures
+        at all, [0, time], are fine too.
     lengths : Tensor or numpy.ndarray, optional
         [batch], SpeechBrain's relative lengths in (0, 1]. Each item then comes out as it would alone,
         whatever the padding holds, and with zeros behind its end.
@@ -82,7 +83,7 @@ def separate(
     Raises
     ------
     InputError
-        If the mixture is not [batch, time], has no samples or is of another type, or the model has no weights.
+        If the mixture has another shape, no samples or is of another type, or the model has no weights.
 
     Example
     -------
@@ -96,8 +97,8 @@ def separate(
     samples, back = as_samples(mixture)
     lengths = None if lengths is None else torch.as_tensor(lengths, device=samples.device)
     inside = fit_weights(samples, encoder, masknet, decoder)
-    if not ops.traced() and inside.ndim == 2 and len(inside) == 0:
-        return back(_separate(encoder, masknet, decoder, inside.new_zeros(1, inside.shape[1]), None)[:0])
+    if not ops.traced() and inside.ndim > 1 and len(inside) == 0:
+        return back(_separate(encoder, masknet, decoder, inside.new_zeros(1, *inside.shape[1:]), None)[:0])
     estimates = _separate(encoder, masknet, decoder, inside, lengths)
     # Under autocast the loss gets what the decoder gives.
     return estimates if inside is mixture else back(estimates)
@@ -121,7 +122,7 @@ def _separate(
     lengths: Tensor | None,
 ) -> Tensor:
     """Separate mixtures of the type of the weights, on a processor each item in a thread of its own."""
-    splits = is_ours(encoder, masknet, decoder) and not ops.traced() and mixture.ndim == 2
+    splits = is_ours(encoder, masknet, decoder) and not ops.traced() and mixture.ndim > 1
     threads = for_items(len(mixture), mixture.device) if splits else 1
     if threads == 1:
         return _separate_together(encoder, masknet, decoder, mixture, lengths)
@@ -163,10 +164,12 @@ def _separate_together(
     if lengths is not None and bool((lengths < 1).any()):
         num_samples = valid_samples(lengths, mixture.shape[1])
         padding = padding_mask(num_samples, mixture.shape[1])  # [batch, time, 1]
-        mixture = mixture.masked_fill(padding.squeeze(2), 0)
+        mixture = mixture.masked_fill(padding if mixture.ndim == 3 else padding.squeeze(2), 0)
         num_frames = bare_encoder.num_frames(num_samples)
-    mixture_w = encoder(mixture)  # [batch, N, frames]
+    mixture_w = encoder(mixture)  # [batch, N, frames]; of M microphones M * N, those of the reference first
     masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
+    if mixture.ndim == 3:
+        mixture_w = mixture_w[:, : masks.shape[2]]
     estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
     if getattr(bare_encoder, "tail", "fill") == "drop":
         estimates = F.pad(estimates, (0, mixture.shape[1] - estimates.shape[2]))

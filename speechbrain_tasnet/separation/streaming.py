@@ -71,8 +71,8 @@ class StreamingSeparator:
         Parameters
         ----------
         chunk : Tensor or numpy.ndarray
-            [batch, n], any n, also 0, and another one each time; batch is the same until `flush` or `reset`. Of
-            any type that `separate` takes.
+            [batch, n], or [batch, n, M] of several microphones; any n, also 0, and another one each time; batch is
+            the same until `flush` or `reset`. Of any type that `separate` takes.
 
         Returns
         -------
@@ -87,8 +87,9 @@ class StreamingSeparator:
             the chunk had not been given.
         """
         chunk, back = as_samples(chunk, "chunk")
-        if chunk.ndim != 2 or len(chunk) == 0:
-            raise InputError(f"chunk of shape {list(chunk.shape)}: expected [batch, n], batch at least 1")
+        self.encoder.by_microphone(chunk, "chunk")
+        if len(chunk) == 0:
+            raise InputError(f"chunk of shape {list(chunk.shape)}: no streams, expected at least 1")
         if self._state is not None and len(chunk) != len(self._state.heard):
             raise InputError(
                 f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins again"
@@ -124,7 +125,7 @@ class StreamingSeparator:
         edge = stride if self.encoder.edge_padding else 0
         missing = max((frames + 1) * stride - edge - heard, 0)
         before = self._given(state)
-        known = self._run(self.encoder.weight.new_zeros(len(state.heard), missing))
+        known = self._run(self.encoder.silence(len(state.heard), missing))
         rest = torch.cat([known, self._state.decoder.transpose(1, 2)], dim=1)[:, : heard - before]
         self._state = None
         return F.pad(rest, (0, 0, 0, heard - before - rest.shape[1]))  # zeros for samples that the encoder drops
@@ -186,8 +187,8 @@ class StreamingSeparator:
     def _unpacked(self, state: StreamState) -> StreamState:
         if self._packed_net is None:
             return state
-        norm, blocks = state.masknet.unpack()
-        return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks)))
+        norm, blocks, spatial = state.masknet.unpack()
+        return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks), spatial))
 
     def _run(self, chunk: Tensor) -> Tensor:
         """Take samples through the network: [batch, n] to [batch, m, C]."""
@@ -197,7 +198,7 @@ class StreamingSeparator:
             self._state = state._replace(encoder=waiting)
             return chunk.new_zeros(len(chunk), 0, self.masknet.num_sources)
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        signal, tail = self.decoder.step(masks * mixture_w, state.decoder)
+        signal, tail = self.decoder.step(masks * mixture_w[:, : masks.shape[2]], state.decoder)
         decoded = state.decoded + signal.shape[2]
         before = self._given(state)
         self._state = StreamState(waiting, masknet, tail, state.heard, decoded)

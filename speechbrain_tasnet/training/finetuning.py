@@ -9,6 +9,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.training.growth import deepen
 from speechbrain_tasnet.training.hops import coarsen, is_twice
+from speechbrain_tasnet.training.microphones import add_microphones, has_more
 from speechbrain_tasnet.training.outputs import refit
 from speechbrain_tasnet.training.rates import double_rate, is_for_twice
 
@@ -59,7 +60,8 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     One of more sources begins with those of before and quiet ones besides (`outputs.refit`). A causal network may
     begin with the weights of one that is not, and learns to do without the future. A deeper network begins as the
     shallower one (`growth.deepen`), one of twice the hop nearly as the finer one (`hops.coarsen`), one for twice
-    the sampling rate as that for half of it (`rates.double_rate`).
+    the sampling rate as that for half of it (`rates.double_rate`), one of more microphones as that of fewer
+    (`microphones.add_microphones`).
 
     Parameters
     ----------
@@ -98,6 +100,10 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
     if adapt and is_twice(model, trained):
         trained = coarsen(trained)
         changes.append("a frame stands for two of before")
+    if adapt and has_more(model, trained):
+        more = model.encoder.mics - trained.encoder.mics
+        trained = add_microphones(trained, model.encoder.mics, model.encoder.reference)
+        changes.append(f"{more} {'microphone is' if more == 1 else 'microphones are'} new and not listened to yet")
     sizes, before = model.masknet.config, trained.masknet.config
     becomes_causal = adapt and sizes["causal"] and not before["causal"]
     grows = adapt and all(sizes[name] >= before[name] for name in DEPTH)

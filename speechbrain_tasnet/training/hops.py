@@ -16,7 +16,8 @@ from speechbrain_tasnet.training.growth import BLOCKS, name_at, place_of
 def is_twice(model: Model, trained: Model) -> bool:
     """Return whether a model of twice the hop and twice the basis signals may begin as `coarsen` makes it."""
     here, there = model.encoder.config, trained.encoder.config
-    return all(here[size] == 2 * there[size] for size in ("N", "L")) and trained.masknet.config["X"] > 1
+    twice = all(here[size] == 2 * there[size] for size in ("N", "L"))
+    return twice and trained.masknet.config["X"] > 1 and trained.encoder.mics == 1
 
 
 @torch.no_grad()

@@ -43,6 +43,8 @@ def double_rate(trained: Model) -> Model:
     encoder, decoder = Encoder(**trained.encoder.config | length), Decoder(**trained.decoder.config | length)
     # A product with twice as many samples is twice as large; what is decoded is as loud as it was.
     encoder.weight.copy_(_interpolated(trained.encoder.weight) / 2)
+    if encoder.mics > 1:
+        encoder.spatial.copy_(_interpolated(trained.encoder.spatial) / 2)
     decoder.weight.copy_(_interpolated(trained.decoder.weight))
     return Model(encoder, trained.masknet, decoder)
 

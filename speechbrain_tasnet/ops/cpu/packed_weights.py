@@ -53,9 +53,12 @@ class PackedNet:
             cumulative=self.cumulative,
         )
 
-    def begin(self, norm: tuple, blocks: Sequence[tuple]) -> "PackedStreams":
-        """Pack the state of the first norm, and those of first norm, convolution and second norm of each block."""
-        return PackedStreams(self, norm, blocks)
+    def begin(self, norm: tuple, blocks: Sequence[tuple], spatial: tuple = ()) -> "PackedStreams":
+        """Pack the state of the first norm, and those of first norm, convolution and second norm of each block.
+
+        What other microphones have to remember, ``spatial``, is kept as it is.
+        """
+        return PackedStreams(self, norm, blocks, spatial)
 
     def scratch(self, rows: int) -> Scratch:
         """Make the arrays in which the loops work on so many rows."""
@@ -82,12 +85,12 @@ class PackedStreams:
     ----------
     net : PackedNet
         The network.
-    norm, blocks
+    norm, blocks, spatial
         As for `PackedNet.begin`.
     """
 
-    def __init__(self, net: PackedNet, norm: tuple, blocks: Sequence[tuple]):
-        self.net = net
+    def __init__(self, net: PackedNet, norm: tuple, blocks: Sequence[tuple], spatial: tuple):
+        self.net, self.spatial = net, spatial
         # Frames in the order of time are a ring that begins a new turn.
         self._ring = torch.cat([past for _, past, _ in blocks], dim=1).contiguous()
         self._turned = self._seen = 0
@@ -100,26 +103,32 @@ class PackedStreams:
         self._memory = Memory(self._ring.numpy(), self._moments.numpy())
         self._scratch = net.scratch(max(ROWS, batch))
 
-    def step(self, x: Tensor) -> Tensor:
+    def step(self, x: Tensor, added: Sequence[Tensor] = (), spatial: tuple = ()) -> Tensor:
         """Take the next frames [batch, frames, N] to scores [batch, frames, C * N], valid until the next step.
 
-        Computes in float32, also under autocast: half precision would not be faster here.
+        ``added`` are tensors [batch, frames, B] that other microphones give to the bottleneck, ``spatial`` is what
+        they remember from here on. Computes in float32, also under autocast: half precision would not be faster.
         """
+        self.spatial = spatial
+        more = sum(added[1:], added[0]) if added else x.new_zeros(*x.shape[:2], 0)
         most = max(1, ROWS // len(x))
         if x.shape[1] <= most:
-            return self._few(x)
-        return torch.cat([self._few(part).clone() for part in x.split(most, dim=1)], dim=1)
+            return self._few(x, more)
+        parts = zip(x.split(most, dim=1), more.split(most, dim=1), strict=True)
+        return torch.cat([self._few(*part).clone() for part in parts], dim=1)
 
-    def _few(self, x: Tensor) -> Tensor:
-        batch, frames, channels = x.shape
-        rows = x.reshape(-1, channels).float().contiguous().numpy()  # as the tiles read them
-        stream.run(self.net.arrays, self._memory, self._scratch, rows, frames, self._seen, self._turned)
+    def _few(self, x: Tensor, added: Tensor) -> Tensor:
+        batch, frames, _ = x.shape
+        arrays = self.net.arrays
+        # As the tiles read them.
+        rows, more = (part.flatten(0, 1).float().contiguous().numpy() for part in (x, added))
+        stream.run(arrays, self._memory, self._scratch, rows, more, frames, self._seen, self._turned)
         self._seen += frames
         self._turned += frames
-        scores = torch.from_numpy(self._scratch.scores)[: len(rows), : len(self.net.arrays.back_bias)]
+        scores = torch.from_numpy(self._scratch.scores)[: len(rows), : len(arrays.back_bias)]
         return scores.unflatten(0, (batch, frames))
 
-    def unpack(self) -> tuple[tuple, list[tuple]]:
+    def unpack(self) -> tuple[tuple, list[tuple], tuple]:
         """Return the states as `PackedNet.begin` takes them."""
         frames = torch.full((len(self._ring), 1), float(self._seen), dtype=torch.float64)
         norms = [
@@ -127,7 +136,7 @@ class PackedStreams:
             for moments in self._moments
         ]
         pasts = [past.roll(-self._turned, dims=1) for past in self._ring.split(self.net.reaches, dim=1)]
-        return norms[0], list(zip(norms[1::2], pasts, norms[2::2], strict=True))
+        return norms[0], list(zip(norms[1::2], pasts, norms[2::2], strict=True)), self.spatial
 
 
 def _stack(arrays: Iterable[Tensor]) -> np.ndarray:

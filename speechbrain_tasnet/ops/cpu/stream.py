@@ -53,17 +53,18 @@ class Scratch(NamedTuple):
 
 
 @serial
-def run(packed, memory, scratch, x, frames, seen, turned):
+def run(packed, memory, scratch, x, added, frames, seen, turned):
     """Take the rows of ``x``, ``frames`` of each stream, through the network; leaves them in ``scratch.scores``.
 
-    The norms have ``seen`` so many frames before these, the rings have ``turned`` by so many.
+    To the bottleneck come the rows of ``added`` [rows, 0 or B], what other microphones hear. The norms have
+    ``seen`` so many frames before these, the rings have ``turned`` by so many.
     """
     rows = len(x)
     for row in range(rows):
         _norm_front(packed, memory.moments, scratch, x, row, row // frames, seen + row % frames)
     _multiply(x, rows, packed.front, 0, scratch.product)
     for row in range(rows):
-        _zero(scratch.carried, row)
+        _begin(scratch.carried, added, row)
         _finish(packed.front_finish, scratch, 0, row)
     offset = 0
     for block in range(len(packed.expand)):
@@ -123,9 +124,9 @@ def _norm_front(packed, moments, scratch, x, row, item, frame):
 
 
 @inline
-def _zero(x, row):
+def _begin(x, added, row):
     for c in range(x.shape[1]):
-        x[row, c] = 0
+        x[row, c] = added[row, c] if c < added.shape[1] else 0
 
 
 @inline
