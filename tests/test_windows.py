@@ -5,7 +5,8 @@ import weakref
 import pytest
 import torch
 
-from speechbrain_tasnet.separation.windows import cut_windows, join_windows, separate_channels
+from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.windows import cut_windows, join_windows
 
 SIZE = 600
 
@@ -17,8 +18,8 @@ def voices(num_samples: int, count: int = 2) -> torch.Tensor:
 
 def in_windows(separate, blocks, size=SIZE):
     """Separate in windows, one by one."""
-    windows = cut_windows(blocks, size)
-    return join_windows(((window, separate_channels(separate, window.mixture)) for window in windows), rate=8000)
+    windows, channels = cut_windows(blocks, size), Channels(None, "each")
+    return join_windows(((window, channels.separate(separate, window.mixture)) for window in windows), rate=8000)
 
 
 def joined(separate, mixture, size=SIZE, block=97):

@@ -16,10 +16,10 @@ from speechbrain_tasnet.system.process import READER_GONE
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Read one channel of raw PCM at the model's rate from standard input; write the sources to standard "
-        "output, interleaved, or one file or named pipe each. A sample goes out with the chunk that makes it "
-        "known. At the end the real-time factor and the worst chunk stand on standard error. A half sample at the "
-        "end is dropped; when the reader goes away the exit status is 141."
+        "Read raw PCM at the model's rate from standard input, a channel for each microphone that the model has, "
+        "interleaved; write the sources to standard output, interleaved, or one file or named pipe each. A sample "
+        "goes out with the chunk that makes it known. At the end the real-time factor and the worst chunk stand "
+        "on standard error. A half sample at the end is dropped; when the reader goes away the exit status is 141."
     )
     parser.epilog = (
         "example: sox meeting.wav -t s16 -r 8k -c 1 - | tasnet stream | sox -t s16 -r 8k -c 2 - separated.wav"

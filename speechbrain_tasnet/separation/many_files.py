@@ -13,6 +13,7 @@ from tqdm import tqdm
 from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths, table_paths
 from speechbrain_tasnet.separation.recording import write_recordings
@@ -59,15 +60,17 @@ def separate_files(
     Raises
     ------
     InputError
-        Before work starts: two mixtures have one name, a file is there already or the disk has too little space.
+        Before work starts: two mixtures have one name, a file is there already, the disk has too little space or
+        the separator has no choice of channels.
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
     _check_names(separator, mixtures, out, overwrite, kind, tables)
+    channels = Channels(separator, choices.channels)
     alone = len(mixtures) == 1
     jobs = []
     for mixture in mixtures:
         try:
-            jobs.append(_job(separator, mixture, choices))
+            jobs.append(_job(separator, mixture, channels))
         except InputError as error:
             _leave_out(error, alone)
     _check_space(jobs, out, kind)
@@ -105,15 +108,14 @@ def _leave_out(error: InputError, alone: bool) -> None:
     tqdm.write(f"tasnet: left out: {error}", file=sys.stderr)
 
 
-def _job(separator: Separator, mixture: Path, choices: SeparationOptions) -> _Job:
+def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
     """Look at a recording's header; a pipe is read when its turn comes, for that is possible once."""
     if is_pipe(mixture):
         return _Job(mixture, 0, 0)
     with open_audio(mixture) as file:
-        samples = (
-            (file.frames if file.exact else 0) * choices.num_channels(file.channels) * separator.hparams.num_spks
-        )
-        return _Job(mixture, file.frames / file.samplerate, samples)
+        channels.check(file)
+        written = channels.of_sources(file.channels) * separator.hparams.num_spks
+        return _Job(mixture, file.frames / file.samplerate, written * file.frames if file.exact else 0)
 
 
 def _check_names(

@@ -20,7 +20,8 @@ class Separator(Protocol):
     """What is needed of a model: `TasNetSeparation` has it.
 
     One that also has an attribute ``parallel``, which is true, is called by several threads at once; of one with
-    ``counts_voices`` only those outputs are kept in which somebody is heard.
+    ``counts_voices`` only those outputs are kept in which somebody is heard. One with ``mics`` above 1 is given
+    [batch, time, mics], and separates what the microphone with the number ``reference`` hears.
     """
 
     hparams: SimpleNamespace  # sample_rate in Hz, num_spks
@@ -38,7 +39,7 @@ class SeparationOptions:
     channels : str
         What becomes of several channels: their ``mean``, the ``left`` or the ``right`` one (the first, the
         second) is separated, or ``each`` by itself, with the speakers in one order; a file of one channel has it
-        on either side.
+        on either side. A separator of several microphones takes them all, whatever this default says.
     scale : str
         ``none``: as the model gives them. ``peak``: the loudest sample of all sources lies at 0.9.
         ``mixture``: one gain, with which their sum fits the mixture best. ``consistent``: they sum to the mixture.
@@ -72,10 +73,6 @@ class SeparationOptions:
             raise InputError(f"window={self.window}: expected seconds, {SHORTEST_WINDOW:g} at least")
         if self.workers is not None:
             whole_number("workers", self.workers)
-
-    def num_channels(self, file_channels: int) -> int:
-        """Return how many channels each source has."""
-        return file_channels if self.channels == "each" else 1
 
     def num_workers(self, separator: Separator) -> int:
         """Return how many windows or recordings are separated at the same time."""

@@ -76,7 +76,7 @@ def stream(
     live : StreamingSeparator
         The model.
     source : int
-        File descriptor to read one channel from.
+        File descriptor to read a channel for each microphone from, interleaved.
     sinks : sequence of int
         File descriptors to write to: one for all sources, interleaved, or one a source.
     pcm : str
@@ -102,22 +102,24 @@ def stream(
         A file cannot be written.
     """
     kind, scale = FORMATS[pcm]
-    live.step(torch.zeros(1, 4 * live.encoder.kernel_size))  # compiles what is not compiled yet
+    encoder = live.encoder
+    frame = encoder.mics * kind.itemsize  # bytes of a sample of all channels
+    live.step(encoder.silence(1, 4 * encoder.kernel_size))  # compiles what is not compiled yet
     live.reset(1)
     head = b""  # of what comes in, until it is long enough to tell a file by
-    for data in _chunks(source, size * kind.itemsize):
+    for data in _chunks(source, size * frame):
         if len(head) < HEAD:
             head += data[:HEAD]
-            _check_raw(head, pcm, rate)
-        account.dropped = len(data) % kind.itemsize
+            _check_raw(head, pcm, rate, encoder.mics)
+        account.dropped = len(data) % frame
         samples = np.frombuffer(data[: len(data) - account.dropped], kind).astype(np.float32) / scale
         usable = np.abs(samples) <= LOUDEST
         account.silenced += int((~usable).sum())
         samples[~usable] = 0
         start = time.perf_counter()
-        known = live.step(torch.from_numpy(samples).unsqueeze(0))
+        known = live.step(torch.from_numpy(samples).view_as(encoder.silence(1, len(data) // frame)))
         sources, changes = _heard(known, voices)
-        account.add(len(samples), time.perf_counter() - start)
+        account.add(len(data) // frame, time.perf_counter() - start)
         account.clipped += _write(sources, sinks, kind)
         _write_events(changes, events)
     sources, changes = _heard(live.flush(), voices)
@@ -151,14 +153,14 @@ def _read(source: int, size: int) -> bytes:
         ) from None
 
 
-def _check_raw(head: bytes, pcm: str, rate: int) -> None:
+def _check_raw(head: bytes, pcm: str, rate: int, channels: int) -> None:
     """Refuse what begins like a file: its header would be heard as a click, and what is compressed as noise."""
     if not (name := next((name for begin, name in FILES.items() if head.startswith(begin)), None)):
         return
     kind = pcm.removesuffix("le")
     raise InputError(
         f"standard input: a file ({name}), expected raw PCM; convert it first, as by "
-        f"`sox FILE -t {kind} -r {rate} -c 1 - | tasnet stream --format {pcm}`"
+        f"`sox FILE -t {kind} -r {rate} -c {channels} - | tasnet stream --format {pcm}`"
     )
 
 

@@ -7,6 +7,7 @@ signal can stop at any time.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from speechbrain_tasnet.audio.resampling import resample_blocks
 from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.ops.ahead import ahead
+from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.scaling import Levels, consistent
-from speechbrain_tasnet.separation.windows import Window, cut_windows, join_windows, separate_channels
+from speechbrain_tasnet.separation.windows import Window, cut_windows, join_windows
 
 
 class Recording:
@@ -37,24 +39,24 @@ class Recording:
         Of the open file, with as many channels as the sources have; they are known when the first sources are.
     """
 
-    def __init__(self, path: Path | str, choices: SeparationOptions, model_rate: int):
+    def __init__(self, path: Path | str, window: float | None, channels: Channels, model_rate: int):
         self.path, self.levels = path, Levels()
-        self._choices, self._model_rate = choices, model_rate
+        self._window, self._channels, self._model_rate = window, channels, model_rate
         self._left = 0  # samples that have been read and not gone out
 
     def windows(self, check: Callable[[AudioFile], object]) -> Iterator[Window]:
         """Read the file, once it has passed the check."""
         with open_audio(self.path) as file:
+            self._channels.check(file)
             check(file)
             self.rate, self.exact = file.samplerate, file.exact
-            self.channels = self._choices.num_channels(file.channels)
+            self.channels = self._channels.of_sources(file.channels)
             mixture = resample_blocks(self._counted(file), file.samplerate, self._model_rate)
-            seconds = self._choices.window
-            size = None if seconds is None else round(seconds * self._model_rate)
+            size = None if self._window is None else round(self._window * self._model_rate)
             yield from cut_windows(map(torch.from_numpy, mixture), size)
 
     def _counted(self, file: AudioFile) -> Iterator[np.ndarray]:
-        for block in read_blocks(file, self._choices.channels):
+        for block in read_blocks(file, self._channels.read_as):
             self._left += block.shape[-1]
             yield block
 
@@ -71,7 +73,7 @@ class Recording:
 
     def _joined(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:
         for piece, sources in join_windows(separated, self._model_rate):
-            self.levels.compare(piece, sources)
+            self.levels.compare(self._channels.heard(piece), sources)
             # A second at a time, for at the file's rate a window of many channels is large.
             yield from (second.transpose(1, 2).numpy() for second in sources.split(self._model_rate, dim=1))
 
@@ -105,14 +107,14 @@ def separate_recordings(
         A recording and its sources, [channels, C, any number of samples] each at the file's rate, to be taken
         before the next recording is. They raise `InputError` if the file cannot be read; others come all the same.
     """
-    rate = separator.hparams.sample_rate
+    rate, channels = separator.hparams.sample_rate, Channels(separator, choices.channels)
     separate = separator.separate_batch
     if choices.scale == "consistent":
-        separate = consistent(separate)
+        separate = consistent(separate, channels.at_reference)
 
     def read(paths: list[Path | str]) -> Iterator[_Read]:
         for path in paths:
-            recording = Recording(path, choices, rate)
+            recording = Recording(path, choices.window, channels, rate)
             try:
                 for window in recording.windows(check):
                     yield recording, window
@@ -122,7 +124,9 @@ def separate_recordings(
     for run in _up_to_pipes(paths):
         with (
             closing(read(run)) as windows,
-            closing(ahead(_separate(separate), windows, choices.num_workers(separator))) as results,
+            closing(
+                ahead(_separate(partial(channels.separate, separate)), windows, choices.num_workers(separator))
+            ) as results,
         ):
             for recording, of_it in groupby(results, key=lambda result: result[0][0]):
                 yield recording, recording.blocks(_without_errors(of_it))
@@ -145,7 +149,7 @@ def _separate(separate: Callable[[Tensor], Tensor]) -> Callable[[_Read], Tensor 
     def one(read: _Read) -> Tensor | InputError:
         _, window = read
         try:
-            return window if isinstance(window, InputError) else separate_channels(separate, window.mixture)
+            return window if isinstance(window, InputError) else separate(window.mixture)
         except InputError as error:
             return error
 

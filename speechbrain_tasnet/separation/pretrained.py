@@ -76,8 +76,9 @@ class TasNetSeparation(Pretrained):
         Parameters
         ----------
         mix : Tensor or numpy.ndarray
-            [batch, time], also an empty batch [0, time]: float64, float32, float16 or bfloat16 with full scale at
-            1, or PCM of int16 or int32, which is scaled as soundfile does it.
+            [batch, time], or [batch, time, mics] where it listens to several microphones, also an empty batch:
+            float64, float32, float16 or bfloat16 with full scale at 1, or PCM of int16 or int32, which is scaled
+            as soundfile does it.
         lengths : Tensor or numpy.ndarray, optional
             [batch], relative lengths in (0, 1].
 
@@ -95,6 +96,16 @@ class TasNetSeparation(Pretrained):
         mods = self.mods
         with self.inference_ctx:
             return back(separate(mods.encoder, mods.masknet, mods.decoder, samples.to(self.device), lengths))
+
+    @property
+    def mics(self) -> int:
+        """Microphones that it listens to, each a channel of a mixture."""
+        return getattr(getattr(self.mods, "encoder", None), "mics", 1)
+
+    @property
+    def reference(self) -> int:
+        """Which of them the sources are estimated at, from 0 on."""
+        return getattr(getattr(self.mods, "encoder", None), "reference", 0)
 
     @property
     def parallel(self) -> bool:

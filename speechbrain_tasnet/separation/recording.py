@@ -13,6 +13,7 @@ from torch import Tensor
 from speechbrain_tasnet.audio.reading import AudioFile
 from speechbrain_tasnet.data.segments import write_segments
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import DEFAULTS, SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, new_audio, source_paths, table_paths
 from speechbrain_tasnet.separation.pipeline import Recording, separate_recordings
@@ -173,12 +174,13 @@ def write_recordings(
     """
     num_spks = separator.hparams.num_spks
     counts = getattr(separator, "counts_voices", False)
+    channels = Channels(separator, choices.channels)
 
     def check(file: AudioFile) -> None:
         if not overwrite:
             check_not_there([*source_paths(file.name, out, num_spks, kind), *table_paths(file.name, out, tables)])
-        channels, frames = choices.num_channels(file.channels), file.frames if file.exact else 0
-        kind.check(file.name, file.samplerate, channels, frames)
+        frames = file.frames if file.exact else 0
+        kind.check(file.name, file.samplerate, channels.of_sources(file.channels), frames)
 
     with closing(separate_recordings(separator, mixtures, choices, check)) as recordings:
         for recording, blocks in recordings:

@@ -12,7 +12,9 @@ PEAK = 0.9
 SILENCE = 2.0**-15
 
 
-def consistent(separate: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def consistent(
+    separate: Callable[[Tensor], Tensor], heard: Callable[[Tensor], Tensor] = lambda mixture: mixture
+) -> Callable[[Tensor], Tensor]:
     """Make the sources sum to the mixture: what is missing is shared out among them in equal parts.
 
     The unweighted mixture consistency of Wisdom et al., "Differentiable consistency constraints for improved
@@ -22,6 +24,8 @@ def consistent(separate: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tenso
     ----------
     separate : callable
         From mixtures [batch, time] to sources [batch, time, C].
+    heard : callable
+        From mixtures, which may be of several microphones, to what the sources are to add up to.
 
     Returns
     -------
@@ -38,7 +42,7 @@ def consistent(separate: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tenso
 
     def separate_consistently(mixture: Tensor) -> Tensor:
         sources = separate(mixture)
-        missing = mixture.to(sources) - sources.sum(2)
+        missing = heard(mixture).to(sources) - sources.sum(2)
         return sources + missing.unsqueeze(2) / sources.shape[2]
 
     return separate_consistently

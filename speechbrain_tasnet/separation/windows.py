@@ -1,6 +1,6 @@
 """Signals of any length separated in constant memory: windows that overlap, joined in one order of speakers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -59,24 +59,6 @@ def cut_windows(blocks: Iterable[Tensor], size: int | None) -> Iterator[Window]:
     yield Window(mixture, hop, last=True)
 
 
-def separate_channels(separate: Callable[[Tensor], Tensor], mixture: Tensor) -> Tensor:
-    """Separate channels one by one.
-
-    Parameters
-    ----------
-    separate : callable
-        From mixtures [1, time] to sources [1, time, C].
-    mixture : Tensor
-        [channels, time].
-
-    Returns
-    -------
-    Tensor
-        [channels, time, C], on the processor, float32; in whatever order the sources of a channel come.
-    """
-    return torch.cat([separate(samples.unsqueeze(0)).float().cpu() for samples in mixture])
-
-
 def join_windows(separated: Iterable[tuple[Window, Tensor]], rate: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Join the sources of windows.
 
@@ -87,15 +69,15 @@ def join_windows(separated: Iterable[tuple[Window, Tensor]], rate: int) -> Itera
     Parameters
     ----------
     separated : iterable of tuple
-        The windows of a signal and what `separate_channels` makes of each.
+        The windows of a signal and what `channels.Channels.separate` makes of each.
     rate : int
         In Hz.
 
     Yields
     ------
     tuple of Tensor
-        A piece of the mixture, [channels, time], and its sources, [channels, time, C]. Source c is the same
-        speaker in all pieces and channels, as far as overlaps and voices show.
+        A piece of the mixture, [channels, time], and its sources, [channels, time, C], of as many channels as
+        come in. Source c is the same speaker in all pieces and channels, as far as overlaps and voices show.
 
     Example
     -------
