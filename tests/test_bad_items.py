@@ -68,7 +68,7 @@ def signal(corpus, number=0, split="tr", name="mix"):
         (garble, "cannot be read as audio"),
         (silence, "silent"),
         (cut, "expected one length above 0"),
-        (change_rate, "16000 Hz and 1 channels, expected 8000 Hz"),
+        (change_rate, "16000 Hz, expected 8000 Hz"),
         (put_nan, "NaN"),
         (clip, "clipped, 8 samples on end at full scale"),
     ],

@@ -79,7 +79,7 @@ def test_reverberation_dies_away_and_does_not_come_round(hiss):
     rooms.reverb[0, 1], rooms.direct[0, 1] = rooms.reverb[0, 0], rooms.direct[0, 0]
     for item, wet in zip(mixing(hiss), mixing(hiss, rooms=rooms, target="reverb"), strict=True):
         for clean, heard in zip(item["sources"].T.numpy(), wet["sources"].T.numpy(), strict=True):
-            expected = np.convolve(clean, rooms.reverb[0, 0])[: len(clean)]
+            expected = np.convolve(clean, rooms.reverb[0, 0, 0])[: len(clean)]
             np.testing.assert_allclose(
                 heard, expected * np.linalg.norm(heard) / np.linalg.norm(expected), atol=1e-4
             )

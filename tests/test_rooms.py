@@ -8,7 +8,8 @@ import pytest
 
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.room_simulation import LEAD, Room, absorption, draw_room, make_room_bank, simulate
+from speechbrain_tasnet.generate.room_plan import Room, draw_room
+from speechbrain_tasnet.generate.room_simulation import LEAD, absorption, make_room_bank, simulate
 
 RATE = 8000
 
@@ -18,7 +19,7 @@ def room(number, speakers=2):
 
 
 def simulated(room, rate=RATE):
-    return simulate(room, rate, np.random.default_rng(0))
+    return [responses[0] for responses in simulate(room, rate, np.random.default_rng(0))]
 
 
 def decay(response):
@@ -156,13 +157,13 @@ def test_bank(tmp_path):
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
     bank, other, less = (RoomBank.load(tmp_path / f"{name}.npz") for name in ("one", "other", "less"))
     assert (bank.rate, len(bank), bank.reverb.dtype) == (8000, 4, np.float32)
-    assert bank.reverb.shape == bank.direct.shape == (4, 3, LEAD + np.ceil(max(bank.t60) * RATE))
+    assert bank.reverb.shape == bank.direct.shape == (4, 3, 1, LEAD + np.ceil(max(bank.t60) * RATE))
     assert len(set(bank.t60) | set(other.t60)) == 4 + 2
     taps = less.reverb.shape[-1]
-    assert np.array_equal(less.reverb, bank.reverb[:2, :, :taps])
-    assert np.array_equal(less.direct, bank.direct[:2, :, :taps])
+    assert np.array_equal(less.reverb, bank.reverb[:2, ..., :taps])
+    assert np.array_equal(less.direct, bank.direct[:2, ..., :taps])
     for room_, t60 in enumerate(bank.t60):
-        reflections = bank.reverb[room_] - bank.direct[room_]
+        reflections = (bank.reverb[room_] - bank.direct[room_])[:, 0]
         assert not reflections[:, LEAD + int(np.ceil(t60 * RATE)) :].any()
         assert len(np.unique(np.argmax(np.abs(bank.direct[room_]), axis=-1))) > 1
         assert [measured_t60(response) for response in reflections] == pytest.approx([t60] * 3, rel=0.3)
@@ -183,8 +184,8 @@ def save_arrays(path, **arrays):
         (lambda path: save_arrays(path, t60=None), "not a bank"),
         (lambda path: save_arrays(path, reverb=np.array([None])), "not a bank"),
         (lambda path: save_arrays(path, rate=np.ones(2)), "not a bank"),
-        (lambda path: save_arrays(path, direct=np.ones((2, 2, 8))), "[rooms, positions, taps]"),
-        (lambda path: save_arrays(path, t60=np.ones(3)), "[rooms, positions, taps]"),
+        (lambda path: save_arrays(path, direct=np.ones((2, 2, 8))), "[rooms, positions, mics, taps]"),
+        (lambda path: save_arrays(path, t60=np.ones(3)), "[rooms, positions, mics, taps]"),
         (lambda path: save_arrays(path, reverb=np.full((2, 2, 9), np.nan)), "NaN or infinite"),
         (lambda path: save_arrays(path, t60=np.array([1, np.inf])), "NaN or infinite"),
     ],

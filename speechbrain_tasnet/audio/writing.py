@@ -11,14 +11,14 @@ from speechbrain_tasnet.system.files import new_file
 
 
 def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
-    """Write one channel as 16-bit PCM; the file appears whole or not at all.
+    """Write 16-bit PCM; the file appears whole or not at all.
 
     Parameters
     ----------
     path : path-like
         File to write.
     samples : numpy.ndarray
-        Samples `[time]`, full scale at 1.
+        Samples `[time]` or `[time, channels]`, full scale at 1.
     rate : int
         Sampling rate in Hz.
 
@@ -41,7 +41,7 @@ def write_pcm(path: Path | str, samples: np.ndarray, rate: int) -> None:
     path : path-like
         File to write.
     samples : numpy.ndarray
-        Integers `[time]` of 16 bits.
+        Integers `[time]` or `[time, channels]` of 16 bits.
     rate : int
         Sampling rate in Hz.
 
@@ -52,7 +52,7 @@ def write_pcm(path: Path | str, samples: np.ndarray, rate: int) -> None:
     """
     # Not soundfile, which waits for the disk after every file.
     with new_file(path) as partial, partial.open("wb") as stream, wave.open(stream, "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())

@@ -26,3 +26,15 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that share the work (one for each processor that this one may use)",
     )
+
+
+def add_array(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say how many microphones a room has, and where they are."""
+    parser.add_argument("--mics", type=int, default=1, metavar="M", help="microphones in each room (%(default)s)")
+    parser.add_argument(
+        "--array",
+        default="linear:0.05-0.15",
+        metavar="WHERE",
+        help="linear:METRES from one to the next, circular:RADIUS, ears (17.5 cm apart, without a head) or random "
+        "(within half a metre); linear:0.05-0.15 is drawn for each room (%(default)s)",
+    )

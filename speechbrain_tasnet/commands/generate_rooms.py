@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_workers
+from speechbrain_tasnet.commands import add_array, add_workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Simulate rooms with one microphone and a few places for speakers, and keep what the microphone hears of "
+        "Simulate rooms with a microphone and a few places for speakers, and keep what the microphone hears of "
         "each place: impulse responses with a T60 of 0.1 to 1 s, and their direct path alone. Dynamic mixing "
         "places its speakers there. Needs pip install 'speechbrain-tasnet[rooms]'."
     )
@@ -19,6 +19,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--positions", type=int, default=4, metavar="N", help="speakers' places in each room, 2 to 8 (%(default)s)"
     )
+    add_array(parser)
     parser.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same rooms (%(default)s)")
     add_workers(parser)
@@ -26,6 +27,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
+    from speechbrain_tasnet.generate.room_plan import Array
     from speechbrain_tasnet.generate.room_simulation import make_room_bank
 
     make_room_bank(
@@ -34,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
         positions=options.positions,
         rate=options.rate,
         seed=options.seed,
+        array=Array.parse(options.mics, options.array) if options.mics > 1 else None,
         workers=options.workers,
     )
     print(f"{options.out}: train in these rooms with `--speech_folder DIR --rooms {options.out}`")

@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_workers
+from speechbrain_tasnet.commands import add_array, add_workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +63,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="place the speakers of each mixture in a simulated room of its own, with a T60 of 0.1 to 1 s; needs "
         "pip install 'speechbrain-tasnet[rooms]'",
     )
+    add_array(conditions)
     conditions.add_argument(
         "--level-range",
         type=float,
@@ -102,6 +103,7 @@ def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.data.conversations import TurnTaking
     from speechbrain_tasnet.generate.mixing import make_mixtures
+    from speechbrain_tasnet.generate.room_plan import Array
     from speechbrain_tasnet.generate.talk import Talk
 
     talks = options.scene == "talk"
@@ -117,6 +119,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         noise=options.noise,
         reverb=options.reverb,
+        array=Array.parse(options.mics, options.array) if options.mics > 1 else None,
         level_range=tuple(options.level_range),
         channel=options.channel,
         min_speakers=1 if talks and options.min_speakers is None else options.min_speakers,
@@ -143,6 +146,8 @@ def _training(options: argparse.Namespace) -> str:
         words += ["--num_spks", str(options.num_speakers)]
     if options.rate != 8000:
         words += ["--sample_rate", str(options.rate)]
+    if options.mics > 1:
+        words += ["--mics", str(options.mics)]
     if options.scene == "talk" or options.min_speakers not in (None, options.num_speakers):
         words += ["--loss", "snr", "--loss_silence", "power", "--loss_cap", "30"]
     return shlex.join(words)

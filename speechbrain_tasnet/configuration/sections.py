@@ -174,3 +174,7 @@ class Network(Section):
 
     causal: Truth = False
     """Whether the network does without the future, so that it separates while it listens."""
+    mics: Positive = 1
+    """Microphones, as many as the mixtures have channels."""
+    reference: Natural = 0
+    """Which of them the sources are estimated at, from 0 on."""

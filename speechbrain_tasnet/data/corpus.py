@@ -35,6 +35,10 @@ class Corpus:
         Signals that are sums, each with what it is the sum of.
     if_stereo : str
         What to do where files have two channels.
+    mics : int
+        Channels of the mixtures; each other signal has as many or one.
+    reference : int
+        Which of them the sources are taken at.
     """
 
     root: Path
@@ -43,6 +47,8 @@ class Corpus:
     sample_rate: int
     sums: dict[str, tuple[str, ...]]
     if_stereo: str = "keep one of each file, as `sox IN.wav OUT.wav remix 1` does"
+    mics: int = 1
+    reference: int = 0
 
     def signals(self, folder: str) -> list[str]:
         """List the signals that a split's folder holds, those of the task first.

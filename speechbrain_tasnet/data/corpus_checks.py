@@ -38,8 +38,8 @@ def length(corpus: Corpus, row: Row) -> int | str:
             with open_audio(file) as audio:
                 if audio.samplerate != corpus.sample_rate:
                     return f"{file}: {audio.samplerate} Hz, expected sample_rate={corpus.sample_rate}"
-                if audio.channels != 1:
-                    return f"{file}: {audio.channels} channels, expected one; {corpus.if_stereo}"
+                if wrong := _wrong_channels(corpus, signal, audio.channels):
+                    return f"{file}: {wrong}"
                 frames[signal] = count_samples(audio)
         except InputError as error:
             return f"{error}".replace(WAY_OUT, "restore it")
@@ -47,6 +47,15 @@ def length(corpus: Corpus, row: Row) -> int | str:
     if shortest != longest or longest == 0:
         return f"{row.name}: samples in its files {frames}, expected one length above 0"
     return longest
+
+
+def _wrong_channels(corpus: Corpus, signal: str, channels: int) -> str | None:
+    """Return what is wrong with the channels of a signal's file."""
+    if channels == corpus.mics or (channels == 1 and signal != corpus.pairing.mixture):
+        return None
+    if corpus.mics == 1:
+        return f"{channels} channels, expected one; {corpus.if_stereo}"
+    return f"{channels} {'channel' if channels == 1 else 'channels'}, expected mics={corpus.mics}"
 
 
 def wrong_sum(corpus: Corpus, row: Row) -> str | None:
@@ -67,7 +76,7 @@ def wrong_sum(corpus: Corpus, row: Row) -> str | None:
     for total, terms in corpus.sums.items():
         if not {total, *terms} <= set(row.files):
             continue
-        whole, *parts = (_read(corpus.root / row.files[signal]) for signal in (total, *terms))
+        whole, *parts = (_read(corpus.root / row.files[name], corpus.reference) for name in (total, *terms))
         error = float(_distance(whole, parts).max())
         if not error <= (len(parts) + 1) * LSB:
             return (
@@ -113,6 +122,8 @@ def evenly_spread(rows: list[T]) -> list[T]:
     return [rows[i] for i in chosen]
 
 
-def _read(file: Path) -> np.ndarray:
+def _read(file: Path, reference: int) -> np.ndarray:
+    """Read the only channel, or that of the reference."""
     with open_random(file) as audio:
-        return audio.read(dtype="float64")
+        samples = audio.read(dtype="float64", always_2d=True)
+        return samples[:, reference if audio.channels > 1 else 0]

@@ -18,6 +18,8 @@ def prepare_custom(
     num_spks: int = 2,
     sample_rate: int = 8000,
     additive: bool = True,
+    mics: int = 1,
+    reference: int = 0,
     skip_prep: bool = False,
 ) -> None:
     """Write the manifests of a corpus of your own, see `manifest.write_manifests`.
@@ -40,6 +42,10 @@ def prepare_custom(
         In Hz.
     additive : bool
         The mixture is the sum of the sources: check it. False with noise or rooms.
+    mics : int
+        Channels of a mixture, a microphone each; every other file has as many or one.
+    reference : int
+        Which of them the sources are taken at.
     skip_prep : bool
         Trust the manifests that are there.
 
@@ -60,5 +66,7 @@ def prepare_custom(
         pairing=Pairing(mixture, tuple(sources)),
         sample_rate=sample_rate,
         sums={mixture: tuple(sources)} if additive else {},
+        mics=mics,
+        reference=reference,
     )
     write_manifests(corpus, save_folder)

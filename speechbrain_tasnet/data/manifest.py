@@ -80,7 +80,8 @@ def _read_note(note: Path) -> dict:
 def _options(corpus: Corpus) -> dict:
     mixture, sources = corpus.pairing
     pairing = [mixture, list(sources)]  # as JSON gives it back
-    return {"root": str(corpus.root.resolve()), "pairing": pairing, "sample_rate": corpus.sample_rate}
+    options = {"root": str(corpus.root.resolve()), "pairing": pairing, "sample_rate": corpus.sample_rate}
+    return options if corpus.mics == 1 else options | {"mics": corpus.mics, "reference": corpus.reference}
 
 
 def _fingerprint(corpus: Corpus, splits: dict[str, list[Row]]) -> str:

@@ -29,6 +29,24 @@ SPEED_STEPS = 100
 CLIPPED = 0.001
 
 
+def at_reference(mixture: Tensor, hparams) -> Tensor:
+    """Return what the reference microphone hears of a mixture.
+
+    Parameters
+    ----------
+    mixture : Tensor
+        [..., time], or [..., time, mics] of several microphones.
+    hparams : namespace
+        With ``mics`` and ``reference``.
+
+    Returns
+    -------
+    Tensor
+        [..., time].
+    """
+    return mixture if hparams.mics == 1 else mixture[..., hparams.reference]
+
+
 class CorpusItems(EpochDataset, DynamicItemDataset):
     """SpeechBrain's dataset, whose dynamic items may take the ``place`` of an item: epoch and index."""
 
@@ -51,6 +69,8 @@ def make_dataset(
     segment: float | None = None,
     speeds: tuple[float, ...] = (1.0,),
     seed: int = 0,
+    mics: int = 1,
+    reference: int = 0,
 ) -> CorpusItems:
     """Make a dataset of mixtures and their sources from a manifest.
 
@@ -70,12 +90,17 @@ def make_dataset(
         Speed perturbation: each source is played at a speed drawn from these, and mixed again.
     seed : int
         Of these draws, which depend on the seed, the epoch and the index of the item alone.
+    mics : int
+        Channels of a mixture.
+    reference : int
+        Which of them the sources are taken at, where their files have as many.
 
     Returns
     -------
     CorpusItems
-        Items with ``id``, ``mixture`` [time] and ``sources`` [time, C]. One whose files are gone, damaged, of
-        another rate or of several lengths, clipped, or in which nothing sounds, raises `skipping.BadItemError`.
+        Items with ``id``, ``mixture`` [time], or [time, mics] of several, and ``sources`` [time, C]. One whose
+        files are gone, damaged, of another rate or of several lengths, clipped, or in which nothing sounds, raises
+        `skipping.BadItemError`.
 
     Raises
     ------
@@ -86,7 +111,12 @@ def make_dataset(
         raise InputError(f"segment={segment}: expected seconds above 0, or null for whole mixtures")
     if not speeds or min(speeds) <= 0:
         raise InputError(f"speeds={list(speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
-    signals = _Signals(sample_rate, None if segment is None else round(segment * sample_rate), tuple(speeds), seed)
+    if mics > 1 and set(speeds) != {1.0}:
+        raise InputError(
+            f"speeds={list(speeds)}: expected [1.0] with mics={mics}, for delays between microphones would change"
+        )
+    size = None if segment is None else round(segment * sample_rate)
+    signals = _Signals(sample_rate, size, tuple(speeds), seed, mics, reference)
     dataset = CorpusItems(read_manifest(manifest, data_folder, num_spks, sample_rate))
     columns = ["mix_wav", *(f"s{i}_wav" for i in range(1, num_spks + 1))]
     dataset.add_dynamic_item(signals, takes=["id", "place", *columns], provides=["mixture", "sources"])
@@ -106,86 +136,99 @@ class _Signals:
     size: int | None  # samples
     speeds: tuple[float, ...]
     seed: int
+    mics: int
+    reference: int
 
     def __call__(self, utterance_id: str, place: tuple[int, int], *files: str) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.seed, *place])
         with blaming(utterance_id):
-            mixture, sources = _read(files, self.rate, self.size, max(1.0, *self.speeds), rng)
+            stretch = self._read(files, rng)
+        mixture, sources = stretch[:, : self.mics], stretch[:, self.mics :]
+        if self.mics == 1:
+            mixture = mixture[:, 0]
         if set(self.speeds) != {1.0}:
             mixture, sources = _perturb_speed(mixture, sources, self.speeds, rng)
         return mixture[: self.size], sources[: self.size]
 
+    def _read(self, files: tuple[str, ...], rng: np.random.Generator) -> Tensor:
+        """Read the same stretch of mixture and sources, [time, mics + C], long enough to be sped up."""
+        with ExitStack() as stack:
+            signals = [stack.enter_context(_open(file, self.rate)) for file in files]
+            channels = self._channels(signals)
+            lengths = {signal.name: signal.frames for signal in signals}
+            start, count = 0, signals[0].frames
+            if set(lengths.values()) != {count} or not count:
+                raise InputError(f"samples in its files {lengths}, expected one length above 0")
+            if self.size is not None:
+                wanted = ceil(self.size * max(1.0, *self.speeds))
+                start = int(rng.integers(max(count - wanted, 0) + 1))
+                count = min(wanted, count)
+            stretch = _stretch(signals, channels, start, count)
+            _check_unclipped([signal.name for signal, _ in channels], stretch, self.rate)
+            if not (stretch[:, : self.mics].any() and stretch[:, self.mics :].any()):
+                # In a pause it is as it should be.
+                _check_audible(signals, _stretch(signals, channels, 0, signals[0].frames), self.mics)
+        return torch.from_numpy(stretch)
 
-def _read(
-    files: tuple[str, ...], rate: int, size: int | None, longest: float, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Read the same stretch of the mixture [time] and its sources [time, C], long enough to be sped up."""
-    with ExitStack() as stack:
-        signals = [stack.enter_context(_open(file, rate)) for file in files]
-        lengths = {signal.name: signal.frames for signal in signals}
-        start, count = 0, signals[0].frames
-        if set(lengths.values()) != {count} or not count:
-            raise InputError(f"samples in its files {lengths}, expected one length above 0")
-        if size is not None:
-            wanted = ceil(size * longest)
-            start = int(rng.integers(max(count - wanted, 0) + 1))
-            count = min(wanted, count)
-        stretch = _stretch(signals, start, count)
-        _check_unclipped(signals, stretch, rate)
-        if not (stretch[:, 0].any() and stretch[:, 1:].any()):
-            # In a pause it is as it should be.
-            _check_audible(signals, _stretch(signals, 0, signals[0].frames))
-    stretch = torch.from_numpy(stretch)
-    return stretch[:, 0], stretch[:, 1:]
+    def _channels(self, signals: list[soundfile.SoundFile]) -> list[tuple[soundfile.SoundFile, int]]:
+        """List which channel of which file is wanted: all of the mixture, and of each source the reference's."""
+        mixture, *sources = signals
+        for signal in signals:
+            if signal.channels != self.mics and (signal is mixture or signal.channels != 1):
+                expected = "one channel" if self.mics == 1 else f"mics={self.mics} channels"
+                raise InputError(f"{signal.name}: {signal.channels} channels, expected {expected}")
+        of_sources = ((source, self.reference if source.channels > 1 else 0) for source in sources)
+        return [*((mixture, channel) for channel in range(self.mics)), *of_sources]
 
 
 def _open(file: str, rate: int) -> soundfile.SoundFile:
-    """Open one of an item's files, which must have one channel and the right rate."""
+    """Open one of an item's files, which must have the right rate."""
     try:
         signal = open_random(file)
     except (soundfile.LibsndfileError, OSError) as error:
         raise unreadable(Path(file), error) from None
-    if (signal.samplerate, signal.channels) != (rate, 1):
-        found = f"{signal.samplerate} Hz and {signal.channels} channels"
+    if signal.samplerate != rate:
+        found = signal.samplerate
         signal.close()
-        raise InputError(f"{file}: {found}, expected {rate} Hz and one channel")
+        raise InputError(f"{file}: {found} Hz, expected {rate} Hz")
     return signal
 
 
-def _stretch(signals: list[soundfile.SoundFile], start: int, count: int) -> np.ndarray:
-    """Read the same stretch of several files, [time, files]."""
-    stretch = np.empty((count, len(signals)), np.float32)
-    for signal, samples in zip(signals, stretch.T, strict=True):
+def _stretch(
+    signals: list[soundfile.SoundFile], channels: list[tuple[soundfile.SoundFile, int]], start: int, count: int
+) -> np.ndarray:
+    """Read the same stretch of several channels, [time, channels]."""
+    read = {}
+    for signal in signals:
         try:
             signal.seek(start)
-            read = signal.read(count, dtype="float32")
+            samples = read[signal] = signal.read(count, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise unreadable(Path(signal.name), error) from None
-        if len(read) != count:
-            raise InputError(f"{signal.name}: cut short, no samples after {start + len(read)}; {WAY_OUT}")
-        samples[:] = read
-        if not np.isfinite(read).all():
+        if len(samples) != count:
+            raise InputError(f"{signal.name}: cut short, no samples after {start + len(samples)}; {WAY_OUT}")
+        if not np.isfinite(samples).all():
             raise InputError(f"{signal.name}: holds NaN or infinite samples; {WAY_OUT}")
-    return stretch
+    return np.stack([read[signal][:, channel] for signal, channel in channels], axis=1)
 
 
-def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray) -> None:
-    """Refuse a whole item [time, files] that teaches nothing; one silent source among others may be."""
-    if not whole[:, 0].any():
+def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray, mics: int) -> None:
+    """Refuse a whole item [time, channels] that teaches nothing; one silent source among others may be."""
+    if not whole[:, :mics].any():
         raise InputError(f"{signals[0].name}: silent; {WAY_OUT}")
-    if not whole[:, 1:].any():
+    if not whole[:, mics:].any():
         raise InputError(f"{signals[1].name}: silent, as are all sources of its mixture; {WAY_OUT}")
 
 
-def _check_unclipped(signals: list[soundfile.SoundFile], stretch: np.ndarray, rate: int) -> None:
-    """Refuse an item [time, files] of which a file is clipped: its mixture is not the sum of its sources."""
+def _check_unclipped(names: list[str], stretch: np.ndarray, rate: int) -> None:
+    """Refuse an item [time, channels] of which a file is clipped: its mixture is not the sum of its sources."""
     at_limit = np.abs(np.abs(stretch) - 1) <= 2 / full_scale()
     run = ceil(CLIPPED * rate)
     if at_limit.sum() < run or len(stretch) < run:
         return
-    for signal, flat in zip(signals, at_limit.T, strict=True):
+    for name, flat in zip(names, at_limit.T, strict=True):
         if sliding_window_view(flat, run).all(axis=1).any():
-            raise InputError(f"{signal.name}: clipped, {run} samples on end at full scale; {WAY_OUT}")
+            raise InputError(f"{name}: clipped, {run} samples on end at full scale; {WAY_OUT}")
 
 
 def _perturb_speed(

@@ -10,8 +10,8 @@ from speechbrain_tasnet.data.wsj0mix import SPLITS
 
 # Its script asks with this constant whether to write one microphone or both.
 MONO = (
-    "is this WHAMR! as its script makes it with MONO = False, for two microphones? Make it again with MONO = "
-    "True, or keep the first channel of each file, as `sox IN.wav OUT.wav remix 1` does"
+    "is this WHAMR! as its script makes it with MONO = False, for two microphones? Train on both with --mics 2, "
+    "or keep the first channel of each file, as `sox IN.wav OUT.wav remix 1` does"
 )
 
 
@@ -23,6 +23,8 @@ def prepare_whamr(
     num_spks: int = 2,
     sample_rate: int = 8000,
     mode: str = "min",
+    mics: int = 1,
+    reference: int = 0,
     skip_prep: bool = False,
 ) -> None:
     """Write the manifests of a WHAMR! corpus, see `manifest.write_manifests`.
@@ -45,6 +47,10 @@ def prepare_whamr(
         In Hz; names the folder ``wav8k`` or ``wav16k``.
     mode : str
         ``min`` (cut to the shorter utterance) or ``max``.
+    mics : int
+        Channels of a mixture, a microphone each; every other file has as many or one.
+    reference : int
+        Which of them the sources are taken at.
     skip_prep : bool
         Trust the manifests that are there.
 
@@ -64,6 +70,8 @@ def prepare_whamr(
         sample_rate=sample_rate,
         sums={total: terms for room in TARGETS for total, terms in noisy_sums(num_spks, f"_{room}").items()},
         if_stereo=MONO,
+        mics=mics,
+        reference=reference,
     )
     if task.startswith("sep"):
         refuse_more_speakers(corpus, "s{}_anechoic")

@@ -15,6 +15,8 @@ def prepare_wsj0mix(
     num_spks: int = 2,
     sample_rate: int = 8000,
     mode: str = "min",
+    mics: int = 1,
+    reference: int = 0,
     skip_prep: bool = False,
 ) -> None:
     """Write the manifests of a wsj0-mix corpus, see `manifest.write_manifests`.
@@ -31,6 +33,10 @@ def prepare_wsj0mix(
         In Hz; names the folder ``wav8k`` or ``wav16k``.
     mode : str
         ``min`` (cut to the shorter utterance) or ``max``.
+    mics : int
+        Channels of a mixture, a microphone each; every other file has as many or one.
+    reference : int
+        Which of them the sources are taken at.
     skip_prep : bool
         Trust the manifests that are there.
 
@@ -49,6 +55,8 @@ def prepare_wsj0mix(
         pairing=Pairing("mix", sources),
         sample_rate=sample_rate,
         sums={"mix": sources},
+        mics=mics,
+        reference=reference,
     )
     refuse_more_speakers(corpus)
     write_manifests(corpus, save_folder)

@@ -9,7 +9,7 @@ from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.durations import durations
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.held_out import held_out
-from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.data.pipeline import at_reference, make_dataset
 from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.skipping import SkipBadItems
 from speechbrain_tasnet.errors import InputError
@@ -56,6 +56,8 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         min_spks=hparams.min_spks,
         talk_share=hparams.talk_share,
         talk_turns=TurnTaking(hparams.talk_pause, hparams.talk_overlap, tuple(hparams.talk_overlap_probability)),
+        mics=hparams.mics,
+        reference=hparams.reference,
         **draws,
     )
     # Every item is drawn at random, so their order need not be.
@@ -76,13 +78,14 @@ def seconds_of(hparams: Hparams, manifest: str) -> list[float]:
     return durations(read_manifest(path, hparams.data_folder, hparams.num_spks), path)
 
 
-def log_input_si_snr(test: SkipBadItems) -> None:
+def log_input_si_snr(test: SkipBadItems, hparams: Hparams) -> None:
     """Log how good the mixtures of the test set are as estimates: a wrong pairing shows here at once."""
     values = []
     for item, bad in test:
         if bad:  # reported when its turn comes
             continue
-        values.append(Targets(item["sources"][None]).si_snr_of_mixture(item["mixture"][None]).item())
+        mixture = at_reference(item["mixture"][None], hparams)
+        values.append(Targets(item["sources"][None]).si_snr_of_mixture(mixture).item())
     if not values:
         raise InputError("test set: no item can be used; see to the corpus")
     logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
@@ -91,5 +94,11 @@ def log_input_si_snr(test: SkipBadItems) -> None:
 def _corpus_items(hparams: Hparams, manifest: str, **draws):
     """Read the items of one manifest."""
     return make_dataset(
-        getattr(hparams, manifest), hparams.data_folder, hparams.num_spks, hparams.sample_rate, **draws
+        getattr(hparams, manifest),
+        hparams.data_folder,
+        hparams.num_spks,
+        hparams.sample_rate,
+        mics=hparams.mics,
+        reference=hparams.reference,
+        **draws,
     )

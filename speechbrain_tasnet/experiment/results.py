@@ -16,6 +16,7 @@ import speechbrain_tasnet
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.bundle.about import score_of, scores_of
 from speechbrain_tasnet.configuration.schema import Hparams
+from speechbrain_tasnet.data.pipeline import at_reference
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.datasets import evaluation_set, seconds_of
 from speechbrain_tasnet.network.costs import count_parameters
@@ -66,7 +67,7 @@ def write_results(brain: SeparationBrain, hparams: Hparams, test: DynamicItemDat
         batch = sb.dataio.batch.PaddedBatch([item])
         with torch.no_grad():
             estimates = brain.compute_forward(batch, sb.Stage.TEST)
-        return item["mixture"], item["sources"], estimates[0]
+        return at_reference(item["mixture"], hparams), item["sources"], estimates[0]
 
     write_report(
         folder / "report.html",

@@ -84,7 +84,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     at_start = {"worker_init_fn": outlive}  # unless the recipe has one of its own
     valid_loader_options = at_start | hparams.valid_dataloader_opts | {"collate_fn": collate}
     if not evaluate_only:
-        run_on_main(log_input_si_snr, kwargs={"test": test})
+        run_on_main(log_input_si_snr, kwargs={"test": test, "hparams": hparams})
         training, loader_options = training_set(hparams)
         forecast = _rehearse(brain, plan, training)
         logger.info("%s", forecast)

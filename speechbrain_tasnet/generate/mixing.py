@@ -19,6 +19,7 @@ from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.data.folders.noise import split_noise
 from speechbrain_tasnet.data.folders.speech import MIN_SECONDS, Speakers, split_speakers
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.generate.room_plan import Array
 from speechbrain_tasnet.generate.room_simulation import simulator
 from speechbrain_tasnet.generate.scenes import Mixture, Utterance, compose, furnish, render, write_scenes
 from speechbrain_tasnet.generate.talk import Talk, segments
@@ -41,6 +42,7 @@ def make_mixtures(
     seed: int = 0,
     noise: Path | str | None = None,
     reverb: bool = False,
+    array: Array | None = None,
     level_range: tuple[float, float] = (0.0, 2 * MAX_GAIN_DB),
     channel: str | None = None,
     min_speakers: int | None = None,
@@ -77,6 +79,9 @@ def make_mixtures(
         Noise folder, see `folders.noise.split_noise`. The signals are then those of WHAM!.
     reverb : bool
         Place the speakers in rooms. The signals are then those of WHAMR!, without noise where there is none.
+    array : Array, optional
+        Several microphones in each room. All signals then have a channel for each, and noise is a diffuse field;
+        but for the gain of the whole the first channel is what there is without.
     level_range : tuple of float
         How far the first speaker may lie above the last, in dB: the g above is uniform between the halves.
     channel : str, optional
@@ -116,9 +121,13 @@ def make_mixtures(
     if talk:
         options["talk"] = {"seconds": talk.seconds, **asdict(talk.turns)}
     check_free(out)
+    if array and not reverb:
+        raise InputError(f"{array.mics} microphones without a room: nobody has a place; set reverb")
     if reverb:
         simulator()
         options["reverb"] = True
+    if array:
+        options["array"] = array._asdict()
     noises = split_noise(noise, rate, seed) if noise else {}
     if noise:
         options["noise"] = str(noise)
@@ -133,7 +142,7 @@ def make_mixtures(
         if noise:
             report[split]["noise_files"] = len(noises[split])
         plan = [replace(mixture, channel=channel) for mixture in plan]
-        plans[split] = [furnish(mixture, noises.get(split), reverb) for mixture in plan]
+        plans[split] = [furnish(mixture, noises.get(split), reverb, array) for mixture in plan]
     provenance = {"version": __version__, "speech": str(speech), **options, "splits": report}
     with resumable_folder(out, provenance) as folder:
         for split, plan in plans.items():
@@ -265,4 +274,4 @@ def _write(mixture: Mixture, folder: Path, rate: int) -> None:
             if name.startswith("mix"):
                 write_text(folder / name / f"{mixture.name}.json", segments(mixture, rate))
     for name, signal in render(mixture, rate).items():
-        write_wav(files[name], signal, rate)
+        write_wav(files[name], signal.T, rate)

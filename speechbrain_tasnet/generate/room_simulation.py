@@ -1,85 +1,33 @@
-"""Simulate rooms: where the walls, the microphone and the speakers are, and what the microphone hears of them."""
+"""Simulate rooms: what the microphones hear of the speakers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from math import ceil, cos, dist, exp, pi, sin
+from math import ceil, exp, pi
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from scipy.signal import butter, sosfilt
 
+from speechbrain_tasnet.audio.diffuse_field import SPEED_OF_SOUND, diffuse_field
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.generate.room_plan import Array, Room, draw_room
 from speechbrain_tasnet.system.parallel import in_parallel
 
-SPEED_OF_SOUND = 343.0  # m/s
 LEAD = 40  # taps before the moment of emission: half of pyroomacoustics' interpolation filter
-# Metres and seconds of WHAMR! (Maciejewski et al. 2020, table 1, whose three ranges of T60 lie within this one).
-LENGTH, HEIGHT, T60 = (5.0, 10.0), (3.0, 4.0), (0.1, 1.0)
-HEAD, DISTANCE, OFF_CENTRE = (0.9, 1.8), (0.66, 2.0), 0.2
-APART = 0.5  # metres between speakers at least, as people have bodies
 POSITIONS = (2, 8)
-
-Point = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Room:
-    """A shoebox with one microphone and some speakers; metres and seconds."""
-
-    size: Point
-    t60: float
-    microphone: Point
-    speakers: tuple[Point, ...]
-
-    @property
-    def distances(self) -> tuple[float, ...]:
-        """Metres from each speaker to the microphone."""
-        return tuple(dist(speaker, self.microphone) for speaker in self.speakers)
-
-
-def draw_room(rng: np.random.Generator, speakers: int) -> Room:
-    """Draw a room as WHAMR! does: the microphone near its middle, the speakers around it.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of chance.
-    speakers : int
-        Number of speakers; no two are closer than half a metre.
-
-    Returns
-    -------
-    Room
-        Rounded to millimetres and milliseconds. Any T60 suits any room, see `absorption`.
-    """
-    size = (rng.uniform(*LENGTH), rng.uniform(*LENGTH), rng.uniform(*HEIGHT))
-    middle = (side / 2 + rng.uniform(-OFF_CENTRE, OFF_CENTRE) for side in size[:2])
-    microphone = (*middle, rng.uniform(*HEAD))
-    places: list[Point] = []
-    while len(places) < speakers:
-        angle, distance = rng.uniform(0, 2 * pi), rng.uniform(*DISTANCE)
-        place = (
-            microphone[0] + distance * cos(angle),
-            microphone[1] + distance * sin(angle),
-            rng.uniform(*HEAD),
-        )
-        if all(dist(place, other) >= APART for other in places):
-            places.append(place)
-    t60 = round(rng.uniform(*T60), 3)
-    return Room(_rounded(size), t60, _rounded(microphone), tuple(map(_rounded, places)))
 
 
 def simulate(room: Room, rate: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate the impulse responses from the speakers to the microphone.
+    """Simulate the impulse responses from the speakers to the microphones.
 
     Image sources (Allen and Berkley 1979) make the first half of T60; after that they are so many that they
     amount to noise, which takes over with their mean power (Lehmann and Johansson 2010). Without this the
     longest T60 would take seconds. The direct path is left as it is; the reflections pass a highpass at 50 Hz,
-    below which image sources, all of one sign, add up to a hum that real rooms do not have.
+    below which image sources, all of one sign, add up to a hum that real rooms do not have. What several
+    microphones hear of the noise is as coherent as in a diffuse field; the first hears what it would hear alone.
 
     Parameters
     ----------
@@ -93,7 +41,7 @@ def simulate(room: Room, rate: int, rng: np.random.Generator) -> tuple[np.ndarra
     Returns
     -------
     reverb : numpy.ndarray
-        Impulse responses `[speakers, LEAD + ceil(t60 * rate)]`; sound leaves the speaker at tap `LEAD`.
+        Impulse responses `[mics, speakers, LEAD + ceil(t60 * rate)]`; sound leaves the speaker at tap `LEAD`.
     direct : numpy.ndarray
         The first arrival alone, in the same shape: gain one over the distance in metres.
     """
@@ -108,8 +56,9 @@ def simulate(room: Room, rate: int, rng: np.random.Generator) -> tuple[np.ndarra
     time = (np.arange(takeover, taps) - LEAD) / rate
     # In dt seconds arrive 4 pi c^3 t^2 dt / volume images, each of energy exp(-decay t) / (c t)^2.
     power = 4 * pi * SPEED_OF_SOUND / np.prod(room.size) * np.exp(-np.outer(time, decay)).mean(axis=1)
-    noise = rng.standard_normal((len(room.speakers), len(time)))
-    reflections[:, takeover:] = noise * np.sqrt(power / rate)
+    noise = rng.standard_normal((len(room.microphones), len(room.speakers), len(time)))
+    diffuse = diffuse_field(noise, np.array(room.microphones), rate)
+    reflections[..., takeover:] = diffuse * np.sqrt(power / rate)
     return direct + sosfilt(butter(2, 50, "highpass", fs=rate, output="sos"), reflections), direct
 
 
@@ -138,6 +87,7 @@ def make_room_bank(
     positions: int = 4,
     rate: int = 8000,
     seed: int = 0,
+    array: Array | None = None,
     workers: int | None = None,
 ) -> None:
     """Simulate a bank of rooms, see `RoomBank`.
@@ -158,6 +108,8 @@ def make_room_bank(
         Sampling rate in Hz, a multiple of 1000.
     seed : int
         Seed of every draw.
+    array : Array, optional
+        Several microphones in place of one; the first hears the same.
     workers : int, optional
         Number of processes; by default one for each processor that this one may use.
 
@@ -177,13 +129,18 @@ def make_room_bank(
     if Path(out).exists():
         raise InputError(f"{out}: is there already; choose another --out or delete it")
     simulator()
-    drawn = in_parallel(partial(_numbered_room, positions, rate, seed), range(rooms), workers, "simulating rooms")
+    drawn = in_parallel(
+        partial(_numbered_room, positions, rate, seed, array), range(rooms), workers, "simulating rooms"
+    )
     taps = max(reverb.shape[-1] for _, reverb, _ in drawn)
-    reverb, direct = np.zeros((2, rooms, positions, taps), np.float32)
+    mics = array.mics if array else 1
+    reverb, direct = np.zeros((2, rooms, positions, mics, taps), np.float32)
     for number, (_, with_walls, without) in enumerate(drawn):
-        reverb[number, :, : with_walls.shape[-1]] = with_walls
-        direct[number, :, : without.shape[-1]] = without
-    RoomBank(rate, reverb, direct, np.array([t60 for t60, *_ in drawn], np.float32)).save(out)
+        reverb[number, ..., : with_walls.shape[-1]] = with_walls.swapaxes(0, 1)
+        direct[number, ..., : without.shape[-1]] = without.swapaxes(0, 1)
+    microphones = np.array([room.microphones for room, *_ in drawn], np.float32)
+    t60 = np.array([room.t60 for room, *_ in drawn], np.float32)
+    RoomBank(rate, reverb, direct, t60, microphones).save(out)
 
 
 def simulator() -> ModuleType:
@@ -208,16 +165,16 @@ def simulator() -> ModuleType:
     return pyroomacoustics
 
 
-def _rounded(point: Point) -> Point:
-    return tuple(round(coordinate, 3) for coordinate in point)
-
-
-def _numbered_room(positions: int, rate: int, seed: int, number: int) -> tuple[float, np.ndarray, np.ndarray]:
+def _numbered_room(
+    positions: int, rate: int, seed: int, array: Array | None, number: int
+) -> tuple[Room, np.ndarray, np.ndarray]:
     """Draw and simulate one room of a bank; it depends on the seed and its number alone."""
     rng = np.random.default_rng([seed, number])
     room = draw_room(rng, positions)
+    if array:
+        room = array.put_into(room, np.random.default_rng([seed, number, 0]))
     reverb, direct = simulate(room, rate, rng)
-    return room.t60, reverb.astype(np.float32), direct.astype(np.float32)
+    return room, reverb.astype(np.float32), direct.astype(np.float32)
 
 
 def _wall_rates(room: Room) -> np.ndarray:
@@ -250,16 +207,18 @@ def _image_decay(room: Room) -> np.ndarray:
 
 
 def _images(room: Room, order: int, rate: int, taps: int) -> np.ndarray:
-    """Add up the image sources of up to `order` reflections, `[speakers, taps]`."""
+    """Add up the image sources of up to `order` reflections, `[mics, speakers, taps]`."""
     with _exact_library() as library:
         box = library.ShoeBox(room.size, rate, max_order=order, materials=library.Material(absorption(room)))
-        box.add_microphone(room.microphone)
+        for microphone in room.microphones:
+            box.add_microphone(microphone)
         for speaker in room.speakers:
             box.add_source(speaker)
         box.compute_rir()
-    responses = np.zeros((len(room.speakers), taps))
-    for response, simulated in zip(responses, box.rir[0], strict=True):
-        response[: len(simulated)] = simulated[:taps]
+    responses = np.zeros((len(room.microphones), len(room.speakers), taps))
+    for at_microphone, simulated in zip(responses, box.rir, strict=True):
+        for response, samples in zip(at_microphone, simulated, strict=True):
+            response[: len(samples)] = samples[:taps]
     return responses
 
 

@@ -11,15 +11,17 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from speechbrain_tasnet.audio.channels import TELEPHONE, band, coded
+from speechbrain_tasnet.audio.diffuse_field import SPEED_OF_SOUND, diffuse_field, independent_of
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.audio.speech_level import NOISE_SNR_DB, PEAK, active_level
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.room_simulation import LEAD, SPEED_OF_SOUND, Room, draw_room, simulate
+from speechbrain_tasnet.generate.room_plan import Array, Room, draw_room
+from speechbrain_tasnet.generate.room_simulation import LEAD, simulate
 from speechbrain_tasnet.system.files import write_text
 
 FADE_SECONDS = 0.05  # from one lap of short noise to the next
 # What is drawn from a mixture's seed; each has a stream of its own, so that one more does not change the others.
-CUT, NOISE, NOISE_CUT, ROOM, TAIL = range(1, 6)
+CUT, NOISE, NOISE_CUT, ROOM, TAIL, ARRAY, FIELD = range(1, 8)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Mixture:
         return np.random.default_rng([*self.seed, what])
 
 
-def furnish(mixture: Mixture, noise: list[Path] | None, reverb: bool) -> Mixture:
+def furnish(mixture: Mixture, noise: list[Path] | None, reverb: bool, array: Array | None = None) -> Mixture:
     """Draw the noise and the room of a mixture.
 
     Parameters
@@ -89,6 +91,8 @@ def furnish(mixture: Mixture, noise: list[Path] | None, reverb: bool) -> Mixture
         Files to draw from.
     reverb : bool
         Whether there is a room.
+    array : Array, optional
+        Several microphones in it, in place of one.
 
     Returns
     -------
@@ -100,7 +104,8 @@ def furnish(mixture: Mixture, noise: list[Path] | None, reverb: bool) -> Mixture
         drawn = Noise(noise[chance.integers(len(noise))], round(chance.uniform(*NOISE_SNR_DB), 3))
         mixture = replace(mixture, noise=drawn)
     if reverb:
-        mixture = replace(mixture, room=draw_room(mixture.chance(ROOM), mixture.sources))
+        room = draw_room(mixture.chance(ROOM), mixture.sources)
+        mixture = replace(mixture, room=array.put_into(room, mixture.chance(ARRAY)) if array else room)
     return mixture
 
 
@@ -111,14 +116,14 @@ def compose(sources: dict[str, np.ndarray], noise: np.ndarray | None) -> dict[st
     ----------
     sources : dict
         Sources `[speakers, time]` as they sound in each kind of room: without one under the empty name, else
-        under `_anechoic` and `_reverb`.
+        under `_anechoic` and `_reverb`. Of several microphones, `[speakers, mics, time]`.
     noise : numpy.ndarray, optional
-        Noise `[time]`.
+        Noise `[time]` or `[mics, time]`.
 
     Returns
     -------
     dict
-        Signals `[time]` by the name of their folder.
+        Signals `[time]` or `[mics, time]` by the name of their folder.
 
     Examples
     --------
@@ -153,7 +158,7 @@ def render(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
     Returns
     -------
     dict
-        Signals `[time]` by the name of their folder, see `compose`.
+        Signals `[time]`, or `[mics, time]` of several microphones, by the name of their folder, see `compose`.
 
     Raises
     ------
@@ -172,7 +177,7 @@ def _through(channel: str, signals: dict[str, np.ndarray], rate: int) -> dict[st
     if channel == "telephone":
         return {name: band(signal, rate, *TELEPHONE) for name, signal in signals.items()}
     return {
-        name: coded(signal, rate, channel) if name.startswith("mix") else signal
+        name: np.apply_along_axis(coded, -1, signal, rate, channel) if name.startswith("mix") else signal
         for name, signal in signals.items()
     }
 
@@ -200,22 +205,32 @@ def write_scenes(path: Path, plan: list[Mixture], noise_folder: Path | None) -> 
 
 
 def _sources(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
-    """Render the sources `[speakers, time]` of a mixture, for each kind of room under its suffix.
+    """Render the sources of a mixture, `[speakers, time]` or `[speakers, mics, time]`, for each kind of room.
 
     As in WHAMR! the direct sound keeps the level of the dry utterance, however far the speaker is.
     """
     responses: dict[str, np.ndarray | None] = {"": None}
     if mixture.room:
-        distances = np.array(mixture.room.distances)[:, np.newaxis]
-        reverb, direct = simulate(mixture.room, rate, mixture.chance(TAIL))
-        responses = {"_anechoic": distances * direct, "_reverb": distances * reverb}
+        distances = np.array(mixture.room.distances)[:, np.newaxis, np.newaxis]
+        # [speakers, mics, taps], and of one microphone [speakers, taps].
+        reverb, direct = (
+            np.squeeze(distances * heard.swapaxes(0, 1), axis=() if mixture.room.further else 1)
+            for heard in simulate(mixture.room, rate, mixture.chance(TAIL))
+        )
+        responses = {"_anechoic": direct, "_reverb": reverb}
     sources: dict[str, list[np.ndarray]] = {room: [] for room in responses}
     for number, (samples, place, amplitude) in enumerate(_dry(mixture, rate)):
         for room, response in responses.items():
             # The whole utterance, so that a cut begins with the echoes of what was said before it.
-            heard = samples if response is None else oaconvolve(samples, response[number])[LEAD:]
-            sources[room].append(heard[place] * amplitude)
+            heard = samples if response is None else _convolve(samples, response[number])
+            sources[room].append(heard[..., place] * amplitude)
     return {room: np.stack(speakers) for room, speakers in sources.items()}
+
+
+def _convolve(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Let samples `[time]` pass responses `[taps]` or `[mics, taps]`."""
+    samples = samples.reshape((1,) * (response.ndim - 1) + (-1,))
+    return oaconvolve(samples, response, axes=-1)[..., LEAD:]
 
 
 def _dry(mixture: Mixture, rate: int) -> Iterator[tuple[np.ndarray, slice, float]]:
@@ -249,13 +264,20 @@ def _amplitude(gain: float, level: float) -> float:
 
 
 def _noise(mixture: Mixture, rate: int) -> np.ndarray:
-    """Cut the noise `[time]` of a mixture; its mean power lies `snr` below the first speaker's active level."""
+    """Cut the noise of a mixture, `[time]` or `[mics, time]`.
+
+    Its mean power lies `snr` below the first speaker's active level. Several microphones hear a diffuse field.
+    """
     noise = _looped(read_audio(mixture.noise.path, rate), mixture.length, rate).astype(np.float64)
     noise = noise[_place(noise, mixture.length, mixture.chance(NOISE_CUT))]
     power = np.mean(noise**2)
     if not power > 0:
         raise InputError(f"{mixture.noise.path}: silent; delete the file")
-    return noise * (10 ** ((mixture.gains[0] - mixture.noise.snr) / 20) / np.sqrt(power))
+    noise *= 10 ** ((mixture.gains[0] - mixture.noise.snr) / 20) / np.sqrt(power)
+    if not (mixture.room and mixture.room.further):
+        return noise
+    others = independent_of(noise, len(mixture.room.further), rate, mixture.chance(FIELD))
+    return diffuse_field(np.stack([noise, *others]), np.array(mixture.room.microphones), rate)
 
 
 def _looped(noise: np.ndarray, length: int, rate: int) -> np.ndarray:
@@ -309,6 +331,7 @@ def _row(mixture: Mixture, noise_folder: Path | None) -> Iterator[tuple[str, obj
         room = mixture.room
         yield "t60", room.t60
         places = {"room": room.size, "microphone": room.microphone}
+        places |= {f"microphone{number}": place for number, place in enumerate(room.further, start=2)}
         places |= {f"s{number}": place for number, place in enumerate(room.speakers, start=1)}
         for name, place in places.items():
             yield from zip((f"{name}_{axis}" for axis in "xyz"), place, strict=True)

@@ -19,7 +19,7 @@ def at_level_of(mixtures: Iterable[Tensor], model: Model) -> Model:
     Parameters
     ----------
     mixtures : iterable of Tensor
-        [time] each, such as the separator was trained for.
+        [time] or [time, mics] each, such as the separator was trained for.
     model : Model
         In its evaluation mode. It does not change.
 
@@ -40,7 +40,8 @@ def at_level_of(mixtures: Iterable[Tensor], model: Model) -> Model:
     levels = Levels()
     for mixture in mixtures:
         signal = mixture.to(model.decoder.weight)[None]
-        levels.compare(signal, model(signal))
+        heard = model.encoder.at_reference(signal)
+        levels.compare(heard, model(signal))
     levelled = deepcopy(model.decoder)
     levelled.weight.mul_(levels.gain("mixture", limited=False))
     return Model(model.encoder, model.masknet, levelled)

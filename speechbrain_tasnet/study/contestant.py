@@ -17,6 +17,7 @@ import torch
 
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.schema import Hparams
+from speechbrain_tasnet.data.pipeline import at_reference
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment import workflow
@@ -92,7 +93,7 @@ def measure(hparams: Hparams, device: str, precision: str = "fp32") -> dict[str,
         "latency_ms": latency if math.isfinite(latency) else None,
         "training_memory": training_memory(model.to(device), hparams, device, precision),
     }
-    return costs | {"real_time_factor": real_time_factor(model.cpu().eval(), rate)}
+    return costs | {"real_time_factor": real_time_factor(model.cpu().eval(), rate, hparams.mics)}
 
 
 def training_memory(model: Model, hparams: Hparams, device: str, precision: str) -> int:
@@ -114,8 +115,11 @@ def training_memory(model: Model, hparams: Hparams, device: str, precision: str)
     def step(items: int, seconds: float) -> None:
         sources = 0.1 * torch.randn(items, round(seconds * hparams.sample_rate), hparams.num_spks)
         sources = sources.to(device)
+        mixture = (
+            sources.sum(2) if hparams.mics == 1 else sources.sum(2, keepdim=True).expand(-1, -1, hparams.mics)
+        )
         with cast:
-            estimates = model(sources.sum(2))
+            estimates = model(mixture)
             loss = pit_si_snr_loss(sources, estimates).mean()
         loss.backward()
         optimizer.step()
@@ -127,11 +131,12 @@ def training_memory(model: Model, hparams: Hparams, device: str, precision: str)
 
 
 @torch.no_grad()
-def real_time_factor(model: Model, sample_rate: int) -> float:
+def real_time_factor(model: Model, sample_rate: int, mics: int = 1) -> float:
     """Return how long one thread takes to separate one mixture, in its own duration: the median of some turns."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    mixture = 0.1 * torch.randn(1, round(SECONDS * sample_rate))
+    channels = () if mics == 1 else (mics,)
+    mixture = 0.1 * torch.randn(1, round(SECONDS * sample_rate), *channels)
     times, began = [], time.perf_counter()
     model(mixture)
     while len(times) < REPEATS[0] or (time.perf_counter() - began < PATIENCE and len(times) < REPEATS[1]):
@@ -163,8 +168,8 @@ def write_examples(hparams: Hparams, listing: Path) -> None:
         item, _ = test[test.dataset.data_ids.index(utterance_id)]
         if item is None:  # the log of the test says why
             continue
-        mixture, targets = item["mixture"], item["sources"]
-        estimates = in_target_order(targets, model(mixture[None])[0])
+        targets, estimates = item["sources"], model(item["mixture"][None])[0]
+        mixture, estimates = at_reference(item["mixture"], hparams), in_target_order(targets, estimates)
         signals = torch.cat([mixture[:, None], targets, estimates], dim=1)
         written[utterance_id] = f"{number}.wav"
         with new_file(listing.parent / written[utterance_id]) as partial:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from speechbrain_tasnet.data.epoch_loader import EpochLoader
+from speechbrain_tasnet.data.pipeline import at_reference
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import Targets
@@ -31,11 +32,12 @@ logger = logging.getLogger(__name__)
 class SeparationBrain(GuardedBrain):
     """Train, validate and test a separator of any number of sources.
 
-    Batches carry ``id``, ``mixture`` [batch, time], ``sources`` [batch, time, C] and, as ``bad``, name and reason
-    of items that could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``,
-    ``separation_loss`` (a `SeparationLoss`), ``loss_threshold``, ``sample_rate``, ``metrics``, ``bad_items``
-    (where those go), ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called after each
-    validation, or null) and ``step_scheduler`` (called after each step of the optimizer, or null).
+    Batches carry ``id``, ``mixture`` [batch, time], or [batch, time, mics] of several microphones, ``sources``
+    [batch, time, C] and, as ``bad``, name and reason of items that could not be used. From the hyperparameters it
+    takes ``epoch_counter``, ``train_logger``, ``separation_loss`` (a `SeparationLoss`), ``loss_threshold``,
+    ``sample_rate``, ``mics``, ``reference``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which
+    records every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and
+    ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
     After `evaluate`, ``evaluator`` holds the score of each utterance.
@@ -59,7 +61,7 @@ class SeparationBrain(GuardedBrain):
     def compute_objectives(self, predictions: Tensor, batch, stage: sb.Stage) -> Tensor:
         """Return the mean loss of a batch in dB, and keep account of each utterance's."""
         with alone(predictions.numel()):
-            targets, mixture = Targets(*batch.sources), batch.mixture.data
+            targets, mixture = Targets(*batch.sources), at_reference(batch.mixture.data, self.hparams)
             losses = at_once(lambda e: self.hparams.separation_loss(targets, mixture, e), predictions)
             self._observe(losses, predictions, targets, batch, stage)
         if stage == sb.Stage.TEST:
@@ -78,7 +80,7 @@ class SeparationBrain(GuardedBrain):
         if not batch.id:  # a stand-in
             return
         si_snr = -losses if self.hparams.separation_loss.is_plain else -targets.loss(predictions)
-        mixture = batch.mixture.data
+        mixture = at_reference(batch.mixture.data, self.hparams)
         improvements = (si_snr - targets.si_snr_of_mixture(mixture)).tolist()
         mixed = targets.are_mixed(mixture).tolist()
         for loss, ratio, improvement, known in zip(
@@ -97,7 +99,7 @@ class SeparationBrain(GuardedBrain):
 
     def _score(self, estimates: Tensor, batch) -> None:
         """Hand each utterance of a test batch to the evaluator, without its padding."""
-        mixture, lengths = batch.mixture
+        mixture, lengths = at_reference(batch.mixture.data, self.hparams), batch.mixture.lengths
         for i, size in enumerate(valid_samples(lengths, mixture.shape[1]).tolist()):
             self.evaluator.add(batch.id[i], mixture[i, :size], batch.sources.data[i, :size], estimates[i, :size])
 

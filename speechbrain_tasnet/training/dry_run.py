@@ -12,11 +12,12 @@ import speechbrain as sb
 import torch
 from torch.utils.data import Dataset
 
-from speechbrain_tasnet.data.skipping import Fetched, collate
+from speechbrain_tasnet.data.skipping import collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.losses import pit_si_snr_loss
 from speechbrain_tasnet.training.distributed import processes
 from speechbrain_tasnet.training.epoch_stats import peak_memory
+from speechbrain_tasnet.training.stand_in import noise_item
 
 QUICK = 2.0  # seconds
 FIRST_USE = 0.5  # seconds of audio; the padding of SpeechBrain's own network fails on much less
@@ -140,8 +141,8 @@ def _time_loading(training: Dataset, items: int) -> float:
 def _step(brain: sb.Brain, items: int, longest: float) -> tuple[float, float]:
     """Go forward and back over a batch of noise; returns the seconds of the way forward, and of all."""
     size = max(1, round(longest * brain.hparams.sample_rate))
-    sources = [0.1 * torch.randn(size, brain.hparams.num_spks) for _ in range(items)]
-    batch = collate([Fetched({"id": str(i), "mixture": s.sum(1), "sources": s}) for i, s in enumerate(sources)])
+    hparams = brain.hparams
+    batch = collate([noise_item(str(i), size, hparams.num_spks, hparams.mics) for i in range(items)])
     brain.modules.train()
     start = time.perf_counter()
     try:

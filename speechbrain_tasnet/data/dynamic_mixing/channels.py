@@ -47,11 +47,13 @@ class Channels:
 
         return filtered(sources, self.rate, response)
 
-    def together(self, signals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Let a mixture and its sources, ``signals`` [1 + C, time], go through a telephone's band or a codec."""
+    def together(self, signals: np.ndarray, rng: np.random.Generator, mics: int = 1) -> np.ndarray:
+        """Let mixture and sources, ``signals`` [mics + C, time], go through a telephone's band or a codec."""
         if rng.random() < BAND_SHARE:
             signals = band(signals, self.rate, rng.uniform(*LOW_HZ), rng.uniform(*HIGH_HZ))
         if rng.random() < CODEC_SHARE:
             codec = self.codecs[rng.integers(len(self.codecs))]
-            signals[0] = coded(signals[0], self.rate, codec, rng.uniform(*OPUS_COMPRESSION))
+            compression = rng.uniform(*OPUS_COMPRESSION)
+            for heard in signals[:mics]:
+                heard[:] = coded(heard, self.rate, codec, compression)
         return signals

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from speechbrain_tasnet.audio.speech_level import MAX_GAIN_DB, NOISE_SNR_DB, PEAK, active_level
 from speechbrain_tasnet.data.conversations import TurnTaking
+from speechbrain_tasnet.data.dynamic_mixing.acoustics import Acoustics
 from speechbrain_tasnet.data.dynamic_mixing.channels import Channels
 from speechbrain_tasnet.data.dynamic_mixing.noise import Noise
 from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
@@ -88,7 +88,8 @@ class DynamicMixing(EpochDataset):
     exclude_noise : iterable of str
         Recordings of noise to leave out, named without their suffixes as `exclude` names speakers.
     rooms : RoomBank or path-like, optional
-        Impulse responses at `sample_rate`; the mixture is then what is heard in the room.
+        Impulse responses at `sample_rate`; the mixture is then what is heard in the room. With several
+        microphones items that are not in a room have the direct paths alone, and noise is a diffuse field.
     target : str
         What the sources are in a room: ``anechoic`` (the direct sound, in step with the mixture) or ``reverb``.
     noise_share, room_share : float
@@ -107,6 +108,10 @@ class DynamicMixing(EpochDataset):
         Share of the items that are stretches of conversations.
     talk_turns : TurnTaking, optional
         How people talk in them.
+    mics : int
+        Microphones that a mixture has; with more than one there must be rooms with as many.
+    reference : int
+        Which of them the sources are heard at.
 
     Raises
     ------
@@ -137,6 +142,8 @@ class DynamicMixing(EpochDataset):
         min_spks: int | None = None,
         talk_share: float = 0.0,
         talk_turns: TurnTaking | None = None,
+        mics: int = 1,
+        reference: int = 0,
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
@@ -157,8 +164,15 @@ class DynamicMixing(EpochDataset):
                 raise InputError(f"{option}={names!r}: expected a list of names, such as [{names}]")
         if target not in TARGETS:
             raise InputError(f"target={target!r}: expected {' or '.join(map(repr, TARGETS))}")
-        self.target = target
-        self._rooms = None if rooms is None else _check_rooms(rooms, num_spks, rate)
+        self.mics = whole_number("mics", mics)
+        if mics > 1 and rooms is None:
+            raise InputError(
+                f"mics={mics}: mixing needs rooms with as many microphones; make them by `tasnet generate rooms "
+                f"--mics {mics} --array linear:0.05-0.15`, and set rooms"
+            )
+        self._rooms = None
+        if rooms is not None:
+            self._rooms = Acoustics(rooms, num_spks, rate, mics, reference, target)
         self._noise = None if noise is None else Noise(noise, rate, noise_snr, frozenset(exclude_noise))
         self._channels = Channels(rate)
         self._shares = Shares(
@@ -212,8 +226,8 @@ class DynamicMixing(EpochDataset):
         if not in_talk:
             utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
         top = rng.uniform(0, WIDE_GAIN_DB if wide else MAX_GAIN_DB)
-        signals = np.zeros((1 + self.num_spks, self.size), np.float32)
-        mixture, sources = signals[0], signals[1:]
+        signals = np.zeros((self.mics + self.num_spks, self.size), np.float32)
+        mixture, sources = signals[: self.mics], signals[self.mics :]
         amplitudes = [10 ** (gain / 20) for gain in np.linspace(top, -top, count).tolist()]
         if in_talk:
             voices = [
@@ -226,20 +240,22 @@ class DynamicMixing(EpochDataset):
                 self._fill(source, number, amplitude, rng)
         if through_channel:
             sources[:] = self._channels.voices(sources, rng)
-        if self._rooms is None or not in_room:
-            np.sum(sources, axis=0, out=mixture)
+        # Delays between microphones are there without walls, too.
+        if self._rooms is not None and (in_room or self.mics > 1):
+            room = self._rooms.draw(rng)
+            mixture[:], sources[:] = self._rooms.hear(sources, room, in_room, rng)
         else:
-            heard, direct = _in_room(sources, *self._draw_positions(rng))
-            np.sum(heard, axis=0, out=mixture)
-            sources[:] = direct if self.target == "anechoic" else heard
+            np.sum(sources, axis=0, out=mixture[0])
         if with_noise:
-            mixture += self._noise.draw(self.size, 10 ** (top / 10), rng)
+            noise = self._noise.draw(self.size, 10 ** (top / 10), rng)
+            mixture += noise if self.mics == 1 else self._rooms.surround(noise, room, rng)
         if through_channel:
-            signals = self._channels.together(signals, rng)
-            mixture, sources = signals[0], signals[1:]
+            signals = self._channels.together(signals, rng, self.mics)
+            mixture, sources = signals[: self.mics], signals[self.mics :]
         signals *= PEAK / (max(float(signals.max()), -float(signals.min())) or 1.0)
         name = f"epoch {epoch} item {index}: {' + '.join(self._names[number] for number in utterances)}"
-        return {"id": name, "mixture": torch.from_numpy(mixture), "sources": torch.from_numpy(sources).T}
+        heard = torch.from_numpy(mixture[0] if self.mics == 1 else mixture.T)
+        return {"id": name, "mixture": heard, "sources": torch.from_numpy(sources).T}
 
     def _fill(self, source: np.ndarray, number: int, amplitude: float, rng: np.random.Generator) -> None:
         """Fill a source with a stretch of an utterance of a certain level."""
@@ -254,43 +270,9 @@ class DynamicMixing(EpochDataset):
     def _draw_speed(self, rng: np.random.Generator) -> float:
         return self.speeds[rng.integers(len(self.speeds))]
 
-    def _draw_positions(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a room and a position in it for each speaker: reverberant and direct responses [C, taps]."""
-        room = rng.integers(len(self._rooms))
-        positions = rng.choice(self._rooms.reverb.shape[1], self.num_spks, replace=False)
-        return self._rooms.reverb[room, positions], self._rooms.direct[room, positions]
-
 
 def _training_speakers(speech: Path) -> Speakers:
     """Find the speakers to train on: all there are, or those that `speakers.csv` has for it."""
     if (speech / SPEAKERS_CSV).is_file():
         return split_speakers(speech, num_speakers=0, seed=0)[SPLITS["train"]]
     return find_speakers(speech)
-
-
-def _check_rooms(rooms: RoomBank | Path | str, num_spks: int, rate: int) -> RoomBank:
-    """Load a bank and see that it fits."""
-    name = "rooms" if isinstance(rooms, RoomBank) else f"rooms={rooms}"
-    bank = rooms if isinstance(rooms, RoomBank) else RoomBank.load(rooms)
-    if bank.rate != rate:
-        raise InputError(f"{name}: {bank.rate} Hz, expected sample_rate={rate}; make rooms at that rate")
-    positions = bank.reverb.shape[1]
-    if positions < num_spks:
-        raise InputError(f"{name}: {positions} positions a room, num_spks={num_spks} needed; make rooms with more")
-    if not bank.direct.any(axis=2).all():
-        raise InputError(f"{name}: a direct path is all zero; make the rooms again")
-    return bank
-
-
-def _in_room(sources: np.ndarray, reverb: np.ndarray, direct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Let sources [C, time] sound in a room; returns all that is heard of each, and its direct sound."""
-    time = sources.shape[1]
-    size = next_fast_len(time + reverb.shape[1] - 1, real=True)
-    dry = torch.from_numpy(sources)
-    spectra = torch.fft.rfft(dry, size)
-    heard, straight = (
-        torch.fft.irfft(spectra * torch.fft.rfft(torch.from_numpy(responses), size), size)
-        for responses in (reverb, direct)
-    )
-    gains = dry.norm(dim=1, keepdim=True) / straight.norm(dim=1, keepdim=True).clamp(min=1e-30)
-    return (gains * heard[:, :time]).numpy(), (gains * straight[:, :time]).numpy()

@@ -13,34 +13,52 @@ from speechbrain_tasnet.system.files import new_file
 # What numpy raises over an archive that lacks an array, holds something else or is damaged.
 UNREADABLE = (EOFError, LookupError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 
+ARRAYS = ("reverb", "direct", "t60", "microphones")
+
 
 @dataclass
 class RoomBank:
-    """Impulse responses from speakers' places to the one microphone of each of many rooms.
+    """Impulse responses from speakers' places to the microphones of each of many rooms.
 
     Attributes
     ----------
     rate : int
         Sampling rate in Hz.
     reverb : numpy.ndarray
-        Impulse responses `[rooms, positions, taps]`, float32. The direct path's gain is one over the distance in
-        metres. Every response is late by the same 40 taps, the half of an interpolation filter.
+        Impulse responses `[rooms, positions, mics, taps]`, float32; those of one microphone may be given as
+        `[rooms, positions, taps]`. The direct path's gain is one over the distance in metres. Every response is
+        late by the same 40 taps, the half of an interpolation filter.
     direct : numpy.ndarray
         The direct path alone, as loud and as late as in `reverb`, in the same shape.
     t60 : numpy.ndarray
         Reverberation time of each room in seconds, `[rooms]`.
+    microphones : numpy.ndarray
+        Places of the microphones in metres, `[rooms, mics, 3]`; not needed of one.
 
     Examples
     --------
     >>> silent = np.zeros((5, 2, 100), np.float32)
-    >>> len(RoomBank(8000, silent, silent, np.ones(5, np.float32)))
-    5
+    >>> bank = RoomBank(8000, silent, silent, np.ones(5, np.float32))
+    >>> len(bank), bank.mics, bank.reverb.shape
+    (5, 1, (5, 2, 1, 100))
     """
 
     rate: int
     reverb: np.ndarray
     direct: np.ndarray
     t60: np.ndarray
+    microphones: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.reverb.ndim == 3:
+            self.reverb, self.direct = self.reverb[:, :, np.newaxis], self.direct[:, :, np.newaxis]
+        if self.microphones is None:
+            self.microphones = np.zeros((len(self.reverb), 1, 3), np.float32)
+
+    @property
+    def mics(self) -> int:
+        """Microphones in each room."""
+        return self.reverb.shape[2]
 
     @classmethod
     def load(cls, path: Path | str) -> "RoomBank":
@@ -63,14 +81,21 @@ class RoomBank:
             raise InputError(f"{path}: not a bank of rooms; {way_out}")
         try:
             with np.load(path, allow_pickle=False) as file:
-                arrays = [file[name].astype(np.float32) for name in ("reverb", "direct", "t60")]
-                bank = cls(int(file["rate"]), *arrays)
+                # Banks of earlier versions, of one microphone in each room, do not say where it is.
+                bank = cls(
+                    int(file["rate"]), **{name: file[name].astype(np.float32) for name in ARRAYS if name in file}
+                )
         except UNREADABLE:
             raise InputError(f"{path}: not a bank of rooms, or a damaged one; {way_out}") from None
         shape = bank.reverb.shape
-        if len(shape) != 3 or 0 in shape or bank.direct.shape != shape or bank.t60.shape != shape[:1]:
-            raise InputError(f"{path}: not a bank of rooms [rooms, positions, taps]; {way_out}")
-        if not all(np.isfinite(values).all() for values in (bank.reverb, bank.direct, bank.t60)):
+        expected = (shape, shape[:1], (*shape[:1], *shape[2:3], 3))
+        if (
+            len(shape) != 4
+            or 0 in shape
+            or (bank.direct.shape, bank.t60.shape, bank.microphones.shape) != expected
+        ):
+            raise InputError(f"{path}: not a bank of rooms [rooms, positions, mics, taps]; {way_out}")
+        if not all(np.isfinite(getattr(bank, name)).all() for name in ARRAYS):
             raise InputError(f"{path}: holds NaN or infinite values; {way_out}")
         return bank
 
@@ -88,7 +113,7 @@ class RoomBank:
             The file cannot be written.
         """
         with new_file(path) as partial, partial.open("wb") as stream:
-            np.savez_compressed(stream, rate=self.rate, reverb=self.reverb, direct=self.direct, t60=self.t60)
+            np.savez_compressed(stream, rate=self.rate, **{name: getattr(self, name) for name in ARRAYS})
 
     def __len__(self) -> int:
         """Count the rooms."""
