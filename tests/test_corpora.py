@@ -255,7 +255,7 @@ def test_two_microphones_of_whamr_are_refused_by_name(corpus, tmp_path):
         samples, rate = soundfile.read(file)
         soundfile.write(file, np.stack([samples, 0.5 * samples], 1), rate, "FLOAT")
     with pytest.raises(
-        InputError, match=r"2 channels, expected one; is this WHAMR! .*MONO = False.*MONO = True"
+        InputError, match=r"2 channels, expected one; is this WHAMR! .*MONO = False.*--mics 2"
     ) as caught:
         prepare_whamr(root, tmp_path / "save", task="sep_reverb_noisy")
     assert "\n" not in str(caught.value)

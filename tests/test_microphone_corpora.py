@@ -1,0 +1,218 @@
+"""Corpora of several microphones: made, checked, read, mixed anew and trained on."""
+
+import csv
+import re
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from mixed_speech import RATE, mixing, white, write
+
+from speechbrain_tasnet import TasNetSeparation
+from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
+from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.data.whamr import prepare_whamr
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.experiment.workflow import run
+from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.room_plan import Array
+
+HOURS = {"hours": 6 / 3600, "valid_hours": 2 / 3600, "test_hours": 2 / 3600}
+TASK = "sep_reverb_noisy"
+
+
+@pytest.fixture(scope="module")
+def noise_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("noise")
+    for number in range(6):
+        write(folder / f"{number}.wav", white(number, seconds=1.5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scenes(speech_folder, noise_folder, tmp_path_factory):
+    """One corpus for one microphone and for two."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for name, array in (("one", None), ("two", Array.parse(2, "linear:0.1"))):
+        make_mixtures(
+            speech_folder, folder / name, noise=noise_folder, reverb=True, array=array, workers=1, **HOURS
+        )
+    return folder
+
+
+def signals(corpus, split="tr"):
+    """Yield folder, name and samples [time, channels] of each file of a split."""
+    for path in sorted((corpus / f"wav8k/min/{split}").glob("*/*.wav")):
+        yield path.parent.name, path.stem, soundfile.read(path, always_2d=True)[0]
+
+
+def test_the_first_channel_is_the_corpus_of_one_microphone(scenes):
+    names = [(folder, name) for folder, name, _ in signals(scenes / "one")]
+    assert names == [(folder, name) for folder, name, _ in signals(scenes / "two")]
+    gains = {}
+    for (folder, name, one), (_, _, two) in zip(signals(scenes / "one"), signals(scenes / "two"), strict=True):
+        assert (one.shape[1], two.shape[1]) == (1, 2)
+        gain = gains.setdefault(name, one[:, 0] @ two[:, 0] / (one[:, 0] @ one[:, 0]))
+        np.testing.assert_allclose(two[:, 0], gain * one[:, 0], atol=2 / 2**15, err_msg=folder)
+        assert gain <= 1.001  # the other channel may be louder
+        assert np.abs(two[:, 1] - two[:, 0]).max() > 0.01
+    with (scenes / "two/wav8k/min/tr/scenes.csv").open() as file:
+        for row in csv.DictReader(file):
+            places = [[float(row[f"{name}_{axis}"]) for axis in "xyz"] for name in ("microphone", "microphone2")]
+            assert np.linalg.norm(np.subtract(*places)) == pytest.approx(0.1, abs=2e-3)
+
+
+def test_a_codec_spoils_every_channel_of_the_mixture(speech_folder, tmp_path):
+    array = Array.parse(2, "ears")
+    make_mixtures(speech_folder, tmp_path / "out", reverb=True, array=array, channel="mulaw", workers=1, **HOURS)
+    heard = {(folder, name): samples for folder, name, samples in signals(tmp_path / "out")}
+    for (folder, name), mixture in heard.items():
+        if folder == "mix_clean_reverb":
+            error = mixture - heard["s1_reverb", name] - heard["s2_reverb", name]
+            assert (np.abs(error).max(axis=0) > 1e-3).all()
+
+
+def test_microphones_need_a_room(speech_folder, tmp_path):
+    with pytest.raises(InputError, match="2 microphones without a room"):
+        make_mixtures(speech_folder, tmp_path / "out", array=Array.parse(2, "ears"), **HOURS)
+
+
+@pytest.mark.parametrize("reference", [0, 1])
+def test_items_have_all_channels_of_the_mixture_and_sources_at_the_reference(scenes, tmp_path, reference):
+    corpus = scenes / "two"
+    prepare_whamr(corpus, tmp_path, TASK, mics=2, reference=reference)
+    item = make_dataset(tmp_path / "tt.csv", corpus, 2, 8000, segment=1.0, mics=2, reference=reference)[0]
+    mixture = soundfile.read(corpus / f"wav8k/min/tt/mix_both_reverb/{item['id']}.wav")[0]
+    starts = range(len(mixture) - 7999)
+    start = next(i for i in starts if np.allclose(mixture[i : i + 8000], item["mixture"], atol=1e-6))
+    for place, source in enumerate(item["sources"].T, start=1):
+        whole = soundfile.read(corpus / f"wav8k/min/tt/s{place}_anechoic/{item['id']}.wav")[0]
+        np.testing.assert_allclose(source, whole[start : start + 8000, reference], atol=1e-6)
+
+
+def test_sources_may_have_one_channel(scenes, tmp_path):
+    corpus = shutil.copytree(scenes / "two", tmp_path / "corpus")
+    for path in corpus.glob("wav8k/min/*/s*/*.wav"):
+        samples, rate = soundfile.read(path, dtype="int16")
+        soundfile.write(path, samples[:, 0], rate)
+    prepare_whamr(corpus, tmp_path, TASK, mics=2)
+    item = make_dataset(tmp_path / "tt.csv", corpus, 2, 8000, mics=2)[0]
+    assert (item["mixture"].shape[1], item["sources"].shape[1]) == (2, 2)
+
+
+def test_a_corpus_of_other_channels_is_refused(scenes, tmp_path):
+    with pytest.raises(InputError, match=r"1 channel, expected mics=2"):
+        prepare_whamr(scenes / "one", tmp_path, TASK, mics=2)
+    with pytest.raises(InputError, match=r"2 channels, expected one; .*--mics 2"):
+        prepare_whamr(scenes / "two", tmp_path, TASK)
+    prepare_whamr(scenes / "one", tmp_path, TASK)
+    with pytest.raises(InputError, match=r"speeds=\[0.9\]: expected \[1.0\] with mics=2"):
+        make_dataset(tmp_path / "tt.csv", scenes / "one", 2, 8000, speeds=(0.9,), mics=2)
+    with pytest.raises(InputError, match=r"1 channels, expected mics=2 channels"):
+        make_dataset(tmp_path / "tt.csv", scenes / "one", 2, 8000, mics=2)[0]
+
+
+def train(corpus, out, tiny, *words):
+    run(
+        [
+            "whamr",
+            "--data_folder",
+            str(corpus),
+            "--output_folder",
+            str(out),
+            "--number_of_epochs",
+            "1",
+            *tiny,
+            *words,
+        ]
+    )
+
+
+def test_a_recipe_trains_on_two_microphones_and_what_it_trains_separates_stereo(scenes, tiny, tmp_path):
+    train(scenes / "two", tmp_path / "run", tiny, "--mics", "2", "--reference", "1")
+    separator = TasNetSeparation.from_bundle(tmp_path / "run")
+    assert (separator.mics, separator.reference) == (2, 1)
+    path = next((scenes / "two/wav8k/min/tt/mix_both_reverb").glob("*.wav"))
+    assert separator.separate_file(path).shape[2] == 2
+    # It brings its microphones along to what begins with it.
+    train(scenes / "two", tmp_path / "more", tiny, "--pretrained", str(tmp_path / "run"))
+    assert TasNetSeparation.from_bundle(tmp_path / "more").reference == 1
+
+
+def test_a_training_on_two_microphones_begins_with_one_on_one(scenes, tiny, tmp_path):
+    train(scenes / "one", tmp_path / "one", tiny)
+    train(scenes / "two", tmp_path / "two", tiny, "--mics", "2", "--pretrained", str(tmp_path / "one"))
+    assert "1 microphone is new" in (tmp_path / "two/log.txt").read_text()
+
+
+# ----------------------------------------------------------------------------------------- dynamic mixing
+
+
+def delays(samples=3):
+    """Rooms whose walls are mute: the second microphone hears everything so many samples later, half as loud."""
+    direct = np.zeros((4, 3, 2, 100), np.float32)
+    direct[:, :, 0, 40] = 0.7
+    direct[:, :, 1, 40 + samples] = 0.35
+    places = np.tile(np.array([[0, 0, 0], [0.1, 0, 0]], np.float32), (4, 1, 1))
+    return RoomBank(RATE, direct, direct.copy(), np.full(4, 0.1, np.float32), places)
+
+
+@pytest.mark.parametrize("room_share", [0.0, 1.0])
+@pytest.mark.parametrize("reference", [0, 1])
+def test_items_are_heard_by_both(hiss, reference, room_share):
+    for item in mixing(hiss, rooms=delays(), mics=2, reference=reference, room_share=room_share):
+        first, second = item["mixture"].T
+        torch.testing.assert_close(second[3:], first[:-3] / 2, rtol=1e-4, atol=1e-5)
+        heard = (first, second)[reference]
+        torch.testing.assert_close(item["sources"].sum(1), heard, rtol=1e-4, atol=1e-5)
+
+
+def test_noise_comes_from_everywhere(hiss, noise_folder):
+    items = [*mixing(hiss, rooms=delays(), mics=2, noise=noise_folder, length=20)]
+    heard = [item["sources"].sum(1).numpy() for item in items]
+    first = np.concatenate([item["mixture"][3:, 0].numpy() - h[3:] for item, h in zip(items, heard, strict=True)])
+    second = np.concatenate(
+        [item["mixture"][3:, 1].numpy() - h[:-3] / 2 for item, h in zip(items, heard, strict=True)]
+    )
+    assert np.std(second) == pytest.approx(np.std(first), rel=0.1)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.5
+
+
+def test_a_codec_spoils_both_channels(hiss):
+    items = mixing(hiss, rooms=delays(), mics=2, channel_share=1.0, length=20)
+    spoilt = [(item["mixture"][3:, 1] - item["mixture"][:-3, 0] / 2).abs().max() > 1e-3 for item in items]
+    assert any(spoilt)
+
+
+def test_mixing_needs_rooms_with_as_many_microphones(hiss):
+    with pytest.raises(InputError, match="mics=2: mixing needs rooms with as many microphones"):
+        mixing(hiss, mics=2)
+    with pytest.raises(InputError, match=re.escape("2 microphones in a room, expected mics=1")):
+        mixing(hiss, rooms=delays())
+
+
+def test_the_commands_make_rooms_and_mixtures(speech_folder, tmp_path, capsys):
+    main(
+        [
+            "generate",
+            "rooms",
+            "--out",
+            str(tmp_path / "rooms.npz"),
+            "--rooms",
+            "1",
+            "--mics",
+            "2",
+            "--array",
+            "ears",
+        ]
+    )
+    assert RoomBank.load(tmp_path / "rooms.npz").mics == 2
+    words = ["mix", "--speech", str(speech_folder), "--out", str(tmp_path / "out"), "--hours", "0.0005"]
+    with pytest.raises(SystemExit):
+        main([*words, "--mics", "2"])
+    main([*words, "--mics", "3", "--array", "circular:0.05", "--reverb"])
+    assert "--task sep_reverb --mics 3`" in capsys.readouterr().out
+    assert {samples.shape[1] for _, _, samples in signals(tmp_path / "out")} == {3}
