@@ -20,7 +20,7 @@ from speechbrain_tasnet.errors import InputError
 MODELS = PACKAGED / "model"
 
 # What the recipe knows of itself, by the name that a model file has for it.
-FROM_RECIPE = {"C": "num_spks", "sample_rate": "sample_rate"}
+FROM_RECIPE = {"C": "num_spks", "sample_rate": "sample_rate", "mics": "mics", "reference": "reference"}
 
 PLACEHOLDER = "!PLACEHOLDER"
 

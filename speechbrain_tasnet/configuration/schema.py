@@ -119,6 +119,13 @@ class Built(Section):
 class Hparams(Built, Settings):
     """A recipe whose objects are built: SpeechBrain's ``hparams``, typed."""
 
+    @model_validator(mode="after")
+    def _network_has_all_microphones(self) -> "Hparams":
+        found = getattr(self.modules.get("encoder"), "mics", 1)
+        if found != self.mics:
+            raise InputError(f"mics={self.mics}: the network has {found}; choose another model, or leave mics out")
+        return self
+
     @property
     def network(self) -> Model:
         """The network that is in `modules`."""

@@ -37,14 +37,14 @@ def at_reference(mixture: Tensor, hparams) -> Tensor:
     mixture : Tensor
         [..., time], or [..., time, mics] of several microphones.
     hparams : namespace
-        With ``mics`` and ``reference``.
+        With ``mics`` and ``reference``, if there are several.
 
     Returns
     -------
     Tensor
         [..., time].
     """
-    return mixture if hparams.mics == 1 else mixture[..., hparams.reference]
+    return mixture if getattr(hparams, "mics", 1) == 1 else mixture[..., hparams.reference]
 
 
 class CorpusItems(EpochDataset, DynamicItemDataset):

@@ -141,8 +141,7 @@ def _time_loading(training: Dataset, items: int) -> float:
 def _step(brain: sb.Brain, items: int, longest: float) -> tuple[float, float]:
     """Go forward and back over a batch of noise; returns the seconds of the way forward, and of all."""
     size = max(1, round(longest * brain.hparams.sample_rate))
-    hparams = brain.hparams
-    batch = collate([noise_item(str(i), size, hparams.num_spks, hparams.mics) for i in range(items)])
+    batch = collate([noise_item(str(i), size, brain.hparams) for i in range(items)])
     brain.modules.train()
     start = time.perf_counter()
     try:

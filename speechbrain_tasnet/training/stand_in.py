@@ -10,11 +10,10 @@ from speechbrain_tasnet.data.skipping import BadItem, Fetched, collate
 SECONDS = 0.5  # the padding of SpeechBrain's own network fails on much less
 
 
-def noise_item(
-    name: str, size: int, num_spks: int, mics: int, generator: torch.Generator | None = None
-) -> Fetched:
+def noise_item(name: str, size: int, hparams, generator: torch.Generator | None = None) -> Fetched:
     """Make an item of noise: ``mixture`` [size], or [size, mics] of several, and ``sources`` [size, C]."""
-    sources = 0.1 * torch.randn(size, num_spks, generator=generator)
+    sources = 0.1 * torch.randn(size, hparams.num_spks, generator=generator)
+    mics = getattr(hparams, "mics", 1)
     mixture = sources.sum(1) if mics == 1 else sources.sum(1, keepdim=True).expand(-1, mics)
     return Fetched({"id": name, "mixture": mixture, "sources": sources})
 
@@ -27,10 +26,10 @@ def stand_in(bad: Sequence[BadItem], hparams) -> PaddedBatch:
     bad : sequence of BadItem
         What the batch in whose place it comes has to report.
     hparams : namespace
-        With ``sample_rate``, ``num_spks`` and ``mics``.
+        With ``sample_rate`` and ``num_spks``.
     """
     own = torch.Generator().manual_seed(0)  # no draw of the training is used up
     size = round(SECONDS * hparams.sample_rate)
-    batch = collate([noise_item("", size, hparams.num_spks, hparams.mics, own)])
+    batch = collate([noise_item("", size, hparams, own)])
     batch.id, batch.bad = [], list(bad)
     return batch
