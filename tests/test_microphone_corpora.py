@@ -142,6 +142,11 @@ def test_a_recipe_trains_on_two_microphones_and_what_it_trains_separates_stereo(
     assert TasNetSeparation.from_bundle(tmp_path / "more").reference == 1
 
 
+def test_a_network_without_those_microphones_is_refused(scenes, tiny, tmp_path):
+    with pytest.raises(InputError, match="mics=2: the network has 1; choose another model"):
+        train(scenes / "two", tmp_path / "run", [], "--mics", "2", "--model", "torchaudio")
+
+
 def test_a_training_on_two_microphones_begins_with_one_on_one(scenes, tiny, tmp_path):
     train(scenes / "one", tmp_path / "one", tiny)
     train(scenes / "two", tmp_path / "two", tiny, "--mics", "2", "--pretrained", str(tmp_path / "one"))
