@@ -85,7 +85,9 @@ def test_files_of_other_channels_are_refused_in_one_line(folder, channels, tmp_p
 
 def test_a_choice_of_channels_is_refused(folder, stereo, tmp_path):
     separator = TasNetSeparation.from_bundle(folder)
-    with pytest.raises(InputError, match="channels='left': this separator listens to 2 microphones"):
+    with pytest.raises(
+        InputError, match="channels='left': this separator listens to 2 microphones itself; leave channels out"
+    ):
         separator.separate_file(stereo, channels="left")
 
 
@@ -113,3 +115,9 @@ def test_a_wav_into_the_pipe_is_refused_with_the_right_channels(live, stereo):
 def test_a_stream_of_two_channels_is_measured(live, stereo, capsys):
     main(["stream", "--model", str(live), "--measure", str(stereo), "--chunk", "20"])
     assert "latency in ms" in capsys.readouterr().out
+
+
+def test_a_beamformer_over_several_microphones_is_refused(folder, stereo):
+    separator = TasNetSeparation.from_bundle(folder)
+    with pytest.raises(InputError, match="beamform='mvdr': this separator listens to 2 microphones itself"):
+        separator.separate_file(stereo, beamform="mvdr")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.windows import cut_windows, join_windows
 
 SIZE = 600
@@ -18,7 +19,7 @@ def voices(num_samples: int, count: int = 2) -> torch.Tensor:
 
 def in_windows(separate, blocks, size=SIZE):
     """Separate in windows, one by one."""
-    windows, channels = cut_windows(blocks, size), Channels(None, "each")
+    windows, channels = cut_windows(blocks, size), Channels(None, SeparationOptions("each"))
     return join_windows(((window, channels.separate(separate, window.mixture)) for window in windows), rate=8000)
 
 

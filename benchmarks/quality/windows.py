@@ -20,6 +20,7 @@ from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.evaluation.talk import score_talk
 from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.windows import cut_windows, join_windows
 from speechbrain_tasnet.system.memory import peak_memory_increase
@@ -31,7 +32,10 @@ def separate_in(separator: TasNetSeparation, mixture: Tensor, window: float | No
     """Separate a mixture [time] in windows of some seconds, or whole: [time, C]."""
     rate = separator.hparams.sample_rate
     size = None if window is None else round(window * rate)
-    windows, channels = cut_windows(mixture.unsqueeze(0).split(2**16, dim=1), size), Channels(separator, "mean")
+    windows, channels = (
+        cut_windows(mixture.unsqueeze(0).split(2**16, dim=1), size),
+        Channels(separator, SeparationOptions()),
+    )
     separated = ((window, channels.separate(separator.separate_batch, window.mixture)) for window in windows)
     return torch.cat([sources for _, sources in join_windows(separated, rate)], dim=1)[0]
 

@@ -33,6 +33,7 @@ def add_array(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--mics", type=int, default=1, metavar="M", help="microphones in each room (%(default)s)")
     parser.add_argument(
         "--array",
+        dest="places",
         default="linear:0.05-0.15",
         metavar="WHERE",
         help="linear:METRES from one to the next, circular:RADIUS, ears (17.5 cm apart, without a head) or random "

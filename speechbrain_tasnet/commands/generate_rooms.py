@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
         positions=options.positions,
         rate=options.rate,
         seed=options.seed,
-        array=Array.parse(options.mics, options.array) if options.mics > 1 else None,
+        array=Array.parse(options.mics, options.places) if options.mics > 1 else None,
         workers=options.workers,
     )
     print(f"{options.out}: train in these rooms with `--speech_folder DIR --rooms {options.out}`")

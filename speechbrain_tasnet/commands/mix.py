@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         noise=options.noise,
         reverb=options.reverb,
-        array=Array.parse(options.mics, options.array) if options.mics > 1 else None,
+        array=Array.parse(options.mics, options.places) if options.mics > 1 else None,
         level_range=tuple(options.level_range),
         channel=options.channel,
         min_speakers=1 if talks and options.min_speakers is None else options.min_speakers,

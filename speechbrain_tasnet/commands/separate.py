@@ -42,6 +42,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "(%(default)s)",
     )
     parser.add_argument(
+        "--beamform",
+        choices=("mvdr",),
+        help="separate every channel of an array of microphones, and filter each source out of all of them",
+    )
+    parser.add_argument(
         "--scale",
         default="none",
         metavar="HOW",
@@ -91,7 +96,9 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
     gate = not options.no_gate
-    choices = SeparationOptions(options.channels, options.scale, options.window, options.workers, gate)
+    choices = SeparationOptions(
+        options.channels, options.scale, options.window, options.workers, gate, options.beamform
+    )
     kind = AudioFormat(options.format, options.subtype)
     separator = TasNetSeparation.from_bundle(options.model)
     tables = [name for name in ("rttm", "json") if getattr(options, name)]

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from speechbrain_tasnet.audio.reading import AudioFile
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.separation.options import Separator
+from speechbrain_tasnet.separation.beamforming import beamform
+from speechbrain_tasnet.separation.options import SeparationOptions, Separator
+from speechbrain_tasnet.separation.scaling import consistent
 
 
 class Channels:
@@ -17,13 +19,13 @@ class Channels:
     ----------
     separator : Separator
         Of one microphone, which separates channels one by one, or of several.
-    wanted : str
-        `SeparationOptions.channels`.
+    choices : SeparationOptions
+        Which channels are wanted, and what becomes of them.
 
     Raises
     ------
     InputError
-        A separator of several microphones is to have fewer channels than it listens to.
+        The separator has no such choice.
 
     Attributes
     ----------
@@ -31,30 +33,38 @@ class Channels:
         What `audio.reading.read_blocks` is to make of a file's channels.
     """
 
-    def __init__(self, separator: Separator, wanted: str):
-        self._mics, self._reference = getattr(separator, "mics", 1), getattr(separator, "reference", 0)
-        if self._mics > 1 and wanted != "mean":
+    def __init__(self, separator: Separator, choices: SeparationOptions):
+        self._mics, reference = getattr(separator, "mics", 1), getattr(separator, "reference", 0)
+        self._consistent = choices.scale == "consistent"
+        self._beamforms = choices.beamform is not None
+        if self._mics > 1 and (choices.channels != "mean" or self._beamforms):
+            name = "beamform" if self._beamforms else "channels"
             raise InputError(
-                f"channels={wanted!r}: this separator listens to {self._mics} microphones, a channel each; leave "
-                "channels out"
+                f"{name}={getattr(choices, name)!r}: this separator listens to {self._mics} microphones itself; "
+                f"leave {name} out"
             )
-        self.read_as = wanted if self._mics == 1 else "each"
+        self._together = self._mics > 1 or self._beamforms  # all channels into one of each source
+        self._reference = slice(reference, reference + 1) if self._together else slice(None)
+        self._rate = separator.hparams.sample_rate if self._beamforms else 0
+        self.read_as = "each" if self._together else choices.channels
 
     def check(self, file: AudioFile) -> None:
-        """Refuse a file that has not a channel for each microphone.
+        """Refuse a file that has not as many channels as are needed.
 
         Raises
         ------
         InputError
             It has fewer or more.
         """
+        found = "1 channel" if file.channels == 1 else f"{file.channels} channels"
         if self._mics > 1 and file.channels != self._mics:
-            found = "1 channel" if file.channels == 1 else f"{file.channels} channels"
             raise InputError(f"{file.name}: {found}; this separator listens to {self._mics} microphones")
+        if self._beamforms and file.channels == 1:
+            raise InputError(f"{file.name}: {found}; beamforming needs two or more, of one array")
 
     def of_sources(self, of_file: int) -> int:
         """Return how many channels each source has, from how many a file has."""
-        return of_file if self._mics == 1 and self.read_as == "each" else 1
+        return of_file if self.read_as == "each" and not self._together else 1
 
     def separate(self, separate: Callable[[Tensor], Tensor], mixture: Tensor) -> Tensor:
         """Separate what was read.
@@ -72,12 +82,11 @@ class Channels:
             [channels of the sources, time, C], on the processor, float32; the sources of a channel in any order.
         """
         items = mixture.unsqueeze(1) if self._mics == 1 else mixture.T[None, None]
-        return torch.cat([separate(item).float().cpu() for item in items])
+        sources = torch.cat([separate(item).float().cpu() for item in items])
+        if self._beamforms:
+            sources = beamform(mixture, sources, self._rate).unsqueeze(0)
+        return consistent(self.heard(mixture), sources) if self._consistent else sources
 
     def heard(self, mixture: Tensor) -> Tensor:
         """Return of ``mixture`` [channels, time] what its sources add up to, a channel for each of theirs."""
-        return mixture if self._mics == 1 else mixture[self._reference].unsqueeze(0)
-
-    def at_reference(self, mixture: Tensor) -> Tensor:
-        """Return of ``mixture`` [batch, time] or [batch, time, mics] what its sources add up to, [batch, time]."""
-        return mixture if self._mics == 1 else mixture[..., self._reference]
+        return mixture[self._reference]

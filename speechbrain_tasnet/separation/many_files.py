@@ -65,7 +65,7 @@ def separate_files(
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
     _check_names(separator, mixtures, out, overwrite, kind, tables)
-    channels = Channels(separator, choices.channels)
+    channels = Channels(separator, choices)
     alone = len(mixtures) == 1
     jobs = []
     for mixture in mixtures:

@@ -52,6 +52,9 @@ class SeparationOptions:
         threads, where the network is ours and runs on a processor, and otherwise 1: one by one, on all threads.
     gate : bool
         Whether sources are made silent where nobody is heard in them, where the separator counts voices.
+    beamform : str, optional
+        ``mvdr``: a separator of one microphone separates every channel, and each source is filtered out of all of
+        them, as the first one hears it, see `beamforming`.
 
     Raises
     ------
@@ -64,11 +67,14 @@ class SeparationOptions:
     window: float | None = WINDOW
     workers: int | None = None
     gate: bool = True
+    beamform: str | None = None
 
     def __post_init__(self):
         for name, allowed in (("channels", CHANNELS), ("scale", SCALES)):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
+        if self.beamform not in (None, "mvdr"):
+            raise InputError(f"beamform={self.beamform!r}: expected mvdr, or None for none")
         if self.window is not None and not SHORTEST_WINDOW <= self.window < float("inf"):
             raise InputError(f"window={self.window}: expected seconds, {SHORTEST_WINDOW:g} at least")
         if self.workers is not None:

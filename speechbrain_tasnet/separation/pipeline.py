@@ -22,7 +22,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.ops.ahead import ahead
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
-from speechbrain_tasnet.separation.scaling import Levels, consistent
+from speechbrain_tasnet.separation.scaling import Levels
 from speechbrain_tasnet.separation.windows import Window, cut_windows, join_windows
 
 
@@ -107,10 +107,8 @@ def separate_recordings(
         A recording and its sources, [channels, C, any number of samples] each at the file's rate, to be taken
         before the next recording is. They raise `InputError` if the file cannot be read; others come all the same.
     """
-    rate, channels = separator.hparams.sample_rate, Channels(separator, choices.channels)
-    separate = separator.separate_batch
-    if choices.scale == "consistent":
-        separate = consistent(separate, channels.at_reference)
+    rate, channels = separator.hparams.sample_rate, Channels(separator, choices)
+    separate = partial(channels.separate, separator.separate_batch)
 
     def read(paths: list[Path | str]) -> Iterator[_Read]:
         for path in paths:
@@ -124,9 +122,7 @@ def separate_recordings(
     for run in _up_to_pipes(paths):
         with (
             closing(read(run)) as windows,
-            closing(
-                ahead(_separate(partial(channels.separate, separate)), windows, choices.num_workers(separator))
-            ) as results,
+            closing(ahead(_separate(separate), windows, choices.num_workers(separator))) as results,
         ):
             for recording, of_it in groupby(results, key=lambda result: result[0][0]):
                 yield recording, recording.blocks(_without_errors(of_it))

@@ -126,6 +126,7 @@ class TasNetSeparation(Pretrained):
         scale: str = "none",
         window: float | None = WINDOW,
         workers: int | None = None,
+        beamform: str | None = None,
     ) -> Tensor:
         """Separate an audio file of any rate and length; `separation.write_sources` writes the sources instead.
 
@@ -133,7 +134,7 @@ class TasNetSeparation(Pretrained):
         ----------
         path : path-like
             wav, flac, ogg, mp3 or whatever soundfile reads.
-        channels, scale, window, workers
+        channels, scale, window, workers, beamform
             As `separation.SeparationOptions` has them.
 
         Returns
@@ -146,7 +147,9 @@ class TasNetSeparation(Pretrained):
         InputError
             The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
-        return separate_recording(self, path, SeparationOptions(channels, scale, window, workers))
+        return separate_recording(
+            self, path, SeparationOptions(channels, scale, window, workers, beamform=beamform)
+        )
 
     def separate_voices(
         self,
@@ -156,6 +159,7 @@ class TasNetSeparation(Pretrained):
         window: float | None = WINDOW,
         workers: int | None = None,
         gate: bool = True,
+        beamform: str | None = None,
     ) -> Voices:
         """Separate an audio file, and find out how many voices are heard in it, and when.
 
@@ -163,7 +167,7 @@ class TasNetSeparation(Pretrained):
         ----------
         path : path-like
             wav, flac, ogg, mp3 or whatever soundfile reads.
-        channels, scale, window, workers, gate
+        channels, scale, window, workers, gate, beamform
             As `separation.SeparationOptions` has them.
 
         Returns
@@ -176,7 +180,7 @@ class TasNetSeparation(Pretrained):
         InputError
             As `separate_file` does.
         """
-        return separate_voices(self, path, SeparationOptions(channels, scale, window, workers, gate))
+        return separate_voices(self, path, SeparationOptions(channels, scale, window, workers, gate, beamform))
 
     def forward(self, mix: Samples, lengths: Samples | None = None) -> Samples:
         """Separate a batch, as `separate_batch`."""

@@ -174,7 +174,7 @@ def write_recordings(
     """
     num_spks = separator.hparams.num_spks
     counts = getattr(separator, "counts_voices", False)
-    channels = Channels(separator, choices.channels)
+    channels = Channels(separator, choices)
 
     def check(file: AudioFile) -> None:
         if not overwrite:

@@ -1,6 +1,5 @@
 """How loud sources are: their sum against the mixture, their peak against full scale."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +11,7 @@ PEAK = 0.9
 SILENCE = 2.0**-15
 
 
-def consistent(
-    separate: Callable[[Tensor], Tensor], heard: Callable[[Tensor], Tensor] = lambda mixture: mixture
-) -> Callable[[Tensor], Tensor]:
+def consistent(mixture: Tensor, sources: Tensor) -> Tensor:
     """Make the sources sum to the mixture: what is missing is shared out among them in equal parts.
 
     The unweighted mixture consistency of Wisdom et al., "Differentiable consistency constraints for improved
@@ -22,30 +19,24 @@ def consistent(
 
     Parameters
     ----------
-    separate : callable
-        From mixtures [batch, time] to sources [batch, time, C].
-    heard : callable
-        From mixtures, which may be of several microphones, to what the sources are to add up to.
+    mixture : Tensor
+        [..., time].
+    sources : Tensor
+        [..., time, C].
 
     Returns
     -------
-    callable
-        The same with consistent sources.
+    Tensor
+        Consistent sources.
 
     Example
     -------
     >>> import torch
-    >>> separate = consistent(lambda mixture: torch.stack([0.5 * mixture, 0.1 * mixture], dim=2))
-    >>> separate(torch.ones(1, 1))
-    tensor([[[0.7000, 0.3000]]])
+    >>> consistent(torch.ones(1), torch.tensor([[0.5, 0.1]]))
+    tensor([[0.7000, 0.3000]])
     """
-
-    def separate_consistently(mixture: Tensor) -> Tensor:
-        sources = separate(mixture)
-        missing = heard(mixture).to(sources) - sources.sum(2)
-        return sources + missing.unsqueeze(2) / sources.shape[2]
-
-    return separate_consistently
+    missing = mixture - sources.sum(-1)
+    return sources + missing.unsqueeze(-1) / sources.shape[-1]
 
 
 @dataclass

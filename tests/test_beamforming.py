@@ -1,0 +1,96 @@
+"""A beamformer over what a separator of one microphone makes of each channel of an array."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechbrain_tasnet import TasNetSeparation
+from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.losses.ratios import si_snr
+from speechbrain_tasnet.separation.beamforming import beamform
+from speechbrain_tasnet.separation.options import SeparationOptions
+
+RATE = 8000
+
+
+def voices(seconds=4.0, count=2):
+    """Noises [count, time] that come and go at times of their own."""
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(count, round(seconds * RATE), generator=rng)
+    return noise * torch.rand(count, round(seconds * 10), generator=rng).repeat_interleave(RATE // 10, dim=1)
+
+
+def array(dry, delays):
+    """What microphones hear of sources, each late by as many samples, [mics, C, time]."""
+    return torch.stack([torch.stack([s.roll(d) for s, d in zip(dry, late, strict=True)]) for late in delays])
+
+
+def quality(estimates, dry):
+    return si_snr(dry[None], estimates.T[None])[0]
+
+
+@pytest.mark.parametrize("delays", [[(0, 0), (1, -1)], [(0, 0), (2, -3), (5, 1), (-4, 4)]])
+def test_sources_become_cleaner_and_stay_in_their_order(delays):
+    heard = array(voices(), delays)
+    rough = heard.transpose(1, 2) + 0.3 * torch.randn(heard.transpose(1, 2).shape)
+    # The separator gives each microphone's sources in an order of its own.
+    for number in range(1, len(delays), 2):
+        rough[number] = rough[number].flip(1)
+    better = beamform(heard.sum(1), rough, RATE)
+    assert better.shape == (4 * RATE, 2)
+    assert (quality(better, heard[0]) > quality(rough[0], heard[0]) + 3).all()
+
+
+@pytest.mark.parametrize("samples", [1, 100, 2047, 2049])
+def test_short_recordings_and_silence_are_fine(samples):
+    mixture, estimates = torch.randn(2, samples), torch.randn(2, samples, 3)
+    assert beamform(mixture, estimates, RATE).isfinite().all()
+    estimates[..., 1] = 0
+    result = beamform(mixture, estimates, RATE)
+    assert result.isfinite().all()
+    assert result[:, 1].abs().max() < 1e-3
+    assert not beamform(0 * mixture, 0 * estimates, RATE).any()
+
+
+class Half(TasNetSeparation):
+    """Gives half of the mixture as each source."""
+
+    MODULES_NEEDED = ()
+
+    def separate_batch(self, mix, lengths=None):
+        return torch.stack([0.5 * mix, 0.5 * mix], dim=2)
+
+
+@pytest.fixture(scope="module")
+def half():
+    return Half(hparams={"sample_rate": RATE, "num_spks": 2})
+
+
+@pytest.fixture
+def stereo(tmp_path):
+    samples = np.random.default_rng(0).normal(0, 0.1, (3 * RATE, 2))
+    soundfile.write(path := tmp_path / "two.wav", samples, RATE, "FLOAT")
+    return path
+
+
+@pytest.mark.parametrize("window", [1.0, None])
+def test_a_file_of_an_array_gives_a_channel_for_each_source(half, stereo, window):
+    sources = half.separate_file(stereo, beamform="mvdr", scale="consistent", window=window)
+    assert sources.shape == (1, 3 * RATE, 2)
+    first = torch.from_numpy(soundfile.read(stereo, dtype="float32")[0][:, 0])
+    torch.testing.assert_close(sources.sum(2)[0], first, rtol=0, atol=1e-5)
+
+
+def test_the_command_writes_mono_sources(stereo, tmp_path):
+    main(["separate", str(stereo), "--beamform", "mvdr", "--out", str(tmp_path / "out")])
+    assert [soundfile.info(path).channels for path in sorted((tmp_path / "out").iterdir())] == [1, 1]
+
+
+def test_one_channel_and_other_beamformers_are_refused(half, tmp_path):
+    soundfile.write(tmp_path / "one.wav", np.ones(800) / 9, RATE)
+    with pytest.raises(InputError, match=r"one.wav: 1 channel; beamforming needs two or more"):
+        half.separate_file(tmp_path / "one.wav", beamform="mvdr")
+    with pytest.raises(InputError, match="beamform='gev': expected mvdr"):
+        SeparationOptions(beamform="gev")
