@@ -14,6 +14,7 @@ from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.data.sms_wsj import prepare_sms_wsj
 from speechbrain_tasnet.data.whamr import prepare_whamr
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.workflow import run
@@ -151,6 +152,81 @@ def test_a_training_on_two_microphones_begins_with_one_on_one(scenes, tiny, tmp_
     train(scenes / "one", tmp_path / "one", tiny)
     train(scenes / "two", tmp_path / "two", tiny, "--mics", "2", "--pretrained", str(tmp_path / "one"))
     assert "1 microphone is new" in (tmp_path / "two/log.txt").read_text()
+
+
+# ------------------------------------------------------------------------------------- layouts of others
+
+
+def write_like(target, scenes, signals, channels=2):
+    """Copy signals of the scenes for two microphones to the paths that `signals` makes of split and name."""
+    for path in (scenes / "two/wav8k/min").glob("*/mix_clean_reverb/*.wav"):
+        split, name = path.parts[-3], path.stem
+        read = {
+            signal: soundfile.read(path.parent.parent / signal / path.name)[0]
+            for signal in ("s1_reverb", "s2_reverb", "s1_anechoic", "s2_anechoic", "noise")
+        }
+        for file, samples in signals(split, name, read).items():
+            write(target / file, np.concatenate(channels // 2 * [samples], axis=1))
+
+
+def spatialised(split, name, read):
+    folder = f"wav8k/min/{split}"
+    sources = {f"{folder}/s{i}/{name}.wav": read[f"s{i}_reverb"] for i in (1, 2)}
+    return {f"{folder}/mix/{name}.wav": sum(sources.values())} | sources
+
+
+def binaural_in_noise(split, name, read):
+    signals = spatialised(split, name, read)
+    mixture = signals.pop(f"wav8k/min/{split}/mix/{name}.wav")
+    noise = {f"wav8k/min/{split}/noise/{name}.wav": read["noise"]}
+    return signals | noise | {f"wav8k/min/{split}/mix_both/{name}.wav": mixture + read["noise"]}
+
+
+def sms_wsj(split, name, read):
+    folder = {"tr": "train_si284", "cv": "cv_dev93", "tt": "test_eval92"}[split]
+    early = {f"early/{folder}/{name}_{i}.wav": read[f"s{i + 1}_anechoic"] for i in (0, 1)}
+    tails = {
+        f"tail/{folder}/{name}_{i}.wav": read[f"s{i + 1}_reverb"] - read[f"s{i + 1}_anechoic"] for i in (0, 1)
+    }
+    noise = {f"noise/{folder}/{name}.wav": read["noise"]}
+    observed = sum([*early.values(), *tails.values(), *noise.values()])
+    return early | tails | noise | {f"observation/{folder}/{name}.wav": observed}
+
+
+LAYOUTS = {
+    "spatialised": (spatialised, 8, ["wsj0mix", "--mics", "8", "--reference", "5"]),
+    "binaural": (spatialised, 2, ["wsj0mix", "--mics", "2"]),
+    "binaural in noise": (binaural_in_noise, 2, ["wham", "--task", "sep_noisy", "--mics", "2"]),
+    "SMS-WSJ": (sms_wsj, 6, ["sms_wsj"]),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_recipe_trains_on_the_layouts_of_others(layout, scenes, tiny, tmp_path):
+    signals, channels, words = LAYOUTS[layout]
+    write_like(tmp_path / "corpus", scenes, signals, channels)
+    words = [*words, "--data_folder", str(tmp_path / "corpus"), "--output_folder", str(tmp_path / "run"), *tiny]
+    run([*words, "--number_of_epochs", "1"])
+    assert TasNetSeparation.from_bundle(tmp_path / "run").mics == channels
+
+
+def test_sms_wsj_is_checked(scenes, tmp_path):
+    write_like(tmp_path / "corpus", scenes, sms_wsj, 6)
+    options = {"data_folder": tmp_path / "corpus", "save_folder": tmp_path / "save"}
+    with pytest.raises(InputError, match="target_signal='dry': expected early or speech_source"):
+        prepare_sms_wsj(**options, target_signal="dry")
+    with pytest.raises(InputError, match="num_spks=3: expected 2"):
+        prepare_sms_wsj(**options, num_spks=3)
+    with pytest.raises(InputError, match=r"speech_source/.*_0\.wav: no such file"):
+        prepare_sms_wsj(**options, target_signal="speech_source")
+    early = next((tmp_path / "corpus/early/test_eval92").glob("*_1.wav"))
+    samples, rate = soundfile.read(early)
+    soundfile.write(early, 0.5 * samples, rate)
+    with pytest.raises(InputError, match=r"observation/.*: not the sum of early_0 \+ early_1 \+ tail_0"):
+        prepare_sms_wsj(**options)
+    shutil.rmtree(tmp_path / "corpus/observation")
+    with pytest.raises(InputError, match="observation/train_si284: no such folder; is data_folder"):
+        prepare_sms_wsj(**options)
 
 
 # ----------------------------------------------------------------------------------------- dynamic mixing

@@ -15,6 +15,8 @@ def prepare_wham(
     num_spks: int = 2,
     sample_rate: int = 8000,
     mode: str = "min",
+    mics: int = 1,
+    reference: int = 0,
     skip_prep: bool = False,
 ) -> None:
     """Write the manifests of a WHAM! corpus, see `manifest.write_manifests`.
@@ -33,6 +35,10 @@ def prepare_wham(
         In Hz; names the folder ``wav8k`` or ``wav16k``.
     mode : str
         ``min`` (cut to the shorter utterance) or ``max``.
+    mics : int
+        Channels of a mixture, a microphone each; every other file has as many or one.
+    reference : int
+        Which of them the sources are taken at.
     skip_prep : bool
         Trust the manifests that are there.
 
@@ -50,6 +56,8 @@ def prepare_wham(
         pairing=dry_pairing(task, num_spks),
         sample_rate=sample_rate,
         sums=noisy_sums(num_spks),
+        mics=mics,
+        reference=reference,
     )
     if task.startswith("sep"):
         refuse_more_speakers(corpus)
