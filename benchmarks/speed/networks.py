@@ -21,6 +21,8 @@ CHOICES = {
     "encoder_activation": None,
     "mask_activation": "sigmoid",
     "sample_rate": SAMPLE_RATE,
+    "mics": 1,
+    "reference": 0,
 }
 
 # torchaudio pads the signal at both ends. The recipes do not, so the model file has no key for it.
