@@ -35,7 +35,7 @@ class StreamingSeparator:
     ----------
     encoder, masknet, decoder : Encoder, MaskNet, Decoder
         A causal model. On a processor its weights are packed here, once: what is done to them later does not
-        reach this object.
+        reach this object (but for those of further microphones).
 
     Raises
     ------
