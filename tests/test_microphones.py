@@ -179,7 +179,7 @@ def test_a_further_microphone_costs_its_encoder_and_its_share_of_the_bottleneck(
         (1, (2, 100, 2), r"signal of shape \[2, 100, 2\]: expected \[batch, time\]$"),
         (2, (2, 100), r"signal of shape \[2, 100\]: expected \[batch, time, 2\], a channel for each microphone"),
         (2, (2, 100, 3), r"signal of shape \[2, 100, 3\]: expected \[batch, time, 2\]"),
-        (2, (2, 0, 2), "no samples"),
+        (2, (2, 0, 2), "expected time at least 1"),
     ],
 )
 def test_signals_of_other_shapes_are_refused(mics, shape, expected):

@@ -104,7 +104,7 @@ def test_every_size_is_told(model):
 @pytest.mark.parametrize("name", ["dprnn", "torchaudio"])
 def test_every_recipe_takes_another_network_of_its_own_sources_and_overrides(recipe, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = f"--data_folder . --num_spks 3 --batch_size 7 --model={name} {SIZES[name]}"
+    words = f"--data_folder . --num_spks 3 --batch_size 7 --mics 1 --model={name} {SIZES[name]}"
     found = loading.read([recipe, *shlex.split(words)])
     hparams = found.build()
     assert hparams.checkpointer.recoverables["masknet"] is hparams.modules["masknet"]

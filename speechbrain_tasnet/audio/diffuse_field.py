@@ -35,8 +35,8 @@ def diffuse_field(independent: np.ndarray, microphones: np.ndarray, rate: int) -
     >>> signals = np.random.default_rng(0).normal(size=(2, 8000))
     >>> near = diffuse_field(signals, np.array([[0, 0, 0], [0.01, 0, 0]]), 8000)
     >>> far = diffuse_field(signals, np.array([[0, 0, 0], [9, 0, 0]]), 8000)
-    >>> round(np.corrcoef(near)[0, 1], 1), round(abs(np.corrcoef(far)[0, 1]), 1)
-    (1.0, 0.0)
+    >>> bool(np.corrcoef(near)[0, 1] > 0.9), bool(abs(np.corrcoef(far)[0, 1]) < 0.1)
+    (True, True)
     """
     half = round(TAPS_SECONDS * rate / 2)
     frequencies = np.fft.rfftfreq(2 * half, 1 / rate)[:, np.newaxis, np.newaxis]

@@ -141,7 +141,7 @@ class Encoder(_Basis):
         """
         signal = self.by_microphone(signal)
         if signal.shape[-1] == 0:
-            raise InputError(f"signal of shape {list(signal.shape)}: no samples, expected at least 1")
+            raise InputError(f"signal of shape {list(signal.shape)}: expected time at least 1")
         front = self.stride if self.edge_padding else 0
         covered = (self.num_frames(signal.shape[-1]) + 1) * self.stride
         return self._encode(F.pad(signal, (front, covered - front - signal.shape[-1])))  # or cut, where negative
