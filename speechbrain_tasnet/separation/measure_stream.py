@@ -21,10 +21,13 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from speechbrain_tasnet.audio.pcm import quantize
-from speechbrain_tasnet.audio.reading import open_audio, read_audio, read_blocks
+from speechbrain_tasnet.audio.reading import open_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.bundle.config import Config
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.options import DEFAULTS
 from speechbrain_tasnet.separation.pipe import FORMATS
 
 # Seconds of silence. Those before the recording are written at once: when their sources have come out, the model
@@ -68,12 +71,12 @@ def measure_stream(model: Path | str, recording: Path | str, chunk: float, pcm: 
     """
     config = load_bundle(find_bundle(model)).config
     rate, (kind, _) = config.sample_rate, FORMATS[pcm]
-    samples = _encode(_read(recording, rate, config.mics), kind)
+    samples = _encode(_read(recording, config), kind)
     size, lookahead = max(1, round(chunk * rate / 1000)), config.modules["encoder"]["L"]
     # Whole chunks, so that what is written at once is also taken at once.
     before = _whole(BEFORE * rate + lookahead, size)
     after = _whole(len(samples) + AFTER * rate + lookahead, size) - len(samples)
-    signal = np.pad(samples, [(before, after)] + [(0, 0)] * (samples.ndim - 1))
+    signal = np.pad(samples, [(before, after), (0, 0)])
     command = [sys.executable, "-m", "speechbrain_tasnet.cli", "stream"]
     command += ["--model", str(model), "--chunk", str(chunk), "--format", pcm]
     bytes_out = config.num_spks * kind.itemsize  # of a sample
@@ -85,17 +88,13 @@ def measure_stream(model: Path | str, recording: Path | str, chunk: float, pcm: 
     return Measurement(1e3 * (arrived - stream.start - number / rate), float(FACTOR.search(stream.messages)[1]))
 
 
-def _read(recording: Path | str, rate: int, mics: int) -> np.ndarray:
-    """Read a recording, [time] or, of several microphones, [time, mics]."""
-    if mics == 1:
-        return read_audio(recording, rate)
+def _read(recording: Path | str, config: Config) -> np.ndarray:
+    """Read a recording at the model's rate, [time, a channel for each microphone]."""
+    channels = Channels(config, DEFAULTS)
     with open_audio(recording) as file:
-        if file.channels != mics:
-            raise InputError(
-                f"{recording}: {file.channels} channels; this separator listens to {mics} microphones"
-            )
-        samples = np.concatenate([*read_blocks(file, "each")], axis=1)
-        return resample(samples, file.samplerate, rate).T
+        channels.check(file)
+        samples = np.concatenate([*read_blocks(file, channels.read_as)], axis=1)
+        return resample(samples, file.samplerate, config.sample_rate).T
 
 
 def _encode(samples: np.ndarray, kind: np.dtype) -> np.ndarray:
