@@ -143,6 +143,29 @@ def test_a_recipe_trains_on_two_microphones_and_what_it_trains_separates_stereo(
     assert TasNetSeparation.from_bundle(tmp_path / "more").reference == 1
 
 
+def test_networks_of_fewer_microphones_are_fed_the_same_mixtures_and_hear_the_first_ones(scenes, tiny, tmp_path):
+    fed = {}
+    for mics in ("1", "2"):
+        train(scenes / "two", tmp_path / mics, tiny, "--mics", mics, "--mixture_channels", "2")
+        fed[mics] = json.loads((tmp_path / mics / "ledger.json").read_text())["checksums"]
+    assert fed["1"] == fed["2"]
+    separator = TasNetSeparation.from_bundle(tmp_path / "1")
+    assert separator.mics == 1
+    path = next((scenes / "two/wav8k/min/tt/mix_both_reverb").glob("*.wav"))
+    mixture = torch.from_numpy(soundfile.read(path, dtype="float32")[0][None])
+    with open(tmp_path / "1" / "test_results.csv") as file:
+        found = {row["id"]: float(row["si-snr"]) for row in csv.DictReader(file)}
+    sources = [soundfile.read(str(path).replace("mix_both_reverb", f"s{k}_anechoic"))[0][:, 0] for k in (1, 2)]
+    sources = torch.from_numpy(np.stack(sources, axis=-1)).float()[None]
+    expected = -Targets(sources).loss(separator.separate_batch(mixture[..., 0]))
+    assert found[path.stem] == pytest.approx(expected.item(), abs=0.01)
+
+
+def test_fewer_channels_than_microphones_are_refused(scenes, tiny, tmp_path):
+    with pytest.raises(InputError, match="mixture_channels=1: expected at least mics=2"):
+        train(scenes / "two", tmp_path / "run", tiny, "--mics", "2", "--mixture_channels", "1")
+
+
 def test_a_network_without_those_microphones_is_refused(scenes, tiny, tmp_path):
     with pytest.raises(InputError, match="mics=2: the network has 1; choose another model"):
         train(scenes / "two", tmp_path / "run", [], "--mics", "2", "--model", "torchaudio")

@@ -65,7 +65,8 @@ class Tasnet:
             try:
                 for new, old in enumerate((source, sink, errors)):
                     os.dup2(old, new)
-                os.closerange(3, 64)
+                # All of them: with its own copy of a pipe's other end it would never see the end of what it reads.
+                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
                 sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
                 main(["stream", *([] if folder is None else ["--model", str(folder)]), *map(str, words)])
                 code = 0

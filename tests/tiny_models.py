@@ -2,6 +2,8 @@
 
 import shlex
 
+import torch
+
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.network.model import Model
 
@@ -15,6 +17,8 @@ SIZES = {
     "convtasnet": f"{LETTERS} --Sc 10",
     "dprnn": f"{DUAL_PATH} --hidden_channels 6",
     "dptnet": f"{DUAL_PATH} --heads 2",
+    "fasnet": "--mics 2 --enc_dim 8 --feature_dim 8 --hidden_dim 6 --n_layers 1 --tac_hidden_dim 8 --context_ms 2",
+    "parallel": f"{LETTERS} --mics 2",
     "pinv": f"{LETTERS} --Sc 10",
     "resepformer": f"{CHUNKS} {TRANSFORMER}",
     "sepformer": f"{DUAL_PATH} {TRANSFORMER}",
@@ -22,6 +26,15 @@ SIZES = {
     "speechbrain": LETTERS,
     "torchaudio": LETTERS,
 }
+
+
+NEED_ASTEROID = {"asteroid", "fasnet"}
+
+
+def mixture_for(model: Model, *shape: int) -> torch.Tensor:
+    """Make noise [batch, time], for as many microphones as a model hears."""
+    mics = getattr(model.encoder, "mics", 1)
+    return torch.randn(*shape, mics) if mics > 1 else torch.randn(*shape)
 
 
 def build(name: str, words: str | None = None) -> Model:

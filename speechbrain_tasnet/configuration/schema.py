@@ -80,6 +80,12 @@ class Settings(Data, Mixing, Training, Network):
         _ = self.separation_loss
         return self
 
+    @model_validator(mode="after")
+    def _channels_suffice(self) -> "Settings":
+        if self.mixture_channels is not None and self.mixture_channels < self.mics:
+            raise InputError(f"mixture_channels={self.mixture_channels}: expected at least mics={self.mics}")
+        return self
+
     @property
     def separation_loss(self) -> SeparationLoss:
         """What the training minimises."""

@@ -175,6 +175,8 @@ class Network(Section):
     causal: Truth = False
     """Whether the network does without the future, so that it separates while it listens."""
     mics: Positive = 1
-    """Microphones, as many as the mixtures have channels."""
+    """Microphones that the network hears."""
     reference: Natural = 0
     """Which of them the sources are estimated at, from 0 on."""
+    mixture_channels: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
+    """Channels of the mixtures, of which the network hears the first `mics`; null: as many as `mics`."""

@@ -29,24 +29,6 @@ SPEED_STEPS = 100
 CLIPPED = 0.001
 
 
-def at_reference(mixture: Tensor, hparams) -> Tensor:
-    """Return what the reference microphone hears of a mixture.
-
-    Parameters
-    ----------
-    mixture : Tensor
-        [..., time], or [..., time, mics] of several microphones.
-    hparams : namespace
-        With ``mics`` and ``reference``, if there are several.
-
-    Returns
-    -------
-    Tensor
-        [..., time].
-    """
-    return mixture if getattr(hparams, "mics", 1) == 1 else mixture[..., hparams.reference]
-
-
 class CorpusItems(EpochDataset, DynamicItemDataset):
     """SpeechBrain's dataset, whose dynamic items may take the ``place`` of an item: epoch and index."""
 

@@ -9,7 +9,8 @@ from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.durations import durations
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.held_out import held_out
-from speechbrain_tasnet.data.pipeline import at_reference, make_dataset
+from speechbrain_tasnet.data.microphones import at_reference, channels_of
+from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.skipping import SkipBadItems
 from speechbrain_tasnet.errors import InputError
@@ -56,7 +57,7 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         min_spks=hparams.min_spks,
         talk_share=hparams.talk_share,
         talk_turns=TurnTaking(hparams.talk_pause, hparams.talk_overlap, tuple(hparams.talk_overlap_probability)),
-        mics=hparams.mics,
+        mics=channels_of(hparams),
         reference=hparams.reference,
         **draws,
     )
@@ -98,7 +99,7 @@ def _corpus_items(hparams: Hparams, manifest: str, **draws):
         hparams.data_folder,
         hparams.num_spks,
         hparams.sample_rate,
-        mics=hparams.mics,
+        mics=channels_of(hparams),
         reference=hparams.reference,
         **draws,
     )

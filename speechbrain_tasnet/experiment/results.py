@@ -16,7 +16,7 @@ import speechbrain_tasnet
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.bundle.about import score_of, scores_of
 from speechbrain_tasnet.configuration.schema import Hparams
-from speechbrain_tasnet.data.pipeline import at_reference
+from speechbrain_tasnet.data.microphones import at_reference, for_network
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.datasets import evaluation_set, seconds_of
 from speechbrain_tasnet.network.costs import count_parameters

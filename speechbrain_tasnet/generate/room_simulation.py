@@ -51,7 +51,7 @@ def simulate(room: Room, rate: int, rng: np.random.Generator) -> tuple[np.ndarra
     reach = SPEED_OF_SOUND * room.t60 / 2
     # The images of up to this many reflections fill an octahedron that holds the sphere of what arrives in time.
     order = ceil(reach * sum(side**-2 for side in room.size) ** 0.5)
-    direct = _images(room, 0, rate, taps)
+    direct = direct_paths(room, rate, taps)
     reflections = _images(room, order, rate, taps) - direct
     time = (np.arange(takeover, taps) - LEAD) / rate
     # In dt seconds arrive 4 pi c^3 t^2 dt / volume images, each of energy exp(-decay t) / (c t)^2.
@@ -60,6 +60,11 @@ def simulate(room: Room, rate: int, rng: np.random.Generator) -> tuple[np.ndarra
     diffuse = diffuse_field(noise, np.array(room.microphones), rate)
     reflections[..., takeover:] = diffuse * np.sqrt(power / rate)
     return direct + sosfilt(butter(2, 50, "highpass", fs=rate, output="sos"), reflections), direct
+
+
+def direct_paths(room: Room, rate: int, taps: int) -> np.ndarray:
+    """Simulate what arrives first, as `simulate` has it: `[mics, speakers, taps]`."""
+    return _images(room, 0, rate, taps)
 
 
 def absorption(room: Room) -> float:

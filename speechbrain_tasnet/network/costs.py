@@ -25,8 +25,9 @@ def macs_per_second(model: Model, sample_rate: int, seconds: float = 4.0) -> flo
     """Count the multiply-accumulates of separating a second of audio.
 
     These are the ones of convolutions, matrix products, recurrences and attention; norms, activations and the
-    products with the masks, a few thousandths, are left out. Nothing is computed: the shapes alone go through the
-    network, so that it is the same on every machine and for every fast path.
+    products with the masks, a few thousandths, are left out. Nothing is computed, but where a network cannot do
+    without numbers: the shapes alone go through it, so that it is the same on every machine and for every fast
+    path.
 
     Parameters
     ----------
@@ -46,7 +47,14 @@ def macs_per_second(model: Model, sample_rate: int, seconds: float = 4.0) -> flo
     >>> round(macs_per_second(model, 8000) / 1e9, 2)
     0.74
     """
-    bare = copy.deepcopy(model).to("meta", torch.float64).eval()
+    try:
+        return _macs_per_second(model, "meta", sample_rate, seconds)
+    except Exception:  # another toolkit's network may look at its numbers; what is really wrong is raised again
+        return _macs_per_second(model, "cpu", sample_rate, seconds)
+
+
+def _macs_per_second(model: Model, device: str, sample_rate: int, seconds: float) -> float:
+    bare = copy.deepcopy(model).to(device, torch.float64).eval()
     uncounted: list[int] = []
     for module in bare.modules():
         if isinstance(module, nn.RNNBase):
@@ -54,7 +62,7 @@ def macs_per_second(model: Model, sample_rate: int, seconds: float = 4.0) -> flo
         elif isinstance(module, ConvBlock):
             module.register_forward_pre_hook(partial(_note_taps, uncounted))
     channels = () if (mics := getattr(bare.encoder, "mics", 1)) == 1 else (mics,)
-    mixture = torch.empty(1, round(seconds * sample_rate), *channels, device="meta", dtype=torch.float64)
+    mixture = torch.zeros(1, round(seconds * sample_rate), *channels, device=device, dtype=torch.float64)
     counter = FlopCounterMode(display=False)
     # With gradients torch takes no fused attention, whose products the counter would not see, and in float64 our
     # own network takes the way that is written to be read.

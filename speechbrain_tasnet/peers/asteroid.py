@@ -43,9 +43,7 @@ def conv_tasnet(
     try:
         from asteroid.models import ConvTasNet
     except ImportError as error:
-        raise InputError(
-            f"the network is Asteroid's, which is not there ({error}); pip install 'speechbrain-tasnet[study]'"
-        ) from None
+        raise not_there(error) from None
     if mask_activation not in MASKS:
         raise InputError(f"mask_activation={mask_activation!r}: Asteroid has {', '.join(MASKS)}")
     find_norm(norm, causal)  # Asteroid would take another in silence
@@ -65,6 +63,13 @@ def conv_tasnet(
         encoder_activation=encoder_activation,
         mask_act=mask_activation,
         sample_rate=sample_rate,
+    )
+
+
+def not_there(error: ImportError) -> InputError:
+    """Return what to say where Asteroid cannot be imported."""
+    return InputError(
+        f"the network is Asteroid's, which is not there ({error}); pip install 'speechbrain-tasnet[study]'"
     )
 
 

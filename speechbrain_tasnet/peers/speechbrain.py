@@ -4,6 +4,7 @@ Some of its blocks take a batch for a sequence, which its recipes, with one mixt
 mixtures would hear each other. `SequenceFirst` and `ItemByItem` hand such blocks what they take for granted.
 """
 
+import torch
 from speechbrain.lobes.models import dual_path
 from torch import Tensor, nn
 
@@ -22,6 +23,65 @@ class Encoder(WholeFrames):
 
     def __init__(self, N: int, L: int):
         super().__init__(dual_path.Encoder(kernel_size=L, out_channels=N), L)
+
+
+class ParallelEncoder(nn.Module):
+    """An encoder for each microphone, the channels of all one after the other.
+
+    SpeechBrain's recipe BinauralWSJ0Mix has one for each ear (``convtasnet-parallel.yaml``), and a mask for every
+    channel of both. It is trained on what both ears hear; here on the first microphone alone.
+
+    Parameters
+    ----------
+    N, L, mics : int
+        Filters of each microphone, their samples, and microphones.
+
+    Example
+    -------
+    >>> import torch
+    >>> ParallelEncoder(N=8, L=16, mics=2)(torch.randn(3, 100, 2)).shape
+    torch.Size([3, 16, 11])
+    """
+
+    tail = "drop"
+
+    def __init__(self, N: int, L: int, mics: int):
+        super().__init__()
+        self.mics = mics
+        self.encoders = nn.ModuleList(Encoder(N, L) for _ in range(mics))
+
+    def num_frames(self, num_samples: Tensor | int) -> Tensor | int:
+        """Count the whole frames of a signal, at least one."""
+        return self.encoders[0].num_frames(num_samples)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Encode [batch, time, mics] as [batch, mics * N, frames]."""
+        return torch.cat([encode(signal[..., mic]) for mic, encode in enumerate(self.encoders)], dim=1)
+
+
+class ParallelDecoder(nn.Module):
+    """SpeechBrain's decoder of what the masks have left of all microphones, whose channels are added up first.
+
+    Parameters
+    ----------
+    N, L, mics : int
+        As for `ParallelEncoder`.
+
+    Example
+    -------
+    >>> import torch
+    >>> ParallelDecoder(N=8, L=16, mics=2)(torch.randn(3, 2, 16, 11)).shape
+    torch.Size([3, 2, 96])
+    """
+
+    def __init__(self, N: int, L: int, mics: int):
+        super().__init__()
+        self.mics = mics
+        self.decoder = Decoder(N, L)
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Decode [..., mics * N, frames] to [..., time]."""
+        return self.decoder(weights.unflatten(-2, (self.mics, -1)).sum(-3))
 
 
 class Decoder(Flat):

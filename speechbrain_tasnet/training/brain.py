@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from speechbrain_tasnet.data.epoch_loader import EpochLoader
-from speechbrain_tasnet.data.pipeline import at_reference
+from speechbrain_tasnet.data.microphones import at_reference, for_network
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import Targets
@@ -35,7 +35,7 @@ class SeparationBrain(GuardedBrain):
     Batches carry ``id``, ``mixture`` [batch, time], or [batch, time, mics] of several microphones, ``sources``
     [batch, time, C] and, as ``bad``, name and reason of items that could not be used. From the hyperparameters it
     takes ``epoch_counter``, ``train_logger``, ``separation_loss`` (a `SeparationLoss`), ``loss_threshold``,
-    ``sample_rate``, ``mics``, ``reference``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which
+    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which
     records every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and
     ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
@@ -56,7 +56,8 @@ class SeparationBrain(GuardedBrain):
         """Separate a batch: returns the estimates, [batch, time, C]."""
         mixture, lengths = batch.to(self.device).mixture
         # Through self.modules, whose wrappers keep the gradients of several processes in step.
-        return separate(self.modules.encoder, self.modules.masknet, self.modules.decoder, mixture, lengths)
+        model = self.modules.encoder, self.modules.masknet, self.modules.decoder
+        return separate(*model, for_network(mixture, self.hparams), lengths)
 
     def compute_objectives(self, predictions: Tensor, batch, stage: sb.Stage) -> Tensor:
         """Return the mean loss of a batch in dB, and keep account of each utterance's."""
