@@ -1,6 +1,7 @@
 """Corpora of several microphones: made, checked, read, mixed anew and trained on."""
 
 import csv
+import json
 import re
 import shutil
 
@@ -20,6 +21,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.room_plan import Array
+from speechbrain_tasnet.losses import Targets
 
 HOURS = {"hours": 6 / 3600, "valid_hours": 2 / 3600, "test_hours": 2 / 3600}
 TASK = "sep_reverb_noisy"
@@ -154,7 +156,7 @@ def test_networks_of_fewer_microphones_are_fed_the_same_mixtures_and_hear_the_fi
     path = next((scenes / "two/wav8k/min/tt/mix_both_reverb").glob("*.wav"))
     mixture = torch.from_numpy(soundfile.read(path, dtype="float32")[0][None])
     with open(tmp_path / "1" / "test_results.csv") as file:
-        found = {row["id"]: float(row["si-snr"]) for row in csv.DictReader(file)}
+        found = {row["snt_id"]: float(row["si-snr"]) for row in csv.DictReader(file)}
     sources = [soundfile.read(str(path).replace("mix_both_reverb", f"s{k}_anechoic"))[0][:, 0] for k in (1, 2)]
     sources = torch.from_numpy(np.stack(sources, axis=-1)).float()[None]
     expected = -Targets(sources).loss(separator.separate_batch(mixture[..., 0]))

@@ -1,4 +1,4 @@
-"""Score separators by their microphones: ``python -m benchmarks.quality.microphones MODEL ... --speech FOLDER ...``.
+"""Score separators by their microphones: ``python -m benchmarks.quality.microphones MODEL --speech FOLDER ...``.
 
 The test speakers of a folder are mixed in simulated rooms and in rooms with the tails of measured responses, with
 noise, for several microphones; the sources are the voices as they arrive directly. A separator of fewer

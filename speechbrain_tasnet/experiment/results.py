@@ -141,9 +141,9 @@ def _hours_before(hparams: Hparams) -> float:
 
 
 def _some_mixtures(hparams: Hparams) -> list[torch.Tensor]:
-    """Return what can be used of the first mixtures of validation."""
+    """Return of the first mixtures of validation what the network hears, where they can be used."""
     items = (item for item, _ in islice(evaluation_set(hparams, "valid_data"), LEVEL_MIXTURES))
-    return [item["mixture"] for item in items if item is not None]
+    return [for_network(item["mixture"], hparams) for item in items if item is not None]
 
 
 def _facts(brain: SeparationBrain, hparams: Hparams, command: str) -> dict[str, object]:

@@ -35,8 +35,8 @@ class SeparationBrain(GuardedBrain):
     Batches carry ``id``, ``mixture`` [batch, time], or [batch, time, mics] of several microphones, ``sources``
     [batch, time, C] and, as ``bad``, name and reason of items that could not be used. From the hyperparameters it
     takes ``epoch_counter``, ``train_logger``, ``separation_loss`` (a `SeparationLoss`), ``loss_threshold``,
-    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which
-    records every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and
+    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``metrics``, ``bad_items`` (where those go),
+    ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and
     ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.

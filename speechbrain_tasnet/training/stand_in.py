@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 
+from speechbrain_tasnet.data.microphones import channels_of
 from speechbrain_tasnet.data.skipping import BadItem, Fetched, collate
 
 SECONDS = 0.5  # the padding of SpeechBrain's own network fails on much less
 
 
 def noise_item(name: str, size: int, hparams, generator: torch.Generator | None = None) -> Fetched:
-    """Make an item of noise: ``mixture`` [size], or [size, mics] of several, and ``sources`` [size, C]."""
+    """Make an item of noise: ``mixture`` [size], or [size, channels] of several, and ``sources`` [size, C]."""
     sources = 0.1 * torch.randn(size, hparams.num_spks, generator=generator)
-    mics = getattr(hparams, "mics", 1)
-    mixture = sources.sum(1) if mics == 1 else sources.sum(1, keepdim=True).expand(-1, mics)
+    channels = channels_of(hparams)
+    mixture = sources.sum(1) if channels == 1 else sources.sum(1, keepdim=True).expand(-1, channels)
     return Fetched({"id": name, "mixture": mixture, "sources": sources})
 
 
