@@ -179,6 +179,35 @@ def test_a_training_on_two_microphones_begins_with_one_on_one(scenes, tiny, tmp_
     assert "1 microphone is new" in (tmp_path / "two/log.txt").read_text()
 
 
+def test_sources_are_read_at_each_microphone(scenes, tmp_path):
+    options = {"task": "sep_reverb", "target": "reverb", "mics": 2}
+    prepare_whamr(scenes / "two", tmp_path, **options)
+    reading = {"segment": 1.0, "mics": 2, "reference": 1}
+    item = make_dataset(tmp_path / "tt.csv", scenes / "two", 2, 8000, **reading, outputs="each")[0]
+    one = make_dataset(tmp_path / "tt.csv", scenes / "two", 2, 8000, **reading)[0]
+    assert item["sources"].shape == (8000, 2, 2)
+    torch.testing.assert_close(item["sources"][..., 1], one["sources"])
+    torch.testing.assert_close(item["sources"].sum(1), item["mixture"], rtol=0, atol=2e-4)
+
+
+def test_a_recipe_trains_at_each_microphone_and_gives_stereo(scenes, tiny, tmp_path):
+    words = ["--mics", "2", "--outputs", "each", "--reference", "1", "--target", "reverb"]
+    train(scenes / "two", tmp_path / "run", tiny, *words)
+    separator = TasNetSeparation.from_bundle(tmp_path / "run")
+    assert separator.outputs == 2
+    path = next((scenes / "two/wav8k/min/tt/mix_both_reverb").glob("*.wav"))
+    main(["separate", str(path), "--model", str(tmp_path / "run"), "--out", str(tmp_path)])
+    assert soundfile.info(tmp_path / f"{path.stem}_s1.wav").channels == 2
+    # What is scored is what the reference hears.
+    with open(tmp_path / "run/test_results.csv") as file:
+        found = {row["snt_id"]: float(row["si-snr"]) for row in csv.DictReader(file)}
+    mixture = torch.from_numpy(soundfile.read(path, dtype="float32")[0][None])
+    sources = [soundfile.read(str(path).replace("mix_both", f"s{k}"))[0][:, 1] for k in (1, 2)]
+    targets = Targets(torch.from_numpy(np.stack(sources, axis=-1)).float()[None])
+    estimates = separator.separate_batch(mixture)[..., 1]
+    assert found[path.stem] == pytest.approx(-targets.loss(estimates).item(), abs=0.01)
+
+
 # ------------------------------------------------------------------------------------- layouts of others
 
 
@@ -274,6 +303,21 @@ def test_items_are_heard_by_both(hiss, reference, room_share):
         torch.testing.assert_close(second[3:], first[:-3] / 2, rtol=1e-4, atol=1e-5)
         heard = (first, second)[reference]
         torch.testing.assert_close(item["sources"].sum(1), heard, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_sources_are_heard_at_each_microphone(hiss, share):
+    options = {"rooms": delays(), "mics": 2, "channel_share": share}
+    each = mixing(hiss, **options, outputs="each")
+    for item, at_second in zip(each, mixing(hiss, **options, reference=1), strict=True):
+        assert item["sources"].shape == (*item["mixture"].shape[:1], 2, 2)
+        if not share:
+            torch.testing.assert_close(item["sources"].sum(1), item["mixture"], rtol=1e-4, atol=1e-5)
+            first, second = item["sources"].unbind(2)
+            torch.testing.assert_close(second[3:], first[:-3] / 2, rtol=1e-4, atol=1e-5)
+            ratio = item["sources"][..., 1].norm() / at_second["sources"].norm()
+            expected = ratio * at_second["sources"]
+            torch.testing.assert_close(item["sources"][..., 1], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_noise_comes_from_everywhere(hiss, noise_folder):

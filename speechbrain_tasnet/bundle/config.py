@@ -23,7 +23,7 @@ KEYS = {"format", "version", "sample_rate", "num_spks", "modules", "dtype", "sha
 MODULES = {"encoder": Encoder, "masknet": MaskNet, "decoder": Decoder}
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 # What a module need not say, and what is then meant: a bundle for one microphone is as before there were more.
-OPTIONAL = {"mics": 1, "reference": 0}
+OPTIONAL = {"mics": 1, "reference": 0, "outputs": "reference"}
 
 # What nobody trains.
 LARGEST_SIZE = 2**20
@@ -76,6 +76,11 @@ class Config:
     def mics(self) -> int:
         """Microphones that it listens to."""
         return self.modules["encoder"].get("mics", OPTIONAL["mics"])
+
+    @property
+    def outputs(self) -> int:
+        """Microphones that sources are estimated at."""
+        return self.mics if self.modules["encoder"].get("outputs") == "each" else 1
 
     @property
     def identity(self) -> str:
@@ -197,6 +202,7 @@ def _check_modules(modules: Any) -> None:
         ("L", encoder, decoder),
         ("edge_padding", encoder, decoder),
         ("mics", encoder, masknet),
+        ("outputs", encoder, masknet),
     ):
         here, there = (module.get(name, OPTIONAL.get(name)) for module in (one, other))
         if here != there:

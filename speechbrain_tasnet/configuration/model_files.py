@@ -21,6 +21,7 @@ MODELS = PACKAGED / "model"
 
 # What the recipe knows of itself, by the name that a model file has for it.
 FROM_RECIPE = {"C": "num_spks", "sample_rate": "sample_rate", "mics": "mics", "reference": "reference"}
+FROM_RECIPE["outputs"] = "outputs"
 
 PLACEHOLDER = "!PLACEHOLDER"
 

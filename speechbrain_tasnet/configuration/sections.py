@@ -178,5 +178,7 @@ class Network(Section):
     """Microphones that the network hears."""
     reference: Natural = 0
     """Which of them the sources are estimated at, from 0 on."""
+    outputs: one_of("reference", "each") = "reference"
+    """Where the sources are estimated: at the reference, or at each microphone."""
     mixture_channels: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
     """Channels of the mixtures, of which the network hears the first `mics`; null: as many as `mics`."""

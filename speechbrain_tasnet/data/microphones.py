@@ -16,6 +16,16 @@ def at_reference(mixture: Tensor, hparams) -> Tensor:
     return mixture if channels_of(hparams) == 1 else mixture[..., getattr(hparams, "reference", 0)]
 
 
+def with_sources(mixture: Tensor, hparams) -> Tensor:
+    """Return what is heard of a mixture where its sources are: at the reference, or at each microphone."""
+    return mixture if getattr(hparams, "outputs", "reference") == "each" else at_reference(mixture, hparams)
+
+
+def sources_at_reference(sources: Tensor, hparams) -> Tensor:
+    """Return of sources [..., C], or [..., C, mics] at each microphone, those at the reference."""
+    return sources[..., hparams.reference] if getattr(hparams, "outputs", "reference") == "each" else sources
+
+
 def for_network(mixture: Tensor, hparams) -> Tensor:
     """Return what the network hears of a mixture, the first ``mics`` channels.
 

@@ -53,6 +53,7 @@ def make_dataset(
     seed: int = 0,
     mics: int = 1,
     reference: int = 0,
+    outputs: str = "reference",
 ) -> CorpusItems:
     """Make a dataset of mixtures and their sources from a manifest.
 
@@ -76,11 +77,14 @@ def make_dataset(
         Channels of a mixture.
     reference : int
         Which of them the sources are taken at, where their files have as many.
+    outputs : str
+        ``reference``, or ``each`` for sources at all of them.
 
     Returns
     -------
     CorpusItems
-        Items with ``id``, ``mixture`` [time], or [time, mics] of several, and ``sources`` [time, C]. One whose
+        Items with ``id``, ``mixture`` [time], or [time, mics] of several, and ``sources`` [time, C], or
+        [time, C, mics] at each microphone. One whose
         files are gone, damaged, of another rate or of several lengths, clipped, or in which nothing sounds, raises
         `skipping.BadItemError`.
 
@@ -98,7 +102,7 @@ def make_dataset(
             f"speeds={list(speeds)}: expected [1.0] with mics={mics}, for delays between microphones would change"
         )
     size = None if segment is None else round(segment * sample_rate)
-    signals = _Signals(sample_rate, size, tuple(speeds), seed, mics, reference)
+    signals = _Signals(sample_rate, size, tuple(speeds), seed, mics, reference, outputs == "each")
     dataset = CorpusItems(read_manifest(manifest, data_folder, num_spks, sample_rate))
     columns = ["mix_wav", *(f"s{i}_wav" for i in range(1, num_spks + 1))]
     dataset.add_dynamic_item(signals, takes=["id", "place", *columns], provides=["mixture", "sources"])
@@ -120,6 +124,7 @@ class _Signals:
     seed: int
     mics: int
     reference: int
+    at_each: bool
 
     def __call__(self, utterance_id: str, place: tuple[int, int], *files: str) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.seed, *place])
@@ -128,12 +133,14 @@ class _Signals:
         mixture, sources = stretch[:, : self.mics], stretch[:, self.mics :]
         if self.mics == 1:
             mixture = mixture[:, 0]
+        if self.at_each:
+            sources = sources.unflatten(1, (-1, self.mics))
         if set(self.speeds) != {1.0}:
             mixture, sources = _perturb_speed(mixture, sources, self.speeds, rng)
         return mixture[: self.size], sources[: self.size]
 
     def _read(self, files: tuple[str, ...], rng: np.random.Generator) -> Tensor:
-        """Read the same stretch of mixture and sources, [time, mics + C], long enough to be sped up."""
+        """Read the same stretch of mixture and sources, a channel each, long enough to be sped up."""
         with ExitStack() as stack:
             signals = [stack.enter_context(_open(file, self.rate)) for file in files]
             channels = self._channels(signals)
@@ -153,14 +160,17 @@ class _Signals:
         return torch.from_numpy(stretch)
 
     def _channels(self, signals: list[soundfile.SoundFile]) -> list[tuple[soundfile.SoundFile, int]]:
-        """List which channel of which file is wanted: all of the mixture, and of each source the reference's."""
+        """List which channels of which file are wanted: the mixture's, and the reference's of each source."""
         mixture, *sources = signals
         for signal in signals:
-            if signal.channels != self.mics and (signal is mixture or signal.channels != 1):
+            if signal.channels != self.mics and (signal is mixture or self.at_each or signal.channels != 1):
                 expected = "one channel" if self.mics == 1 else f"mics={self.mics} channels"
                 raise InputError(f"{signal.name}: {signal.channels} channels, expected {expected}")
+        every = range(self.mics)
+        if self.at_each:
+            return [(signal, channel) for signal in signals for channel in every]
         of_sources = ((source, self.reference if source.channels > 1 else 0) for source in sources)
-        return [*((mixture, channel) for channel in range(self.mics)), *of_sources]
+        return [*((mixture, channel) for channel in every), *of_sources]
 
 
 def _open(file: str, rate: int) -> soundfile.SoundFile:

@@ -9,7 +9,7 @@ from speechbrain_tasnet.data.conversations import TurnTaking
 from speechbrain_tasnet.data.durations import durations
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.held_out import held_out
-from speechbrain_tasnet.data.microphones import at_reference, channels_of
+from speechbrain_tasnet.data.microphones import at_reference, channels_of, sources_at_reference
 from speechbrain_tasnet.data.pipeline import make_dataset
 from speechbrain_tasnet.data.read_manifest import read_manifest
 from speechbrain_tasnet.data.skipping import SkipBadItems
@@ -59,6 +59,7 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         talk_turns=TurnTaking(hparams.talk_pause, hparams.talk_overlap, tuple(hparams.talk_overlap_probability)),
         mics=channels_of(hparams),
         reference=hparams.reference,
+        outputs=hparams.outputs,
         **draws,
     )
     # Every item is drawn at random, so their order need not be.
@@ -86,7 +87,8 @@ def log_input_si_snr(test: SkipBadItems, hparams: Hparams) -> None:
         if bad:  # reported when its turn comes
             continue
         mixture = at_reference(item["mixture"][None], hparams)
-        values.append(Targets(item["sources"][None]).si_snr_of_mixture(mixture).item())
+        sources = sources_at_reference(item["sources"][None], hparams)
+        values.append(Targets(sources).si_snr_of_mixture(mixture).item())
     if not values:
         raise InputError("test set: no item can be used; see to the corpus")
     logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
@@ -101,5 +103,6 @@ def _corpus_items(hparams: Hparams, manifest: str, **draws):
         hparams.sample_rate,
         mics=channels_of(hparams),
         reference=hparams.reference,
+        outputs=hparams.outputs,
         **draws,
     )

@@ -16,7 +16,7 @@ import speechbrain_tasnet
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.bundle.about import score_of, scores_of
 from speechbrain_tasnet.configuration.schema import Hparams
-from speechbrain_tasnet.data.microphones import at_reference, for_network
+from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.datasets import evaluation_set, seconds_of
 from speechbrain_tasnet.network.costs import count_parameters
@@ -67,7 +67,8 @@ def write_results(brain: SeparationBrain, hparams: Hparams, test: DynamicItemDat
         batch = sb.dataio.batch.PaddedBatch([item])
         with torch.no_grad():
             estimates = brain.compute_forward(batch, sb.Stage.TEST)
-        return at_reference(item["mixture"], hparams), item["sources"], estimates[0]
+        sources, estimates = (sources_at_reference(s, hparams) for s in (item["sources"], estimates[0]))
+        return at_reference(item["mixture"], hparams), sources, estimates
 
     write_report(
         folder / "report.html",

@@ -10,6 +10,7 @@ from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.export.graph import Ports, write_graph
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
+from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
 
 
@@ -32,9 +33,11 @@ class _Step(nn.Module):
         state = map_tensors(lambda name, like: next(values), self.like)
         mixture_w, before = self.encoder.step(chunk, state.encoder)
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        signal, tail = self.decoder.step(masks * mixture_w[:, : masks.shape[2]], state.decoder)
+        weights = as_sources(masks * mixture_w[:, : masks.shape[2]], self.encoder.outputs)
+        signal, tail = self.decoder.step(weights, state.decoder)
         after = _State(before, masknet, tail)
-        return signal.transpose(1, 2), *(tensor for _, tensor in named_tensors(after))
+        sources = as_signals(signal.transpose(1, 2), self.encoder.outputs, self.encoder.reference)
+        return sources, *(tensor for _, tensor in named_tensors(after))
 
 
 def export_streaming_onnx(
@@ -53,8 +56,8 @@ def export_streaming_onnx(
     zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal,
     and the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2
     samples are to be left out. Of several microphones ``chunk`` is [1, chunk_samples, mics] and ``encoder``
-    [1, mics, L/2]. The graph's metadata say ``edge_padding``, ``num_spks``, ``mics`` and, where it is known,
-    ``sample_rate``.
+    [1, mics, L/2]; ``sources`` have a last axis of microphones where they are estimated at each. The metadata say
+    ``edge_padding``, ``num_spks``, ``mics``, ``outputs`` and, where it is known, ``sample_rate``.
 
     Parameters
     ----------
@@ -82,7 +85,9 @@ def export_streaming_onnx(
     if whole_number("chunk_samples", chunk_samples) % stride:
         raise InputError(f"chunk_samples={chunk_samples}: expected a multiple of L/2={stride}")
     before = encoder.by_microphone(encoder.silence(1, stride))
-    state = _State(before, masknet.initial_state(1), decoder.initial_state(masknet.num_sources, 1))
+    state = _State(
+        before, masknet.initial_state(1), decoder.initial_state(masknet.num_sources * encoder.outputs, 1)
+    )
     names = [name for name, _ in named_tensors(state)]
     example = (encoder.silence(1, chunk_samples), *(tensor for _, tensor in named_tensors(state)))
     ports = Ports(["chunk", *names], ["sources", *(f"next.{name}" for name in names)])
@@ -90,6 +95,7 @@ def export_streaming_onnx(
         "sample_rate": sample_rate,
         "num_spks": masknet.num_sources,
         "mics": encoder.mics,
+        "outputs": encoder.outputs,
         "edge_padding": encoder.edge_padding,
     }
     write_graph(path, _Step(encoder, masknet, decoder, state), example, ports, about, int8)

@@ -21,8 +21,8 @@ def export_onnx(
     """Write a separator as an ONNX graph from ``mixture`` [batch, time] to ``sources`` [batch, time, C].
 
     Batch and time are free: any number of items, of one length of one sample or more. The mixture of several
-    microphones is [batch, time, mics]. The graph's metadata say ``num_spks``, ``mics`` and, where it is known,
-    ``sample_rate``.
+    microphones is [batch, time, mics], and so do the sources end where they are estimated at each. The graph's
+    metadata say ``num_spks``, ``mics``, ``outputs`` and, where it is known, ``sample_rate``.
 
     Parameters
     ----------
@@ -45,4 +45,5 @@ def export_onnx(
     free = {0: "batch", 1: "time"}
     ports = Ports(["mixture"], ["sources"], {"mixture": free, "sources": free})
     about = {"sample_rate": sample_rate, "num_spks": masknet.num_sources, "mics": encoder.mics}
+    about["outputs"] = encoder.outputs
     write_graph(path, Model(encoder, masknet, decoder), (example,), ports, about, int8)

@@ -50,7 +50,7 @@ def pit_si_snr_loss(targets: Tensor, estimates: Tensor, lengths: Tensor | None =
     Parameters
     ----------
     targets, estimates : Tensor
-        [batch, time, C] each, C of any size.
+        [batch, time, C] each, C of any size; or [batch, time, C, M] at each microphone, see `Targets`.
     lengths : Tensor, optional
         [batch], relative lengths in (0, 1].
 

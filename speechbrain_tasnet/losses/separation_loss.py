@@ -81,9 +81,9 @@ class SeparationLoss:
         targets : Targets
             Of the batch.
         mixture : Tensor
-            [batch, time].
+            [batch, time], or [batch, time, M] as the microphones that the targets are at hear it.
         estimates : Tensor
-            [batch, time, C], in any order.
+            In the shape of the targets, in any order.
 
         Returns
         -------

@@ -17,14 +17,15 @@ class Targets:
     Parameters
     ----------
     targets : Tensor
-        [batch, time, C].
+        [batch, time, C], or [batch, time, C, M] at each of M microphones: what they hear of a source then counts
+        as one signal, so that one scale and one order are those of all, and the levels between them matter.
     lengths : Tensor, optional
         [batch], relative lengths in (0, 1].
 
     Attributes
     ----------
     signals : Tensor
-        [batch, C, time], see `zero_mean`.
+        [batch, C, time], or [batch, C, M * time], see `zero_mean`.
     silent : Tensor
         [batch, C] of bool, see `silent`.
 
@@ -44,7 +45,7 @@ class Targets:
         check_shapes(targets)
         self._num_samples = None if lengths is None else valid_samples(lengths, targets.shape[1])
         self.signals = self.zero_mean(targets)
-        size = targets.shape[1] if lengths is None else self._num_samples
+        size = (targets.shape[1] if lengths is None else self._num_samples) * targets[0, 0, 0].numel()
         self._silence = SILENCE_POWER * torch.as_tensor(size, device=targets.device).expand(len(targets))
         self.silent = self.signals.square().sum(2) <= self._silence.unsqueeze(1)
 
@@ -53,11 +54,14 @@ class Targets:
         return ratios.si_snr(self.signals, self.zero_mean(estimates))
 
     def si_snr_of_mixture(self, mixture: Tensor) -> Tensor:
-        """Take a mixture [batch, time] for the estimate of every target; the mean over those heard: [batch]."""
+        """Take a mixture [batch, time] for the estimate of every target; the mean over those heard: [batch].
+
+        Of targets at each microphone the mixture is [batch, time, M], too.
+        """
         return -self._loss(self.zero_mean(mixture.unsqueeze(2)))
 
     def are_mixed(self, mixture: Tensor) -> Tensor:
-        """Return of which mixtures [batch, time] an improvement can be said: [batch] of bool.
+        """Return of which mixtures an improvement can be said: [batch] of bool.
 
         Somebody is heard in them, and something else besides.
         """
@@ -85,9 +89,13 @@ class Targets:
         Returns
         -------
         Tensor
-            [batch, C, time], at least float32.
+            [batch, C, time], at least float32; of [batch, time, C, M] [batch, C, M * time], each microphone with a
+            mean of its own.
         """
         signals = signals if signals.dtype == torch.float64 else signals.float()
+        if signals.ndim == 4:
+            by_microphone = self.zero_mean(signals.flatten(2))  # [batch, C * M, time]
+            return by_microphone.unflatten(1, signals.shape[2:]).flatten(2)
         # Sums over time are fast where its samples lie side by side.
         signals = signals.transpose(1, 2).contiguous()
         if self._num_samples is None:
@@ -109,7 +117,7 @@ class Targets:
 
 
 def check_shapes(targets: Tensor, *others: Tensor) -> None:
-    """Raise `ValueError` where shapes are not the same [batch, time, C]."""
-    if targets.ndim != 3 or any(other.shape != targets.shape for other in others):
+    """Raise `ValueError` where shapes are not the same [batch, time, C], or [batch, time, C, M]."""
+    if targets.ndim not in (3, 4) or any(other.shape != targets.shape for other in others):
         shapes = " and ".join(str(list(signals.shape)) for signals in (targets, *others))
         raise ValueError(f"shapes {shapes}: expected the same [batch, time, C] for targets and estimates")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.network.output_channels import check_outputs, encoder_order
 
 # How many strides of L/2 samples the frames span, by what becomes of samples that fill no whole stride.
 TAILS = {
@@ -62,6 +63,13 @@ class Encoder(_Basis):
         Microphones, M.
     reference : int
         Which of them the sources are estimated at, from 0 on.
+    outputs : str
+        ``reference``, or ``each`` for sources at every microphone, see `network.output_channels`.
+
+    Attributes
+    ----------
+    outputs : int
+        Microphones that sources are estimated at.
 
     Raises
     ------
@@ -85,6 +93,7 @@ class Encoder(_Basis):
         tail: str = "fill",
         mics: int = 1,
         reference: int = 0,
+        outputs: str = "reference",
     ):
         super().__init__(N, L, edge_padding)
         if activation not in (None, "relu"):
@@ -97,7 +106,8 @@ class Encoder(_Basis):
         if whole_number("reference", reference, minimum=0) >= mics:
             raise InputError(f"reference={reference}: expected one of the {mics} microphones, 0 to {mics - 1}")
         sizes = {"N": N, "L": L, "activation": activation, "edge_padding": edge_padding, "tail": tail}
-        self.config = {**sizes, "mics": mics, "reference": reference}
+        self.config = {**sizes, "mics": mics, "reference": reference, "outputs": outputs}
+        self.outputs = check_outputs(outputs, mics)
         self.activation = activation
         self.tail = tail
         self.mics = mics
@@ -132,7 +142,8 @@ class Encoder(_Basis):
         -------
         Tensor
             [batch, N, frames], or [batch, M * N, frames]: the reference's weights first, then those of the others
-            in their order.
+            in their order. For sources at each microphone [batch, (2 M - 1) * N, frames]: the first M * N by the
+            reference's basis signals.
 
         Raises
         ------
@@ -186,8 +197,9 @@ class Encoder(_Basis):
         if self.mics == 1:
             weights = ops.encode(signal, self.weight, self.stride)
         else:
-            others = [mic for mic in range(self.mics) if mic != self.reference]
-            sets = zip((self.reference, *others), (self.weight, *self.spatial.unbind()), strict=True)
+            order = encoder_order(self.mics, self.reference)
+            sets = [(mic, self.weight) for mic in order[: self.outputs]]
+            sets += zip(order[1:], self.spatial.unbind(), strict=True)
             weights = torch.cat([ops.encode(signal[:, mic], taps, self.stride) for mic, taps in sets], dim=2)
         return (torch.relu(weights) if self.activation else weights).transpose(1, 2)
 
@@ -204,12 +216,13 @@ class Encoder(_Basis):
     def step(self, signal: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Encode the next samples of a stream, [batch, time] or [batch, time, M], any time, also none.
 
-        Returns the frames that are complete now, [batch, N or M * N, frames], and what waits for the next ones.
+        Returns the frames that are complete now, in the shape of `forward`, and what waits for the next ones.
         """
         waiting = torch.cat([state, self.by_microphone(signal)], dim=-1)
         frames = max(waiting.shape[-1] // self.stride - 1, 0)
         if frames == 0:
-            return signal.new_zeros(len(signal), self.mics * len(self.weight), 0), waiting
+            channels = (self.outputs + self.mics - 1) * len(self.weight)
+            return signal.new_zeros(len(signal), channels, 0), waiting
         return self._encode(waiting[..., : (frames + 1) * self.stride]), waiting[..., frames * self.stride :]
 
 

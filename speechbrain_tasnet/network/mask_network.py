@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.network.norms import LayerNorm, find_norm
+from speechbrain_tasnet.network.output_channels import check_outputs
 from speechbrain_tasnet.network.tcn import Linear, PReLU, StackedBlocks, TemporalConvNet
 from speechbrain_tasnet.padding import padding_mask
 
@@ -87,6 +88,8 @@ class MaskNet(nn.Module):
         ``reflect`` for the signal itself reflected; that runs layer by layer, without the fast path.
     mics : int
         Microphones, M, as `Encoder` has them: what all of them hear comes together in the bottleneck.
+    outputs : str
+        ``reference``, or ``each`` for masks of their own for every microphone, as `Encoder` has it.
 
     Raises
     ------
@@ -115,6 +118,7 @@ class MaskNet(nn.Module):
         input_norm: str | None = None,
         conv_padding: str = "zeros",
         mics: int = 1,
+        outputs: str = "reference",
     ):
         super().__init__()
         sizes = {"N": N, "B": B, "H": H, "P": P, "X": X, "R": R, "C": C}
@@ -128,7 +132,8 @@ class MaskNet(nn.Module):
         options = {"norm": norm, "causal": causal, "mask_activation": mask_activation}
         whole_number("mics", mics)
         self.config = {**sizes, "Sc": Sc, **options, "input_norm": input_norm, "conv_padding": conv_padding}
-        self.config["mics"] = mics
+        self.config |= {"mics": mics, "outputs": outputs}
+        self.outputs = check_outputs(outputs, mics)
         self.num_sources = C
         self.mask_activation = mask_activation
         first_norm = find_norm(input_norm or norm, causal)
@@ -138,7 +143,7 @@ class MaskNet(nn.Module):
             self.spatial = nn.ModuleList([SpatialInput(N, B, first_norm) for _ in range(mics - 1)])
         self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal, conv_padding)
         self.prelu = PReLU()
-        self.mask = Linear(self.tcn.out_channels, C * N)
+        self.mask = Linear(self.tcn.out_channels, C * self.outputs * N)
 
     def forward(
         self, mixture_w: Tensor, num_frames: Tensor | None = None, stacked: StackedBlocks | None = None
@@ -148,7 +153,7 @@ class MaskNet(nn.Module):
         Parameters
         ----------
         mixture_w : Tensor
-            [batch, M * N, frames], the encoded mixture, N channels for each microphone.
+            [batch, M * N, frames], the encoded mixture, as `Encoder` gives it.
         num_frames : Tensor, optional
             [batch] of int, frames that each item of a padded batch really has; None: all of them.
         stacked : callable, optional
@@ -157,7 +162,7 @@ class MaskNet(nn.Module):
         Returns
         -------
         Tensor
-            [C, batch, N, frames], zero where an item has ended.
+            [C, batch, N, frames], or [C, batch, M * N, frames] for each microphone, zero where an item has ended.
         """
         x, others = self._by_microphone(mixture_w)
         padding = None if num_frames is None else padding_mask(num_frames, x.shape[1])
@@ -169,15 +174,15 @@ class MaskNet(nn.Module):
         return masks if padding is None else masks.masked_fill(padding.transpose(1, 2), 0)
 
     def _by_microphone(self, mixture_w: Tensor) -> tuple[Tensor, list[tuple[SpatialInput, Tensor]]]:
-        """Part [batch, M * N, frames] into what the reference hears, [batch, frames, N], and the others."""
+        """Part the encoded mixture into what the reference hears, [batch, frames, N], and the others."""
         x = mixture_w.transpose(1, 2)
         if self.config["mics"] == 1:
             return x, []
-        reference, *others = x.split(self.config["N"], dim=2)
-        return reference, list(zip(self.spatial, others, strict=True))
+        parts = x.split(self.config["N"], dim=2)
+        return parts[0], list(zip(self.spatial, parts[self.outputs :], strict=True))
 
     def _masks(self, x: Tensor) -> Tensor:
-        """Turn scores [batch, frames, C * N] into masks [C, batch, N, frames]."""
+        """Turn scores [batch, frames, C * outputs * N] into masks [C, batch, outputs * N, frames]."""
         x = x.unflatten(2, (self.num_sources, -1))
         return MASK_ACTIVATIONS[self.mask_activation](x).permute(2, 0, 3, 1)
 

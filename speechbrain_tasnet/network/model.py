@@ -52,6 +52,6 @@ class Model(nn.ModuleDict):
         Returns
         -------
         Tensor
-            [batch, time, C].
+            [batch, time, C], or [batch, time, C, mics], see `separate`.
         """
         return separate(*self.values(), mixture, lengths)

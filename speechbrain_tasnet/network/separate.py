@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
+from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.samples import Samples, as_samples, fit_weights
 from speechbrain_tasnet.ops.items import for_items, over_items
 from speechbrain_tasnet.ops.threads import alone
@@ -29,7 +30,7 @@ class AnyEncoder(Protocol):
     tail: str
 
     def __call__(self, signal: Tensor) -> Tensor:
-        """Encode [batch, time] or [batch, time, mics]; the first N channels of what comes out are masked."""
+        """Encode [batch, time] or [batch, time, mics]; the first channels of what comes out are masked."""
 
     def num_frames(self, num_samples: Tensor) -> Tensor:
         """Count the frames that are made of so many samples."""
@@ -77,8 +78,9 @@ def separate(
     Returns
     -------
     Tensor or numpy.ndarray
-        [batch, time, C], the mixture's own length, an array if the mixture was one. Computed in the type of the
-        weights; given out in that of the mixture, for PCM in float32.
+        [batch, time, C], or [batch, time, C, mics] of an encoder with ``outputs="each"``; the mixture's own
+        length, an array if the mixture was one. Computed in the type of the weights; given out in that of the
+        mixture, for PCM in float32.
 
     Raises
     ------
@@ -170,8 +172,10 @@ def _separate_together(
     masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
     if mixture.ndim == 3:
         mixture_w = mixture_w[:, : masks.shape[2]]
-    estimates = decoder(ops.apply_masks(masks, mixture_w))[..., : mixture.shape[1]]  # [C, batch, time]
+    outputs = getattr(bare_encoder, "outputs", 1)
+    estimates = decoder(as_sources(ops.apply_masks(masks, mixture_w), outputs))[..., : mixture.shape[1]]
     if getattr(bare_encoder, "tail", "fill") == "drop":
         estimates = F.pad(estimates, (0, mixture.shape[1] - estimates.shape[2]))
     estimates = estimates.permute(1, 2, 0)
-    return estimates if padding is None else estimates.masked_fill(padding, 0)
+    estimates = estimates if padding is None else estimates.masked_fill(padding, 0)
+    return as_signals(estimates, outputs, getattr(bare_encoder, "reference", 0))

@@ -35,6 +35,7 @@ class Channels:
 
     def __init__(self, separator: Separator, choices: SeparationOptions):
         self._mics, reference = getattr(separator, "mics", 1), getattr(separator, "reference", 0)
+        self._outputs = getattr(separator, "outputs", 1)
         self._consistent = choices.scale == "consistent"
         self._beamforms = choices.beamform is not None
         if self._mics > 1 and (choices.channels != "mean" or self._beamforms):
@@ -44,7 +45,8 @@ class Channels:
                 f"leave {name} out"
             )
         self._together = self._mics > 1 or self._beamforms  # all channels into one of each source
-        self._reference = slice(reference, reference + 1) if self._together else slice(None)
+        at_reference = self._together and self._outputs == 1
+        self._reference = slice(reference, reference + 1) if at_reference else slice(None)
         self._rate = separator.hparams.sample_rate if self._beamforms else 0
         self.read_as = "each" if self._together else choices.channels
 
@@ -64,7 +66,7 @@ class Channels:
 
     def of_sources(self, of_file: int) -> int:
         """Return how many channels each source has, from how many a file has."""
-        return of_file if self.read_as == "each" and not self._together else 1
+        return of_file if self.read_as == "each" and not self._together else self._outputs
 
     def separate(self, separate: Callable[[Tensor], Tensor], mixture: Tensor) -> Tensor:
         """Separate what was read.
@@ -72,7 +74,8 @@ class Channels:
         Parameters
         ----------
         separate : callable
-            From mixtures [1, time], or [1, time, mics] of several microphones, to sources [1, time, C].
+            From mixtures [1, time], or [1, time, mics] of several microphones, to sources [1, time, C] or
+            [1, time, C, mics].
         mixture : Tensor
             [channels, time].
 
@@ -83,6 +86,8 @@ class Channels:
         """
         items = mixture.unsqueeze(1) if self._mics == 1 else mixture.T[None, None]
         sources = torch.cat([separate(item).float().cpu() for item in items])
+        if self._outputs > 1:
+            sources = sources[0].permute(2, 0, 1)
         if self._beamforms:
             sources = beamform(mixture, sources, self._rate).unsqueeze(0)
         return consistent(self.heard(mixture), sources) if self._consistent else sources

@@ -72,22 +72,23 @@ class LiveVoices:
         Parameters
         ----------
         sources : numpy.ndarray
-            [time, C], any number of samples.
+            [time, C], or [time, C, mics], any number of samples.
 
         Returns
         -------
         numpy.ndarray
-            [time, C], silent where nobody is heard.
+            In the same shape, silent where nobody is heard.
         list of Event
             Who has begun or ended to be heard, in the order in which that is known: an end half a second later.
         """
-        count, voices = sources.shape
+        count, voices = sources.shape[:2]
         if self._smooth is None:
             self._smooth = np.zeros((len(self._window) - 1, voices))
             self._since, self._gains = np.full(voices, self._hold), np.zeros(voices)
         if not count:
             return sources, []
-        loud = self._loud(np.square(sources, dtype=np.float64))
+        energies = np.square(sources, dtype=np.float64)
+        loud = self._loud(energies if energies.ndim == 2 else energies.mean(axis=2))
         # Samples since the last loud one, 0 at a loud one.
         places = np.arange(count)[:, np.newaxis]
         last = np.maximum.accumulate(np.where(loud, places, -1 - self._since), axis=0)
@@ -98,7 +99,8 @@ class LiveVoices:
             (place, voice, bool(heard[place, voice])) for place, voice in np.argwhere(heard != was_heard).tolist()
         ]
         if self._gate:
-            sources = sources * self._ramps(heard).astype(sources.dtype)
+            ramps = self._ramps(heard).astype(sources.dtype)
+            sources = sources * ramps.reshape(ramps.shape + (1,) * (sources.ndim - 2))
         self._since = np.minimum(since[-1], self._hold)
         found = [self._event(voice, begins, self._done + place) for place, voice, begins in events]
         self._done += count

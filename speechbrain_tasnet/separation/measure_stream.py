@@ -79,7 +79,7 @@ def measure_stream(model: Path | str, recording: Path | str, chunk: float, pcm: 
     signal = np.pad(samples, [(before, after), (0, 0)])
     command = [sys.executable, "-m", "speechbrain_tasnet.cli", "stream"]
     command += ["--model", str(model), "--chunk", str(chunk), "--format", pcm]
-    bytes_out = config.num_spks * kind.itemsize  # of a sample
+    bytes_out = config.num_spks * config.outputs * kind.itemsize  # of a sample
     stream = _Stream(command, ready=(before - lookahead) * bytes_out)
     stream.run(signal, before, size, rate)
     times, totals = np.array(stream.arrivals).T

@@ -41,7 +41,8 @@ def at_level_of(mixtures: Iterable[Tensor], model: Model) -> Model:
     for mixture in mixtures:
         signal = mixture.to(model.decoder.weight)[None]
         heard = model.encoder.at_reference(signal)
-        levels.compare(heard, model(signal))
+        sources = model(signal)
+        levels.compare(heard, sources if sources.ndim == 3 else sources[..., model.encoder.reference])
     levelled = deepcopy(model.decoder)
     levelled.weight.mul_(levels.gain("mixture", limited=False))
     return Model(model.encoder, model.masknet, levelled)

@@ -78,7 +78,8 @@ def stream(
     source : int
         File descriptor to read a channel for each microphone from, interleaved.
     sinks : sequence of int
-        File descriptors to write to: one for all sources, interleaved, or one a source.
+        File descriptors to write to: one for all sources, interleaved, or one a source. Sources at each
+        microphone are interleaved themselves.
     pcm : str
         ``s16le`` or ``f32le``, for what comes in and what goes out.
     size : int
@@ -165,12 +166,12 @@ def _check_raw(head: bytes, pcm: str, rate: int, channels: int) -> None:
 
 
 def _write(sources: np.ndarray, sinks: Sequence[int], kind: np.dtype) -> int:
-    """Write ``sources`` [time, C]; returns how many samples were clipped."""
+    """Write ``sources`` [time, C] or [time, C, mics]; returns how many samples were clipped."""
     clipped = 0
     if kind.kind == "i":
         clipped, sources = count_clipped(sources), quantize(sources)
     sources = sources.astype(kind)
-    for sink, part in zip(sinks, [sources] if len(sinks) == 1 else sources.T, strict=True):
+    for sink, part in zip(sinks, [sources] if len(sinks) == 1 else sources.swapaxes(0, 1), strict=True):
         _write_all(part.tobytes(), sink, "the sources")
     return clipped
 

@@ -85,7 +85,8 @@ class TasNetSeparation(Pretrained):
         Returns
         -------
         Tensor or numpy.ndarray
-            [batch, time, C], an array if ``mix`` was one, in the type of ``mix``; for PCM in float32.
+            [batch, time, C], or [batch, time, C, mics] at each microphone; an array if ``mix`` was one, in the
+            type of ``mix``; for PCM in float32.
 
         Raises
         ------
@@ -106,6 +107,11 @@ class TasNetSeparation(Pretrained):
     def reference(self) -> int:
         """Which of them the sources are estimated at, from 0 on."""
         return getattr(getattr(self.mods, "encoder", None), "reference", 0)
+
+    @property
+    def outputs(self) -> int:
+        """Microphones that the sources are estimated at: 1, or as many as it listens to."""
+        return getattr(getattr(self.mods, "encoder", None), "outputs", 1)
 
     @property
     def parallel(self) -> bool:

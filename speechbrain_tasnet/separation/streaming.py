@@ -10,6 +10,7 @@ from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
+from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights, fit_weights
 from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
 from speechbrain_tasnet.network.tcn import BlockState
@@ -77,8 +78,9 @@ class StreamingSeparator:
         Returns
         -------
         Tensor or numpy.ndarray
-            [batch, m, C]: over the whole stream as many as went in, less at most L - 1 that are still open. An
-            array if the chunk was one, in the type of the chunk; for PCM in float32.
+            [batch, m, C], or [batch, m, C, M] at each microphone: over the whole stream as many as went in, less
+            at most L - 1 that are still open. An array if the chunk was one, in the type of the chunk; for PCM in
+            float32.
 
         Raises
         ------
@@ -112,23 +114,25 @@ class StreamingSeparator:
         Returns
         -------
         Tensor
-            [batch, m, C], so that as many samples came out in all as went in; no streams: [0, 0, C]. In the type
-            of the weights.
+            [batch, m, C] or [batch, m, C, M], so that as many samples came out in all as went in; no streams:
+            [0, 0, C]. In the type of the weights.
         """
         state = self._state
         if state is None or state.heard[0] == 0:
             self._state = None
             batch = 0 if state is None else len(state.heard)
-            return self.encoder.weight.new_zeros(batch, 0, self.masknet.num_sources)
+            return self._signals(self.decoder.initial_state(self._decoded, batch)[..., :0])
         heard, stride = int(state.heard[0]), self.encoder.stride
         frames = int(self.encoder.num_frames(heard))
         edge = stride if self.encoder.edge_padding else 0
         missing = max((frames + 1) * stride - edge - heard, 0)
         before = self._given(state)
         known = self._run(self.encoder.silence(len(state.heard), missing))
-        rest = torch.cat([known, self._state.decoder.transpose(1, 2)], dim=1)[:, : heard - before]
+        tail = self._state.decoder
+        # And zeros for samples that the encoder drops.
+        tail = F.pad(tail, (0, max(heard - before - known.shape[1] - tail.shape[2], 0)))
         self._state = None
-        return F.pad(rest, (0, 0, 0, heard - before - rest.shape[1]))  # zeros for samples that the encoder drops
+        return torch.cat([known, self._signals(tail)], dim=1)[:, : heard - before]
 
     def reset(self, batch: int | None = None) -> None:
         """Forget the streams; ``batch`` new ones may be begun at once, or else with the next chunk."""
@@ -174,7 +178,7 @@ class StreamingSeparator:
         return StreamState(
             self.encoder.initial_state(batch),
             self.masknet.initial_state(batch),
-            self.decoder.initial_state(self.masknet.num_sources, batch),
+            self.decoder.initial_state(self._decoded, batch),
             count,
             count,
         )
@@ -191,18 +195,28 @@ class StreamingSeparator:
         return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks), spatial))
 
     def _run(self, chunk: Tensor) -> Tensor:
-        """Take samples through the network: [batch, n] to [batch, m, C]."""
+        """Take samples through the network: [batch, n] to [batch, m, C], as `step` does."""
         state = self._state
         mixture_w, waiting = self.encoder.step(chunk, state.encoder)
         if mixture_w.shape[2] == 0:
             self._state = state._replace(encoder=waiting)
-            return chunk.new_zeros(len(chunk), 0, self.masknet.num_sources)
+            return self._signals(state.decoder[..., :0])
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        signal, tail = self.decoder.step(masks * mixture_w[:, : masks.shape[2]], state.decoder)
+        weights = as_sources(masks * mixture_w[:, : masks.shape[2]], self.encoder.outputs)
+        signal, tail = self.decoder.step(weights, state.decoder)
         decoded = state.decoded + signal.shape[2]
         before = self._given(state)
         self._state = StreamState(waiting, masknet, tail, state.heard, decoded)
-        return signal[..., signal.shape[2] - (self._given(self._state) - before) :].transpose(1, 2)
+        return self._signals(signal[..., signal.shape[2] - (self._given(self._state) - before) :])
+
+    @property
+    def _decoded(self) -> int:
+        """Signals that the decoder makes: of every source one for each microphone that it is estimated at."""
+        return self.masknet.num_sources * self.encoder.outputs
+
+    def _signals(self, decoded: Tensor) -> Tensor:
+        """Give what was decoded, [batch, signals, m], its shape outside."""
+        return as_signals(decoded.transpose(1, 2), self.encoder.outputs, self.encoder.reference)
 
     def _given(self, state: StreamState) -> int:
         """Count the samples given out: those decoded, less the edge padding."""

@@ -17,7 +17,7 @@ import torch
 
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.schema import Hparams
-from speechbrain_tasnet.data.microphones import at_reference, for_network
+from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment import workflow
@@ -168,7 +168,8 @@ def write_examples(hparams: Hparams, listing: Path) -> None:
         item, _ = test[test.dataset.data_ids.index(utterance_id)]
         if item is None:  # the log of the test says why
             continue
-        targets, estimates = item["sources"], model(for_network(item["mixture"][None], hparams))[0]
+        estimates = model(for_network(item["mixture"][None], hparams))[0]
+        targets, estimates = (sources_at_reference(s, hparams) for s in (item["sources"], estimates))
         mixture, estimates = at_reference(item["mixture"], hparams), in_target_order(targets, estimates)
         signals = torch.cat([mixture[:, None], targets, estimates], dim=1)
         written[utterance_id] = f"{number}.wav"

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from speechbrain_tasnet.data.epoch_loader import EpochLoader
-from speechbrain_tasnet.data.microphones import at_reference, for_network
+from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference, with_sources
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import Targets
@@ -33,11 +33,12 @@ class SeparationBrain(GuardedBrain):
     """Train, validate and test a separator of any number of sources.
 
     Batches carry ``id``, ``mixture`` [batch, time], or [batch, time, mics] of several microphones, ``sources``
-    [batch, time, C] and, as ``bad``, name and reason of items that could not be used. From the hyperparameters it
-    takes ``epoch_counter``, ``train_logger``, ``separation_loss`` (a `SeparationLoss`), ``loss_threshold``,
-    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``metrics``, ``bad_items`` (where those go),
-    ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called after each validation, or null) and
-    ``step_scheduler`` (called after each step of the optimizer, or null).
+    [batch, time, C], or [batch, time, C, mics] at each of them, and, as ``bad``, name and reason of items that
+    could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``, ``separation_loss``
+    (a `SeparationLoss`), ``loss_threshold``, ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``,
+    ``outputs``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which records every batch and epoch),
+    ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called after each step of the
+    optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
     After `evaluate`, ``evaluator`` holds the score of each utterance.
@@ -53,7 +54,7 @@ class SeparationBrain(GuardedBrain):
         self._weight = 1.0
 
     def compute_forward(self, batch, stage: sb.Stage) -> Tensor:
-        """Separate a batch: returns the estimates, [batch, time, C]."""
+        """Separate a batch: returns the estimates, in the shape of the sources."""
         mixture, lengths = batch.to(self.device).mixture
         # Through self.modules, whose wrappers keep the gradients of several processes in step.
         model = self.modules.encoder, self.modules.masknet, self.modules.decoder
@@ -62,7 +63,7 @@ class SeparationBrain(GuardedBrain):
     def compute_objectives(self, predictions: Tensor, batch, stage: sb.Stage) -> Tensor:
         """Return the mean loss of a batch in dB, and keep account of each utterance's."""
         with alone(predictions.numel()):
-            targets, mixture = Targets(*batch.sources), at_reference(batch.mixture.data, self.hparams)
+            targets, mixture = Targets(*batch.sources), with_sources(batch.mixture.data, self.hparams)
             losses = at_once(lambda e: self.hparams.separation_loss(targets, mixture, e), predictions)
             self._observe(losses, predictions, targets, batch, stage)
         if stage == sb.Stage.TEST:
@@ -81,7 +82,7 @@ class SeparationBrain(GuardedBrain):
         if not batch.id:  # a stand-in
             return
         si_snr = -losses if self.hparams.separation_loss.is_plain else -targets.loss(predictions)
-        mixture = at_reference(batch.mixture.data, self.hparams)
+        mixture = with_sources(batch.mixture.data, self.hparams)
         improvements = (si_snr - targets.si_snr_of_mixture(mixture)).tolist()
         mixed = targets.are_mixed(mixture).tolist()
         for loss, ratio, improvement, known in zip(
@@ -99,10 +100,11 @@ class SeparationBrain(GuardedBrain):
             self.bar.set_postfix_str(f"SI-SNRi {self.improved / len(self.improvements):.2f} dB", refresh=False)
 
     def _score(self, estimates: Tensor, batch) -> None:
-        """Hand each utterance of a test batch to the evaluator, without its padding."""
+        """Hand each utterance of a test batch to the evaluator, without its padding, as the reference hears it."""
         mixture, lengths = at_reference(batch.mixture.data, self.hparams), batch.mixture.lengths
+        sources, estimates = (sources_at_reference(s, self.hparams) for s in (batch.sources.data, estimates))
         for i, size in enumerate(valid_samples(lengths, mixture.shape[1]).tolist()):
-            self.evaluator.add(batch.id[i], mixture[i, :size], batch.sources.data[i, :size], estimates[i, :size])
+            self.evaluator.add(batch.id[i], mixture[i, :size], sources[i, :size], estimates[i, :size])
 
     def make_dataloader(self, dataset, stage: sb.Stage, **kwargs):
         """Make SpeechBrain's loader, and note its length for the progress bar.

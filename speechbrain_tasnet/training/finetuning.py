@@ -101,9 +101,11 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
         trained = coarsen(trained)
         changes.append("a frame stands for two of before")
     if adapt and has_more(model, trained):
-        more = model.encoder.mics - trained.encoder.mics
-        trained = add_microphones(trained, model.encoder.mics, model.encoder.reference)
-        changes.append(f"{more} {'microphone is' if more == 1 else 'microphones are'} new and not listened to yet")
+        more, wanted = model.encoder.mics - trained.encoder.mics, model.encoder
+        trained = add_microphones(trained, wanted.mics, wanted.reference, wanted.config["outputs"])
+        if more:
+            new = "microphone is" if more == 1 else "microphones are"
+            changes.append(f"{more} {new} new and not listened to yet")
     sizes, before = model.masknet.config, trained.masknet.config
     becomes_causal = adapt and sizes["causal"] and not before["causal"]
     grows = adapt and all(sizes[name] >= before[name] for name in DEPTH)

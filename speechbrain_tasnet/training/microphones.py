@@ -1,6 +1,7 @@
 """A network for more microphones that begins as the one for fewer."""
 
 import torch
+from torch import Tensor
 
 from speechbrain_tasnet.network.encoder_decoder import Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
@@ -8,23 +9,26 @@ from speechbrain_tasnet.network.model import Model
 
 
 def has_more(model: Model, trained: Model) -> bool:
-    """Return whether a model may begin as `add_microphones` makes it: more microphones, the reference kept."""
-    here, there = model.encoder.config, trained.encoder.config
-    return here["mics"] > there["mics"] and (there["mics"] == 1 or here["reference"] == there["reference"])
+    """Return whether a model may begin as `add_microphones` makes it: more of them, and the reference kept."""
+    here, there = model.encoder, trained.encoder
+    more = here.mics > there.mics or (here.mics == there.mics and here.outputs > there.outputs)
+    fewer_outputs = here.outputs < there.outputs
+    return more and not fewer_outputs and (there.mics == 1 or here.reference == there.reference)
 
 
 @torch.no_grad()
-def add_microphones(trained: Model, mics: int, reference: int) -> Model:
+def add_microphones(trained: Model, mics: int, reference: int, outputs: str = "reference") -> Model:
     """Make a network of more microphones that does what a trained one does.
 
     What the new ones hear is worth nothing to the bottleneck yet. It learns at once: their basis signals are those
-    of the reference, so that a difference of two microphones is one of equal signals.
+    of the reference, so that a difference of two microphones is one of equal signals. Where sources are estimated
+    at each microphone, all have the masks of the reference at first, which leaves the levels between them alone.
 
     Parameters
     ----------
     trained : Model
         For fewer microphones.
-    mics, reference : int
+    mics, reference, outputs
         As for `Encoder`.
 
     Returns
@@ -40,8 +44,8 @@ def add_microphones(trained: Model, mics: int, reference: int) -> Model:
     >>> torch.equal(add_microphones(trained, 2, 0)(mixture), trained(mixture[..., 0]))
     True
     """
-    encoder = Encoder(**trained.encoder.config | {"mics": mics, "reference": reference})
-    masknet = MaskNet(**trained.masknet.config | {"mics": mics})
+    encoder = Encoder(**trained.encoder.config | {"mics": mics, "reference": reference, "outputs": outputs})
+    masknet = MaskNet(**trained.masknet.config | {"mics": mics, "outputs": outputs})
     before = trained.encoder.mics - 1
     encoder.weight.copy_(trained.encoder.weight)
     encoder.spatial[:] = trained.encoder.weight
@@ -49,5 +53,15 @@ def add_microphones(trained: Model, mics: int, reference: int) -> Model:
         encoder.spatial[:before] = trained.encoder.spatial
     for spatial in masknet.spatial[before:]:
         spatial.linear.weight.zero_()
-    masknet.load_state_dict(masknet.state_dict() | trained.masknet.state_dict())
+    weights = trained.masknet.state_dict()
+    for name in ("mask.weight", "mask.bias"):
+        weights[name] = _masks_at(weights[name], trained.encoder.outputs, encoder.outputs, encoder.config["N"])
+    masknet.load_state_dict(masknet.state_dict() | weights)
     return Model(encoder, masknet, trained.decoder)
+
+
+def _masks_at(weights: Tensor, before: int, outputs: int, N: int) -> Tensor:
+    """Give microphones without masks those of the reference, in rows [C * before * N, ...] of the last layer."""
+    by_output = weights.unflatten(0, (-1, before, N))
+    new = by_output[:, :1].expand(-1, outputs - before, *by_output.shape[2:])
+    return torch.cat([by_output, new], dim=1).flatten(0, 2)

@@ -12,10 +12,12 @@ SECONDS = 0.5  # the padding of SpeechBrain's own network fails on much less
 
 
 def noise_item(name: str, size: int, hparams, generator: torch.Generator | None = None) -> Fetched:
-    """Make an item of noise: ``mixture`` [size], or [size, channels] of several, and ``sources`` [size, C]."""
+    """Make an item of noise: ``mixture`` [size], or [size, channels] of several, and its ``sources``."""
     sources = 0.1 * torch.randn(size, hparams.num_spks, generator=generator)
     channels = channels_of(hparams)
     mixture = sources.sum(1) if channels == 1 else sources.sum(1, keepdim=True).expand(-1, channels)
+    if hparams.outputs == "each":
+        sources = sources.unsqueeze(2).expand(-1, -1, channels)
     return Fetched({"id": name, "mixture": mixture, "sources": sources})
 
 

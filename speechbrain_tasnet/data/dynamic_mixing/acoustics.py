@@ -28,6 +28,8 @@ class Acoustics:
         Which of them the sources are heard at.
     target : str
         What the sources become: ``anechoic``, their direct sound, or ``reverb``, all that is heard of them.
+    at_each : bool
+        Whether they are heard at each microphone.
 
     Raises
     ------
@@ -36,12 +38,20 @@ class Acoustics:
     """
 
     def __init__(
-        self, rooms: RoomBank | Path | str, num_spks: int, rate: int, mics: int, reference: int, target: str
+        self,
+        rooms: RoomBank | Path | str,
+        num_spks: int,
+        rate: int,
+        mics: int,
+        reference: int,
+        target: str,
+        at_each: bool = False,
     ):
         name = "rooms" if isinstance(rooms, RoomBank) else f"rooms={rooms}"
         self._bank = rooms if isinstance(rooms, RoomBank) else RoomBank.load(rooms)
         _check(self._bank, name, num_spks, rate, mics)
         self._reference, self._target = reference, target
+        self._outputs = slice(None) if at_each else slice(reference, reference + 1)
 
     def draw(self, rng: np.random.Generator) -> int:
         """Draw a room."""
@@ -68,7 +78,7 @@ class Acoustics:
         mixture : numpy.ndarray
             What each microphone hears, `[mics, time]`.
         targets : numpy.ndarray
-            What the sources have become, `[C, time]`.
+            What the sources have become, at the reference `[C, 1, time]` or at each microphone `[C, mics, time]`.
         """
         places = rng.choice(self._bank.reverb.shape[1], len(sources), replace=False)
         direct = self._bank.direct[room, places]
@@ -76,7 +86,7 @@ class Acoustics:
         dry = np.linalg.norm(sources, axis=-1)
         gains = dry / np.maximum(np.linalg.norm(straight[:, self._reference], axis=-1), 1e-30)
         targets = straight if self._target == "anechoic" else heard
-        return np.einsum("c,cmt->mt", gains, heard), gains[:, np.newaxis] * targets[:, self._reference]
+        return np.einsum("c,cmt->mt", gains, heard), gains[:, None, None] * targets[:, self._outputs]
 
     def surround(self, noise: np.ndarray, room: int, rng: np.random.Generator) -> np.ndarray:
         """Let noise `[time]` come from everywhere; returns what each microphone hears, `[mics, time]`."""

@@ -112,6 +112,8 @@ class DynamicMixing(EpochDataset):
         Microphones that a mixture has; with more than one there must be rooms with as many.
     reference : int
         Which of them the sources are heard at.
+    outputs : str
+        ``reference``, or ``each`` for sources at all of them.
 
     Raises
     ------
@@ -144,6 +146,7 @@ class DynamicMixing(EpochDataset):
         talk_turns: TurnTaking | None = None,
         mics: int = 1,
         reference: int = 0,
+        outputs: str = "reference",
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
@@ -170,9 +173,10 @@ class DynamicMixing(EpochDataset):
                 f"mics={mics}: mixing needs rooms with as many microphones; make them by `tasnet generate rooms "
                 f"--mics {mics} --array linear:0.05-0.15`, and set rooms"
             )
+        self._outputs = mics if outputs == "each" else 1
         self._rooms = None
         if rooms is not None:
-            self._rooms = Acoustics(rooms, num_spks, rate, mics, reference, target)
+            self._rooms = Acoustics(rooms, num_spks, rate, mics, reference, target, outputs == "each")
         self._noise = None if noise is None else Noise(noise, rate, noise_snr, frozenset(exclude_noise))
         self._channels = Channels(rate)
         self._shares = Shares(
@@ -210,7 +214,10 @@ class DynamicMixing(EpochDataset):
         return self.length
 
     def at(self, epoch: int, index: int) -> dict[str, str | Tensor]:
-        """Make an item: ``id``, ``mixture`` [time] and ``sources`` [time, C]."""
+        """Make an item: ``id``, ``mixture`` [time] and ``sources`` [time, C]; of several microphones [time, mics].
+
+        Sources at each of them are [time, C, mics].
+        """
         if not 0 <= index < self.length:
             raise IndexError(f"item {index} of {self.length}")
         rng = np.random.default_rng([self.seed, epoch, index])
@@ -226,36 +233,42 @@ class DynamicMixing(EpochDataset):
         if not in_talk:
             utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
         top = rng.uniform(0, WIDE_GAIN_DB if wide else MAX_GAIN_DB)
-        signals = np.zeros((self.mics + self.num_spks, self.size), np.float32)
-        mixture, sources = signals[: self.mics], signals[self.mics :]
+        signals = np.zeros((self.mics + self.num_spks * self._outputs, self.size), np.float32)
+        mixture, sources = self._parts(signals)
+        dry = sources[:, 0]
         amplitudes = [10 ** (gain / 20) for gain in np.linspace(top, -top, count).tolist()]
         if in_talk:
             voices = [
                 Voice(self._speakers[i], amplitude, self._draw_speed(rng))
                 for i, amplitude in zip(chosen, amplitudes, strict=True)
             ]
-            utterances = self._talk.fill(sources[:count], voices, with_noise, rng)
+            utterances = self._talk.fill(dry[:count], voices, with_noise, rng)
         else:
-            for source, number, amplitude in zip(sources, utterances, amplitudes, strict=False):
+            for source, number, amplitude in zip(dry, utterances, amplitudes, strict=False):
                 self._fill(source, number, amplitude, rng)
         if through_channel:
-            sources[:] = self._channels.voices(sources, rng)
+            dry[:] = self._channels.voices(dry, rng)
         # Delays between microphones are there without walls, too.
         if self._rooms is not None and (in_room or self.mics > 1):
             room = self._rooms.draw(rng)
-            mixture[:], sources[:] = self._rooms.hear(sources, room, in_room, rng)
+            mixture[:], sources[:] = self._rooms.hear(dry, room, in_room, rng)
         else:
-            np.sum(sources, axis=0, out=mixture[0])
+            np.sum(dry, axis=0, out=mixture[0])
         if with_noise:
             noise = self._noise.draw(self.size, 10 ** (top / 10), rng)
             mixture += noise if self.mics == 1 else self._rooms.surround(noise, room, rng)
         if through_channel:
             signals = self._channels.together(signals, rng, self.mics)
-            mixture, sources = signals[: self.mics], signals[self.mics :]
+            mixture, sources = self._parts(signals)
         signals *= PEAK / (max(float(signals.max()), -float(signals.min())) or 1.0)
         name = f"epoch {epoch} item {index}: {' + '.join(self._names[number] for number in utterances)}"
         heard = torch.from_numpy(mixture[0] if self.mics == 1 else mixture.T)
-        return {"id": name, "mixture": heard, "sources": torch.from_numpy(sources).T}
+        sources = torch.from_numpy(sources).permute(2, 0, 1)
+        return {"id": name, "mixture": heard, "sources": sources if self._outputs > 1 else sources[..., 0]}
+
+    def _parts(self, signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Part signals into the mixture `[mics, time]` and the sources `[C, outputs, time]`."""
+        return signals[: self.mics], signals[self.mics :].reshape(self.num_spks, self._outputs, self.size)
 
     def _fill(self, source: np.ndarray, number: int, amplitude: float, rng: np.random.Generator) -> None:
         """Fill a source with a stretch of an utterance of a certain level."""
