@@ -62,7 +62,7 @@ def test_any_batch_and_length_in_onnxruntime(name, tmp_path):
     export_onnx(*model, tmp_path / "whole.onnx", sample_rate=16000)
     session = start(tmp_path / "whole.onnx")
     mics = MODELS[name].get("mics", 1)
-    told = {"sample_rate": "16000", "num_spks": str(model[1].num_sources), "mics": str(mics)}
+    told = {"sample_rate": "16000", "num_spks": str(model[1].num_sources), "mics": str(mics), "outputs": "1"}
     assert session.get_modelmeta().custom_metadata_map == told
     for batch in BATCHES:
         for samples in LENGTHS:

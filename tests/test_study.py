@@ -267,7 +267,7 @@ def test_the_command_line_changes_the_study_and_the_recipe_of_all(definition, ca
     with pytest.raises(SystemExit) as stop:
         main(["study", "tabel3"])
     assert stop.value.code == 2
-    assert "packaged studies are: same, skip, table2, table3, toolkits" in capsys.readouterr().err
+    assert "packaged studies are: microphones, same, skip, table2, table3, toolkits" in capsys.readouterr().err
 
 
 def test_what_is_no_text_is_no_study(tmp_path):
