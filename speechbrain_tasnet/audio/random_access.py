@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from speechbrain_tasnet.audio.reading import MOST_FRAMES, open_audio, read_blocks
+from speechbrain_tasnet.audio.reading import open_audio, read_blocks
+from speechbrain_tasnet.audio.soundfile_file import MOST_FRAMES
 
 # Where the number of samples is an estimate or that of the first stream alone, unless `open_audio` calls it exact.
 DOUBTFUL = {"MP3", "OGG"}

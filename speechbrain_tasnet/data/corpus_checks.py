@@ -5,8 +5,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from speechbrain_tasnet.audio.audio_file import WAY_OUT
 from speechbrain_tasnet.audio.random_access import open_random
-from speechbrain_tasnet.audio.reading import WAY_OUT, count_samples, open_audio
+from speechbrain_tasnet.audio.reading import count_samples, open_audio
 from speechbrain_tasnet.data.corpus import Corpus, Row
 from speechbrain_tasnet.errors import InputError
 

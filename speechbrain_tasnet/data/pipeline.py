@@ -12,9 +12,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
+from speechbrain_tasnet.audio.audio_file import WAY_OUT
 from speechbrain_tasnet.audio.pcm import full_scale
 from speechbrain_tasnet.audio.random_access import open_random
-from speechbrain_tasnet.audio.reading import WAY_OUT
 from speechbrain_tasnet.data.dynamic_mixing.recordings import unreadable
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.data.read_manifest import read_manifest

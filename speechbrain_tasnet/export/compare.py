@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.audio.reading import AUDIO_SUFFIXES, audio_length, read_audio
+from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
+from speechbrain_tasnet.audio.reading import audio_length, read_audio
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.export.graph import need
 from speechbrain_tasnet.losses import Targets

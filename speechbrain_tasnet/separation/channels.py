@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.audio.reading import AudioFile
+from speechbrain_tasnet.audio.audio_file import AudioFile
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation.beamforming import beamform
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.audio.reading import AudioFile, open_audio, read_blocks
+from speechbrain_tasnet.audio.audio_file import AudioFile
+from speechbrain_tasnet.audio.reading import open_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample_blocks
 from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import InputError

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.audio.reading import AudioFile
+from speechbrain_tasnet.audio.audio_file import AudioFile
 from speechbrain_tasnet.data.segments import write_segments
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.channels import Channels

@@ -14,9 +14,10 @@ import numpy as np
 import soundfile
 import torch
 
+from speechbrain_tasnet.audio.audio_file import WAY_OUT
 from speechbrain_tasnet.audio.pcm import full_scale
 from speechbrain_tasnet.audio.random_access import system_name
-from speechbrain_tasnet.audio.reading import WAY_OUT, count_samples, open_audio, read_audio
+from speechbrain_tasnet.audio.reading import count_samples, open_audio, read_audio
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.data.speed import resampler
 from speechbrain_tasnet.errors import InputError
