@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -11,8 +13,11 @@ import pytest
 import soundfile
 import torch
 
+from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation import mixtures
 from speechbrain_tasnet.separation.many_files import separate_files
+from speechbrain_tasnet.separation.mixtures import find_mixtures
 from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.output_files import WAV, AudioFormat
 
@@ -158,3 +163,46 @@ def test_a_stopped_batch_leaves_whole_files_only(tmp_path, stop):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert names(tmp_path / "out") == ["x_s1.wav", "x_s2.wav"]
     assert names(tmp_path) == ["out", "sign", "x.wav", "y.wav"]
+
+
+@pytest.fixture
+def talks(tmp_path):
+    """A folder of recordings, deep, with what is none."""
+    for name in ("b.wav", "week 1/a.flac", "week 1/c.WAV"):
+        write(tmp_path / "talks" / name)
+    (tmp_path / "talks" / "notes.txt").write_text("none")
+    write(tmp_path / "talks" / ".hidden.wav")
+    return tmp_path / "talks"
+
+
+def test_all_recordings_of_a_folder_are_taken(talks, tmp_path):
+    names = [path.relative_to(talks).as_posix() for path in find_mixtures([talks], tmp_path)]
+    assert names == ["b.wav", "week 1/a.flac", "week 1/c.WAV"]
+    # What comes of them is not separated again, wherever in the folder it is.
+    write(talks / "separated" / "b_s1.wav")
+    assert len(find_mixtures([talks], talks / "separated")) == 3
+    assert len(find_mixtures([talks], tmp_path)) == 4
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: no recording in it; expected audio files \(wav, flac"):
+        find_mixtures([tmp_path / "empty"], tmp_path)
+
+
+def test_films_in_a_folder_are_taken_where_they_can_be_read(talks, tmp_path, monkeypatch, capsys):
+    (talks / "film.mp4").write_bytes(b"")
+    monkeypatch.setattr(mixtures, "find_spec", lambda name: None)
+    assert len(find_mixtures([talks], tmp_path)) == 3
+    assert "1 file that FFmpeg reads left out; pip install 'speechbrain-tasnet[media]'" in capsys.readouterr().err
+    monkeypatch.setattr(mixtures, "find_spec", lambda name: name)
+    assert [path.name for path in find_mixtures([talks], tmp_path)][1] == "film.mp4"
+
+
+def test_a_list_and_standard_input_are_taken(talks, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{talks / 'b.wav'}\n{talks / 'week 1/a.flac'}\n")
+    main(["separate", f"@{tmp_path / 'list.txt'}", "--out", str(tmp_path / "out")])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("a_s1.wav", "a_s2.wav", "b_s1.wav", "b_s2.wav")
+    ]
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", "-", "--out", str(tmp_path / "piped")]
+    with open(talks / "b.wav", "rb") as file:
+        subprocess.run(command, stdin=file, check=True)
+    assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == ["stdin_s1.wav", "stdin_s2.wav"]

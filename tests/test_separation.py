@@ -10,6 +10,7 @@ import torch
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
 from speechbrain_tasnet.audio import reading
+from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.output_files import AudioFormat
@@ -163,15 +164,37 @@ def test_samples_are_rounded_not_cut(copies, tmp_path):
         (lambda: SeparationOptions(scale="loud"), ["scale='loud'", "peak"]),
         (lambda: SeparationOptions(window=0.5), ["window=0.5", "seconds"]),
         (lambda: SeparationOptions(window=float("nan")), ["window=nan", "seconds"]),
-        (lambda: AudioFormat("mp3"), ["mp3", "wav or flac"]),
-        (lambda: AudioFormat("wav", "ULAW"), ["ULAW", "PCM_16"]),
-        (lambda: AudioFormat("flac", "FLOAT"), ["flac FLOAT", "no such"]),
+        (lambda: AudioFormat("aac"), ["format='aac'", "wav, flac, mp3, opus"]),
+        (lambda: AudioFormat("wav", "ULAW"), ["subtype='ULAW'", "PCM_16"]),
+        (lambda: AudioFormat("flac", "FLOAT"), ["subtype='FLOAT'", "PCM_16 or PCM_24 in flac"]),
+        (lambda: AudioFormat("mp3", "PCM_16"), ["subtype='PCM_16'", "MPEG_LAYER_III in mp3"]),
     ],
 )
 def test_unknown_choices_are_refused(make, words):
     with pytest.raises(InputError) as caught:
         make()
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus"])
+def test_codecs_of_players(kind, copies, tmp_path):
+    """As long as the mixture, in time with it, and whole or not there."""
+    time = np.arange(3 * 16000) / 16000
+    tone = 0.4 * np.sin(2 * np.pi * 300 * time) * (time > 1)
+    path = write(tmp_path / "mix.wav", tone[:, None].astype(np.float32), 16000)
+    first, second = write_sources(copies, path, tmp_path / "out", kind=AudioFormat(kind))
+    assert (first.name, second.name) == (f"mix_s1.{kind}", f"mix_s2.{kind}")
+    samples = read_audio(first, 16000)
+    assert len(samples) == len(tone)
+    np.testing.assert_allclose(samples[17000:-2000], tone[17000:-2000], atol=0.05)
+    assert np.abs(samples[:15500]).max() < 0.01
+
+
+def test_a_rate_that_opus_does_not_have_is_refused_before_any_work(copies, tmp_path):
+    path = write(tmp_path / "mix.wav", noise(0.1), 11025)
+    with pytest.raises(InputError, match="1 channel at 11025 Hz does not go into opus; choose wav"):
+        write_sources(copies, path, tmp_path / "out", kind=AudioFormat("opus"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_more_channels_than_flac_has(copies, tmp_path):
@@ -213,13 +236,13 @@ def test_a_full_disk_leaves_nothing(copies, tmp_path, monkeypatch):
 def test_headers_are_read_once(copies, tmp_path, monkeypatch):
     path = write(tmp_path / "mix.wav", noise(1.0, 16000), 16000)
     opened = []
-    real = reading.AudioFile.__init__
+    real = reading.SoundFileAudio.__init__
 
     def count(file, name, *args, **options):
         opened.append(name)
         real(file, name, *args, **options)
 
-    monkeypatch.setattr(reading.AudioFile, "__init__", count)
+    monkeypatch.setattr(reading.SoundFileAudio, "__init__", count)
     write_sources(copies, path, tmp_path / "out")
     assert opened == [path]
 

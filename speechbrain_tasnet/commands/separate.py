@@ -13,15 +13,20 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "recording is separated in windows, in constant memory. A file that cannot be read is told and left out; "
         "the exit status is then 2."
     )
-    parser.epilog = "example: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated"
+    parser.epilog = (
+        "examples: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated; "
+        "tasnet separate meetings --out separated; tasnet separate @list.txt --out separated"
+    )
+    parser.fromfile_prefix_chars = "@"
     names = ", ".join(bundled_names())
     parser.add_argument(
         "mixtures",
         type=Path,
         nargs="+",
         metavar="MIXTURE",
-        help="any format that soundfile reads (wav, flac, ogg, opus, mp3, aiff, au, caf, w64), of any rate and "
-        "length; a named pipe or /dev/stdin, too",
+        help="a file, a folder, of which all recordings are taken, @FILE with a path in each line, or - for "
+        "standard input. Any format that soundfile reads (wav, flac, ogg, opus, mp3, aiff, au, caf, w64), of any "
+        "rate and length; with pip install 'speechbrain-tasnet[media]' also m4a, aac, mp4, webm, wma and films",
     )
     parser.add_argument(
         "--model",
@@ -68,11 +73,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="windows or files that are separated at the same time, each on one thread and in memory of its own "
         "(as many as torch computes threads; 1 on a GPU and with other toolkits' networks)",
     )
-    parser.add_argument("--format", default="wav", help="of the sources: wav or flac (%(default)s)")
+    parser.add_argument("--format", default="wav", help="of the sources: wav, flac, mp3 or opus (%(default)s)")
     parser.add_argument(
         "--subtype",
-        default="PCM_16",
-        help="of their samples: PCM_16, PCM_24 or, in a wav, FLOAT, which has no full scale (%(default)s)",
+        help="of their samples: PCM_16, PCM_24 or, in a wav, FLOAT, which has no full scale (PCM_16)",
     )
     voices = parser.add_argument_group("who speaks when")
     voices.add_argument(
@@ -91,6 +95,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.separation.many_files import separate_files
+    from speechbrain_tasnet.separation.mixtures import find_mixtures
     from speechbrain_tasnet.separation.options import SeparationOptions
     from speechbrain_tasnet.separation.output_files import AudioFormat
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
@@ -100,6 +105,7 @@ def run(options: argparse.Namespace) -> None:
         options.channels, options.scale, options.window, options.workers, gate, options.beamform
     )
     kind = AudioFormat(options.format, options.subtype)
+    mixtures = find_mixtures(options.mixtures, options.out)
     separator = TasNetSeparation.from_bundle(options.model)
     tables = [name for name in ("rttm", "json") if getattr(options, name)]
-    separate_files(separator, options.mixtures, options.out, options.overwrite, choices, kind, tables)
+    separate_files(separator, mixtures, options.out, options.overwrite, choices, kind, tables)

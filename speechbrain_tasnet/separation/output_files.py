@@ -14,9 +14,17 @@ from speechbrain_tasnet.audio.random_access import system_name
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.system.files import new_file
 
-FORMATS = ("wav", "flac")
-# Bits of the sample formats; the last is no integer and has no full scale.
+# What the samples of a format may be, first what they are by default.
+FORMATS = {
+    "wav": ("PCM_16", "PCM_24", "FLOAT"),
+    "flac": ("PCM_16", "PCM_24"),
+    "mp3": ("MPEG_LAYER_III",),
+    "opus": ("OPUS",),
+}
+# Bits of those that are no codec's; the last is no integer and has no full scale.
 SUBTYPES = {"PCM_16": 16, "PCM_24": 24, "FLOAT": 32}
+CODEC_BITS = 16  # of a sample, more than a codec takes
+CONTAINERS = {"opus": "ogg"}  # where soundfile calls a format otherwise
 LARGEST_WAV = 2**32 - 4096
 
 
@@ -27,9 +35,9 @@ class AudioFormat:
     Parameters
     ----------
     format : str
-        ``wav`` or ``flac``.
-    subtype : str
-        ``PCM_16``, ``PCM_24`` or, in a wav, ``FLOAT``.
+        ``wav``, ``flac``, ``mp3`` or ``opus``.
+    subtype : str, optional
+        ``PCM_16`` (the default), ``PCM_24`` or, in a wav, ``FLOAT``; mp3 and opus have one of their own.
 
     Raises
     ------
@@ -38,15 +46,24 @@ class AudioFormat:
     """
 
     format: str = "wav"
-    subtype: str = "PCM_16"
+    subtype: str | None = None
 
     def __post_init__(self):
-        if self.format not in FORMATS or self.subtype not in SUBTYPES:
-            raise InputError(
-                f"{self.format} {self.subtype}: expected {' or '.join(FORMATS)} and one of {', '.join(SUBTYPES)}"
-            )
-        if not soundfile.check_format(self.format, self.subtype):
-            raise InputError(f"{self.format} {self.subtype}: there is no such file; choose wav, or PCM_24")
+        if self.format not in FORMATS:
+            raise InputError(f"format={self.format!r}: expected one of {', '.join(FORMATS)}")
+        subtypes = FORMATS[self.format]
+        if self.subtype is None:
+            object.__setattr__(self, "subtype", subtypes[0])
+        if self.subtype not in subtypes:
+            raise InputError(f"subtype={self.subtype!r}: expected {' or '.join(subtypes)} in {self.format}")
+        if not soundfile.check_format(self.container, self.subtype):
+            version = soundfile.__libsndfile_version__
+            raise InputError(f"format={self.format!r}: libsndfile {version} does not write it; choose wav")
+
+    @property
+    def container(self) -> str:
+        """What soundfile calls the format."""
+        return CONTAINERS.get(self.format, self.format)
 
     @property
     def limited(self) -> bool:
@@ -55,7 +72,7 @@ class AudioFormat:
 
     def num_bytes(self, num_samples: int) -> int:
         """Return the space that samples take, compressed or not."""
-        return num_samples * SUBTYPES[self.subtype] // 8
+        return num_samples * SUBTYPES.get(self.subtype, CODEC_BITS) // 8
 
     def check(self, mixture: Path | str, rate: int, channels: int, num_samples: int) -> None:
         """Refuse what does not go into such a file.
@@ -77,10 +94,11 @@ class AudioFormat:
         if self.format == "wav" and self.num_bytes(num_samples * channels) > LARGEST_WAV:
             raise InputError(f"{mixture}: a source would take more than the 4 GiB of a wav; choose flac")
         try:
-            soundfile.SoundFile(BytesIO(), "w", rate, channels, self.subtype, format=self.format).close()
+            soundfile.SoundFile(BytesIO(), "w", rate, channels, self.subtype, format=self.container).close()
         except soundfile.LibsndfileError:
+            found = "1 channel" if channels == 1 else f"{channels} channels"
             raise InputError(
-                f"{mixture}: {channels} channels at {rate} Hz do not go into {self.format}; choose wav or the mean"
+                f"{mixture}: {found} at {rate} Hz does not go into {self.format}; choose wav"
             ) from None
 
 
@@ -132,15 +150,15 @@ def new_audio(path: Path, kind: AudioFormat, rate: int, channels: int) -> Iterat
     DiskError
         The file cannot be written.
     """
-    bits = SUBTYPES[kind.subtype]
+    bits = SUBTYPES.get(kind.subtype)
     with new_file(path) as partial:
         try:
             with soundfile.SoundFile(
-                system_name(partial), "w", rate, channels, kind.subtype, format=kind.format
+                system_name(partial), "w", rate, channels, kind.subtype, format=kind.container
             ) as file:
 
                 def write(samples: np.ndarray) -> None:
-                    if kind.limited:
+                    if kind.limited and bits:
                         # libsndfile would round down; it takes integers left-aligned in 32 bits.
                         samples = quantize(samples, bits) << 32 - bits
                     file.write(samples)
