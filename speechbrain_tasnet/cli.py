@@ -16,6 +16,7 @@ from speechbrain_tasnet.commands import (
     generate,
     import_weights,
     mix,
+    models,
     separate,
     stream,
     study,
@@ -28,6 +29,7 @@ from speechbrain_tasnet.system.process import READER_GONE, discard_output, open_
 COMMANDS = {
     "demo": (demo, "everything once, in minutes, on synthetic voices"),
     "doctor": (doctor, "does everything work on this machine, and how fast"),
+    "models": (models, "list the separators at hand: what for, how good, how fast here"),
     "mix": (mix, "make a corpus of mixtures from any folder of speech"),
     "generate": (generate, "make wsj0-mix, LibriMix or a bank of rooms"),
     "download": (download, "get openly downloadable speech and noise"),

@@ -247,7 +247,7 @@ def test_bad_input_to_mix(words, expected, speech_folder, tmp_path, capsys, monk
         (["separate", "mix.wav", "--model", "empty", "--scale", "loud"], "scale='loud'"),
         (["separate", "mix.wav", "--model", "empty", "--window", "0"], "window=0.0"),
         (["separate", "mix.wav", "--model", "empty", "--workers", "0"], "workers=0: expected a whole number"),
-        (["separate", "mix.wav", "--model", "empty", "--format", "mp3"], "wav or flac"),
+        (["separate", "mix.wav", "--model", "empty", "--format", "aac"], "wav, flac, mp3, opus"),
     ],
 )
 def test_bad_input_to_the_other_commands(words, expected, tmp_path, capsys, monkeypatch):

@@ -1,8 +1,10 @@
-"""What a separator costs: parameters, multiply-accumulates, and the signal that it must wait for."""
+"""What a separator costs: parameters, multiply-accumulates, the signal that it must wait for, and time."""
 
 import copy
 import math
+import time
 from functools import partial
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,9 @@ from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.receptive_field import latency
 from speechbrain_tasnet.network.tcn import ConvBlock
+
+SECONDS = 4.0  # of audio, for the real-time factor
+REPEATS = (5, 50)  # at least and at most
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -102,3 +107,32 @@ def latency_ms(model: Model, sample_rate: int) -> float:
     if not (isinstance(model.encoder, Encoder) and isinstance(model.masknet, MaskNet)):
         return math.inf
     return 1000 * latency(model.encoder, model.masknet, sample_rate).seconds
+
+
+@torch.no_grad()
+def real_time_factor(model: Model, sample_rate: int, mics: int = 1, patience: float = 5.0) -> float:
+    """Return how long one thread takes to separate one mixture, in its own duration: the median of some turns.
+
+    Parameters
+    ----------
+    model : Model
+        In its evaluation mode.
+    sample_rate : int
+        In Hz.
+    mics : int
+        Microphones.
+    patience : float
+        Seconds to spend on turns.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    channels = () if mics == 1 else (mics,)
+    mixture = 0.1 * torch.randn(1, round(SECONDS * sample_rate), *channels)
+    times, began = [], time.perf_counter()
+    model(mixture)
+    while len(times) < REPEATS[0] or (time.perf_counter() - began < patience and len(times) < REPEATS[1]):
+        start = time.perf_counter()
+        model(mixture)
+        times.append(time.perf_counter() - start)
+    torch.set_num_threads(threads)
+    return median(times) / SECONDS

@@ -7,10 +7,8 @@ ordinary experiment, and at last what the network makes of a few mixtures.
 import json
 import math
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 
 import soundfile
 import torch
@@ -23,7 +21,7 @@ from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment import workflow
 from speechbrain_tasnet.experiment.datasets import evaluation_set
 from speechbrain_tasnet.losses import pit_si_snr_loss
-from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second
+from speechbrain_tasnet.network.costs import count_parameters, latency_ms, macs_per_second, real_time_factor
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.system.files import new_file, write_text
 from speechbrain_tasnet.system.locks import exclusive
@@ -37,9 +35,7 @@ COSTS = "costs.json"
 EXAMPLES = "examples/examples.json"
 HOW_MANY = 3
 
-SECONDS = 4.0  # of audio, for the real-time factor
-REPEATS = (5, 50)  # at least and at most
-PATIENCE = 5.0  # seconds to spend on repeats
+SECONDS = 4.0  # of audio in an item of a recipe without segments
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -128,23 +124,6 @@ def training_memory(model: Model, hparams: Hparams, device: str, precision: str)
     optimizer.zero_grad(set_to_none=True)
     optimizer.state.clear()
     return peak_memory_increase(lambda: step(hparams.batch_size, hparams.segment or SECONDS), kind)
-
-
-@torch.no_grad()
-def real_time_factor(model: Model, sample_rate: int, mics: int = 1) -> float:
-    """Return how long one thread takes to separate one mixture, in its own duration: the median of some turns."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    channels = () if mics == 1 else (mics,)
-    mixture = 0.1 * torch.randn(1, round(SECONDS * sample_rate), *channels)
-    times, began = [], time.perf_counter()
-    model(mixture)
-    while len(times) < REPEATS[0] or (time.perf_counter() - began < PATIENCE and len(times) < REPEATS[1]):
-        start = time.perf_counter()
-        model(mixture)
-        times.append(time.perf_counter() - start)
-    torch.set_num_threads(threads)
-    return median(times) / SECONDS
 
 
 @torch.no_grad()
