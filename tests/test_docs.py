@@ -103,7 +103,7 @@ def test_python_blocks_run_on_a_bundle(block, tmp_path, monkeypatch):
     modules = {"encoder": Encoder(8, 4), "masknet": MaskNet(8, 4, 8, 4, X=2, R=1), "decoder": Decoder(8, 4)}
     save_bundle("results/wsj0mix/1234/pretrained", modules, 8000)
     soundfile.write("meeting.wav", np.random.default_rng(0).normal(size=4410) / 10, 44100)
-    names = {"mixtures": torch.randn(2, 400)}
+    names = {"mixtures": torch.randn(2, 400), "samples": np.zeros(1600, np.float32)}
     execute(block, names)
     assert "sources" not in names or names["sources"].shape in ((2, 400, 2), (1, 4410, 2))
 

@@ -10,7 +10,7 @@ from speechbrain_tasnet.audio.audio_file import WAY_OUT, AudioFile
 from speechbrain_tasnet.audio.media_file import MediaAudio
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.audio.soundfile_file import SoundFileAudio, UnknownFormatError
-from speechbrain_tasnet.audio.sources import open_bytes
+from speechbrain_tasnet.audio.sources import Bytes, name_of, open_bytes
 from speechbrain_tasnet.errors import InputError
 
 # What becomes of several channels.
@@ -20,14 +20,14 @@ LOUDEST = 1e6
 BLOCK = 2**18  # samples of all channels that are read at once
 
 
-def open_audio(path: Path | str) -> AudioFile:
+def open_audio(path: Bytes | AudioFile) -> AudioFile:
     """Open an audio file that holds at least one sample and, as far as its header says, all of them.
 
     Parameters
     ----------
-    path : path-like
+    path : path-like, bytes or binary file
         Audio file; also a named pipe, or the end of another one as ``/dev/stdin``, which is first copied to a
-        file without a name.
+        file without a name. What a file holds, or one that is open. An `AudioFile` is that already.
 
     Returns
     -------
@@ -39,12 +39,14 @@ def open_audio(path: Path | str) -> AudioFile:
     InputError
         The file is missing, is no audio, is cut short, holds no samples, or has a rate above 768 kHz.
     """
-    file = open_bytes(path)
+    if isinstance(path, AudioFile):
+        return path
+    file, name = open_bytes(path), name_of(path)
     try:
         try:
-            return SoundFileAudio(path, file)
+            return SoundFileAudio(name, file)
         except UnknownFormatError as unknown:
-            return MediaAudio(path, file, unknown)
+            return MediaAudio(name, file, unknown)
     except BaseException:
         file.close()
         raise

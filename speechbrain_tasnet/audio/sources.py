@@ -1,12 +1,13 @@
-"""Where bytes of audio come from: a file, or a pipe, which is copied first, for decoders go back and forth."""
+"""Where bytes of audio come from: a file, memory, or a pipe, which is copied: decoders go back and forth."""
 
+import io
 import os
 import re
 import stat
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
-from typing import IO
+from typing import IO, Any
 
 from speechbrain_tasnet.audio.formats import COMMON
 from speechbrain_tasnet.errors import DiskError, InputError
@@ -14,8 +15,41 @@ from speechbrain_tasnet.errors import DiskError, InputError
 ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf):/")
 
 
-def is_pipe(path: Path | str) -> bool:
-    """Return whether a path is a pipe, which can be read once and has no size."""
+Bytes = Path | str | bytes | IO[bytes]
+
+
+class _Lent:
+    """A file that somebody else opened and will close."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def close(self) -> None:
+        """Leave it open."""
+
+
+def name_of(source: Bytes) -> str:
+    """Return what to call a source in messages.
+
+    Example
+    -------
+    >>> name_of("talk.wav"), name_of(b"RIFF"), name_of(io.BytesIO())
+    ('talk.wav', 'the bytes', 'the open file')
+    """
+    if isinstance(source, bytes):
+        return "the bytes"
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    return str(name) if isinstance(name := getattr(source, "name", None), str) else "the open file"
+
+
+def is_pipe(path: object) -> bool:
+    """Return whether it is the path of a pipe, which can be read once and has no size."""
+    if not isinstance(path, str | os.PathLike):
+        return False
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -23,13 +57,13 @@ def is_pipe(path: Path | str) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def open_bytes(path: Path | str) -> IO[bytes]:
+def open_bytes(path: Bytes) -> IO[bytes]:
     """Open a file, or what comes through a pipe, as a file that can seek.
 
     Parameters
     ----------
-    path : path-like
-        Of a file or a pipe.
+    path : path-like, bytes or binary file
+        Of a file or a pipe; what is in a file; or one that is open, which stays open.
 
     Returns
     -------
@@ -41,6 +75,10 @@ def open_bytes(path: Path | str) -> IO[bytes]:
     InputError
         There is none, or it cannot be read.
     """
+    if isinstance(path, bytes):
+        return io.BytesIO(path)
+    if not isinstance(path, str | os.PathLike):
+        return _Lent(path) if path.seekable() else _copy_of(path, name_of(path))
     if "\0" in str(path):
         raise InputError(f"{str(path)!r}: no name of a file has a NUL in it")
     try:
@@ -63,14 +101,18 @@ def open_bytes(path: Path | str) -> IO[bytes]:
 
 def _copy(path: Path | str) -> IO[bytes]:
     """Copy what comes through a pipe to a file without a name, which is gone when it is closed."""
+    with open(path, "rb") as pipe:
+        return _copy_of(pipe, str(path))
+
+
+def _copy_of(stream: IO[bytes], name: str) -> IO[bytes]:
     with ExitStack() as opened:
         copy = opened.enter_context(TemporaryFile())
-        with open(path, "rb") as pipe:
-            while data := pipe.read(2**20):
-                try:
-                    copy.write(data)
-                except OSError as error:
-                    reason = f"no room for a copy in {gettempdir()} ({error.strerror})"
-                    raise DiskError(f"{path}: {reason}; set TMPDIR to another disk") from None
+        while data := stream.read(2**20):
+            try:
+                copy.write(data)
+            except OSError as error:
+                reason = f"no room for a copy in {gettempdir()} ({error.strerror})"
+                raise DiskError(f"{name}: {reason}; set TMPDIR to another disk") from None
         opened.pop_all()
         return copy

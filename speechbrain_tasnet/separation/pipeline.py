@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import chain, groupby
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 from speechbrain_tasnet.audio.audio_file import AudioFile
 from speechbrain_tasnet.audio.reading import open_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample_blocks
-from speechbrain_tasnet.audio.sources import is_pipe
+from speechbrain_tasnet.audio.sources import Bytes, is_pipe
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.ops.ahead import ahead
 from speechbrain_tasnet.separation.channels import Channels
@@ -32,15 +31,15 @@ class Recording:
 
     Attributes
     ----------
-    path : Path
-        The file.
+    path
+        What it is read from.
     levels : Levels
         Of the sources that have gone out.
     rate, channels, exact
         Of the open file, with as many channels as the sources have; they are known when the first sources are.
     """
 
-    def __init__(self, path: Path | str, window: float | None, channels: Channels, model_rate: int):
+    def __init__(self, path: Bytes | AudioFile, window: float | None, channels: Channels, model_rate: int):
         self.path, self.levels = path, Levels()
         self._window, self._channels, self._model_rate = window, channels, model_rate
         self._left = 0  # samples that have been read and not gone out
@@ -85,7 +84,7 @@ _Read = tuple[Recording, Window | InputError]
 
 def separate_recordings(
     separator: Separator,
-    paths: Iterable[Path | str],
+    paths: Iterable[Bytes | AudioFile],
     choices: SeparationOptions,
     check: Callable[[AudioFile], object] = lambda file: None,
 ) -> Iterator[tuple[Recording, Iterator[np.ndarray]]]:
@@ -95,7 +94,7 @@ def separate_recordings(
     ----------
     separator : Separator
         The model.
-    paths : iterable of path-like
+    paths : iterable of path-like, bytes, binary file or AudioFile
         Audio files. They are opened ahead of those before them, pipes excepted, for these may have to wait.
     choices : SeparationOptions
         How.
@@ -111,7 +110,7 @@ def separate_recordings(
     rate, channels = separator.hparams.sample_rate, Channels(separator, choices)
     separate = partial(channels.separate, separator.separate_batch)
 
-    def read(paths: list[Path | str]) -> Iterator[_Read]:
+    def read(paths: list[Bytes | AudioFile]) -> Iterator[_Read]:
         for path in paths:
             recording = Recording(path, choices.window, channels, rate)
             try:
@@ -129,7 +128,7 @@ def separate_recordings(
                 yield recording, recording.blocks(_without_errors(of_it))
 
 
-def _up_to_pipes(paths: Iterable[Path | str]) -> Iterator[list[Path | str]]:
+def _up_to_pipes(paths: Iterable[Bytes | AudioFile]) -> Iterator[list[Bytes | AudioFile]]:
     """Part paths where a pipe is to be opened."""
     run = []
     for path in paths:

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor, nn
 
+from speechbrain_tasnet.audio.samples_file import SamplesAudio
+from speechbrain_tasnet.audio.sources import Bytes
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights
 from speechbrain_tasnet.network.separate import is_ours, separate
 from speechbrain_tasnet.separation.options import WINDOW, SeparationOptions
-from speechbrain_tasnet.separation.recording import separate_recording, separate_voices
+from speechbrain_tasnet.separation.recording import Progress, separate_recording, separate_voices
 from speechbrain_tasnet.separation.voices import Voices
 
 
@@ -127,21 +131,24 @@ class TasNetSeparation(Pretrained):
 
     def separate_file(
         self,
-        path: Path | str,
+        path: Bytes,
         channels: str = "mean",
         scale: str = "none",
         window: float | None = WINDOW,
         workers: int | None = None,
         beamform: str | None = None,
+        progress: Progress | None = None,
     ) -> Tensor:
         """Separate an audio file of any rate and length; `separation.write_sources` writes the sources instead.
 
         Parameters
         ----------
-        path : path-like
-            wav, flac, ogg, mp3 or whatever soundfile reads.
+        path : path-like, bytes or binary file
+            wav, flac, ogg, mp3 or whatever soundfile reads; what is in such a file; or one that is open.
         channels, scale, window, workers, beamform
             As `separation.SeparationOptions` has them.
+        progress : callable, optional
+            Is called with the seconds of each piece that is separated.
 
         Returns
         -------
@@ -153,26 +160,66 @@ class TasNetSeparation(Pretrained):
         InputError
             The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
-        return separate_recording(
-            self, path, SeparationOptions(channels, scale, window, workers, beamform=beamform)
-        )
+        choices = SeparationOptions(channels, scale, window, workers, beamform=beamform)
+        return separate_recording(self, path, choices, progress)
+
+    def separate_audio(self, audio: Samples, sample_rate: int, **options: Any) -> Samples:
+        """Separate a recording in memory, of any rate and length.
+
+        Parameters
+        ----------
+        audio : numpy.ndarray or Tensor
+            An array [time] or [time, channels], as soundfile reads it, or a tensor [time] or [channels, time], as
+            torchaudio does: floating point with full scale at 1, or PCM of int16 or int32.
+        sample_rate : int
+            Of the recording, in Hz; the sources have the same.
+        **options
+            As `separate_file` has them.
+
+        Returns
+        -------
+        numpy.ndarray or Tensor
+            As the recording: [C, time], float32; with ``channels="each"`` of several channels, or of a separator
+            with sources at each microphone, arrays [C, time, channels] or tensors [C, channels, time].
+
+        Raises
+        ------
+        InputError
+            It holds no samples, or NaN or infinite ones, or is of another type or shape.
+
+        Example
+        -------
+        >>> separator = TasNetSeparation.from_bundle("convtasnet-8k-2spk", device="cpu")
+        >>> first, second = separator(np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
+        >>> first.shape
+        (16000,)
+        """
+        of_torch = isinstance(audio, Tensor)
+        samples = audio.detach().cpu().numpy().T if of_torch else np.asarray(audio)
+        sources = self.separate_file(SamplesAudio(samples, sample_rate), **options)  # [channels, time, C]
+        if len(sources) == 1:
+            sources = sources[0].T
+        else:
+            sources = sources.permute(2, 0, 1) if of_torch else sources.permute(2, 1, 0)
+        return sources if of_torch else sources.numpy()
 
     def separate_voices(
         self,
-        path: Path | str,
+        path: Bytes,
         channels: str = "mean",
         scale: str = "none",
         window: float | None = WINDOW,
         workers: int | None = None,
         gate: bool = True,
         beamform: str | None = None,
+        progress: Progress | None = None,
     ) -> Voices:
         """Separate an audio file, and find out how many voices are heard in it, and when.
 
         Parameters
         ----------
-        path : path-like
-            wav, flac, ogg, mp3 or whatever soundfile reads.
+        path, progress
+            As `separate_file` has them.
         channels, scale, window, workers, gate, beamform
             As `separation.SeparationOptions` has them.
 
@@ -186,8 +233,9 @@ class TasNetSeparation(Pretrained):
         InputError
             As `separate_file` does.
         """
-        return separate_voices(self, path, SeparationOptions(channels, scale, window, workers, gate, beamform))
+        choices = SeparationOptions(channels, scale, window, workers, gate, beamform)
+        return separate_voices(self, path, choices, progress)
 
-    def forward(self, mix: Samples, lengths: Samples | None = None) -> Samples:
-        """Separate a batch, as `separate_batch`."""
-        return self.separate_batch(mix, lengths)
+    def forward(self, mix: Samples, lengths: Samples | int | None = None) -> Samples:
+        """Do as `separate_batch`; with a sampling rate behind it, a whole number, as `separate_audio`."""
+        return self.separate_audio(mix, lengths) if isinstance(lengths, int) else self.separate_batch(mix, lengths)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.audio.audio_file import AudioFile
+from speechbrain_tasnet.audio.sources import Bytes
 from speechbrain_tasnet.data.segments import write_segments
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.channels import Channels
@@ -23,17 +24,27 @@ from speechbrain_tasnet.system.files import check_not_there, scratch_file
 FRAMES = 2**16  # that are scaled and written at once
 
 
-def separate_recording(separator: Separator, path: Path | str, choices: SeparationOptions) -> Tensor:
+Progress = Callable[[float], object]
+
+
+def separate_recording(
+    separator: Separator,
+    path: Bytes | AudioFile,
+    choices: SeparationOptions,
+    progress: Progress | None = None,
+) -> Tensor:
     """Separate an audio file, and keep all of it in memory.
 
     Parameters
     ----------
     separator : Separator
         The model.
-    path : path-like
+    path : path-like, bytes, binary file or AudioFile
         Audio file.
     choices : SeparationOptions
         How.
+    progress : callable, optional
+        Is called with the seconds of each piece that is separated.
 
     Returns
     -------
@@ -45,11 +56,16 @@ def separate_recording(separator: Separator, path: Path | str, choices: Separati
     InputError
         The file cannot be read.
     """
-    _, sources = _whole(separator, path, choices)
+    _, sources = _whole(separator, path, choices, progress)
     return torch.from_numpy(sources).transpose(1, 2)
 
 
-def separate_voices(separator: Separator, path: Path | str, choices: SeparationOptions) -> Voices:
+def separate_voices(
+    separator: Separator,
+    path: Bytes | AudioFile,
+    choices: SeparationOptions,
+    progress: Progress | None = None,
+) -> Voices:
     """Separate an audio file in memory, and find out who is heard in it.
 
     Where the separator does not count voices, each of its outputs is one.
@@ -58,10 +74,12 @@ def separate_voices(separator: Separator, path: Path | str, choices: SeparationO
     ----------
     separator : Separator
         The model.
-    path : path-like
+    path : path-like, bytes, binary file or AudioFile
         Audio file.
     choices : SeparationOptions
         How.
+    progress : callable, optional
+        Is called with the seconds of each piece that is separated.
 
     Returns
     -------
@@ -73,7 +91,7 @@ def separate_voices(separator: Separator, path: Path | str, choices: SeparationO
     InputError
         The file cannot be read.
     """
-    recording, sources = _whole(separator, path, choices)
+    recording, sources = _whole(separator, path, choices, progress)
     counts = getattr(separator, "counts_voices", False)
     listener = Listener(recording.rate, counts, choices.gate)
     listener.hear(sources)
@@ -82,11 +100,21 @@ def separate_voices(separator: Separator, path: Path | str, choices: SeparationO
     return Voices(sources.permute(2, 0, 1), heard.segments, recording.rate)
 
 
-def _whole(separator: Separator, path: Path | str, choices: SeparationOptions) -> tuple[Recording, np.ndarray]:
+def _whole(
+    separator: Separator,
+    path: Bytes | AudioFile,
+    choices: SeparationOptions,
+    progress: Progress | None,
+) -> tuple[Recording, np.ndarray]:
     """Separate a recording into sources [channels, C, time]."""
+    found = []
     with closing(separate_recordings(separator, [path], choices)) as recordings:
         recording, blocks = next(recordings)
-        sources = np.concatenate(list(blocks), axis=2)
+        for sources in blocks:
+            found.append(sources)
+            if progress:
+                progress(sources.shape[2] / recording.rate)
+    sources = np.concatenate(found, axis=2)
     return recording, sources * np.float32(recording.levels.gain(choices.scale, limited=False))
 
 
@@ -104,7 +132,7 @@ def write_sources(
     overwrite: bool = False,
     choices: SeparationOptions = DEFAULTS,
     kind: AudioFormat = WAV,
-    progress: Callable[[float], object] | None = None,
+    progress: Progress | None = None,
     tables: Sequence[str] = (),
 ) -> list[Path]:
     """Separate a file into one file a source, ``OUT/NAME_s1.wav`` and so on, in constant memory.
@@ -157,7 +185,7 @@ def write_recordings(
     overwrite: bool,
     choices: SeparationOptions,
     kind: AudioFormat,
-    progress: Callable[[float], object] | None,
+    progress: Progress | None,
     tables: Sequence[str] = (),
 ) -> Iterator[Written | InputError]:
     """Do with each of several files, in order, what `write_sources` does with one.
@@ -209,7 +237,7 @@ def _gather(
     recording: Recording,
     blocks: Iterator[np.ndarray],
     scratch: BinaryIO,
-    progress: Callable[[float], object] | None,
+    progress: Progress | None,
     listen: Callable[[int], Listener] | None,
 ) -> Heard | None:
     """Keep sources in a scratch file until their gain is known, and find out who is heard in them, if wanted."""
