@@ -19,7 +19,7 @@ from speechbrain_tasnet.separation import mixtures
 from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.separation.mixtures import find_mixtures
 from speechbrain_tasnet.separation.options import SeparationOptions
-from speechbrain_tasnet.separation.output_files import WAV, AudioFormat
+from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, Destination
 
 
 class Halves:
@@ -40,7 +40,7 @@ def write(path, samples=800):
 
 
 def separate(mixtures, out, overwrite=False, kind=WAV, model=None):
-    separate_files(model or Halves(), mixtures, out, overwrite, SeparationOptions(), kind)
+    separate_files(model or Halves(), mixtures, Destination(out, overwrite, kind), SeparationOptions())
 
 
 def refused(mixtures, out, *words, error=InputError, **options):
@@ -206,3 +206,23 @@ def test_a_list_and_standard_input_are_taken(talks, tmp_path):
     with open(talks / "b.wav", "rb") as file:
         subprocess.run(command, stdin=file, check=True)
     assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == ["stdin_s1.wav", "stdin_s2.wav"]
+
+
+def test_files_have_the_names_that_are_wanted(talks, tmp_path):
+    main(["separate", str(talks), "--out", str(tmp_path / "out"), "--name", "{stem}/{source}", "--format", "flac"])
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.flac"))
+    assert found == [f"{stem}/s{source}.flac" for stem in "abc" for source in (1, 2)]
+
+
+@pytest.mark.parametrize("name", ["{stem}", "{source", "{other}_{source}", "../{stem}_{source}", "/{source}"])
+def test_names_that_do_not_tell_sources_apart_or_lead_away_are_refused(name, talks, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["separate", str(talks), "--out", str(tmp_path / "out"), "--name", name])
+    assert f"name={name!r}: expected {{stem}} and {{source}} in it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_name_for_several_mixtures_is_refused(talks, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["separate", str(talks), "--out", str(tmp_path / "out"), "--name", "voice_{source}"])
+    assert "both would become" in capsys.readouterr().err

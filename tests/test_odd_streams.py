@@ -18,7 +18,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import many_files
 from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.separation.options import SeparationOptions
-from speechbrain_tasnet.separation.output_files import WAV
+from speechbrain_tasnet.separation.output_files import Destination
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
 posix = pytest.mark.skipif(os.name == "nt", reason="names are letters on Windows")
@@ -170,7 +170,7 @@ def test_long_names(folder, tmp_path, size):
     """Up to the 255 bytes that a file system allows; what is longer is refused before the work."""
     mixture = tmp_path / ("x" * size + ".wav")
     os.link(folder / "base.wav", mixture)
-    separate_files(Halves(), [mixture], tmp_path / "out", False, SeparationOptions(), WAV)
+    separate_files(Halves(), [mixture], Destination(tmp_path / "out"), SeparationOptions())
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
@@ -180,7 +180,7 @@ def test_a_name_that_gets_too_long_is_refused_before_the_work(folder, tmp_path, 
     os.link(folder / "base.wav", mixture)
     monkeypatch.setattr(many_files, "write_recordings", lambda *_: pytest.fail("has begun"))
     with pytest.raises(InputError, match="258 bytes"):
-        separate_files(Halves(), [mixture], tmp_path / "out", False, SeparationOptions(), WAV)
+        separate_files(Halves(), [mixture], Destination(tmp_path / "out"), SeparationOptions())
 
 
 def test_an_estimate_of_space_refuses_nothing(folder, tmp_path, monkeypatch):
@@ -188,7 +188,7 @@ def test_an_estimate_of_space_refuses_nothing(folder, tmp_path, monkeypatch):
     flac[21:26] = bytes([flac[21] & 0xF0, 0, 0, 0, 0])
     (tmp_path / "piped.flac").write_bytes(flac)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1))
-    separate_files(Halves(), [tmp_path / "piped.flac"], tmp_path / "out", False, SeparationOptions(), WAV)
+    separate_files(Halves(), [tmp_path / "piped.flac"], Destination(tmp_path / "out"), SeparationOptions())
     assert soundfile.info(tmp_path / "out/piped_s1.wav").frames == 4000
 
 

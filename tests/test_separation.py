@@ -244,7 +244,7 @@ def test_headers_are_read_once(copies, tmp_path, monkeypatch):
 
     monkeypatch.setattr(reading.SoundFileAudio, "__init__", count)
     write_sources(copies, path, tmp_path / "out")
-    assert opened == [path]
+    assert opened == [str(path)]
 
 
 HOUR = """

@@ -13,6 +13,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import many_files
 from speechbrain_tasnet.separation import recording as recording_module
 from speechbrain_tasnet.separation.options import SeparationOptions
+from speechbrain_tasnet.separation.output_files import Destination
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.recording import separate_voices, write_sources
 
@@ -101,7 +102,7 @@ def test_at_any_rate_and_with_any_channels(tmp_path, channels):
 
 def test_of_nobody_there_are_no_files(tmp_path, capsys):
     path = recording(tmp_path / "nobody.wav", tone(500))
-    args = ([path], tmp_path / "out", False, SeparationOptions(), many_files.AudioFormat(), ("rttm",))
+    args = ([path], Destination(tmp_path / "out", tables=["rttm"]), SeparationOptions())
     many_files.separate_files(Sorter(), *args)
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["nobody.rttm"]
     assert (tmp_path / "out/nobody.rttm").read_text() == ""

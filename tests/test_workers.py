@@ -20,7 +20,7 @@ from speechbrain_tasnet.ops.ahead import ahead
 from speechbrain_tasnet.ops.threads import pool
 from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.separation.options import SeparationOptions
-from speechbrain_tasnet.separation.output_files import WAV
+from speechbrain_tasnet.separation.output_files import Destination
 from speechbrain_tasnet.separation.recording import write_sources
 
 pytestmark = pytest.mark.usefixtures("two_threads")
@@ -57,7 +57,7 @@ def write(path, seconds, rate=8000, channels=1, seed=0):
 
 
 def separate(model, mixtures, out, workers, window=1.0):
-    separate_files(model, mixtures, out, False, SeparationOptions(window=window, workers=workers), WAV)
+    separate_files(model, mixtures, Destination(out), SeparationOptions(window=window, workers=workers))
 
 
 def names(folder):

@@ -38,6 +38,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="where the sources go (the current folder)"
     )
+    parser.add_argument(
+        "--name",
+        default="{stem}_{source}",
+        metavar="NAME",
+        help="of each file: {stem} is the mixture's name, {source} s1, s2 and so on, / a folder (%(default)s)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument(
         "--channels",
@@ -97,15 +103,16 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.separation.many_files import separate_files
     from speechbrain_tasnet.separation.mixtures import find_mixtures
     from speechbrain_tasnet.separation.options import SeparationOptions
-    from speechbrain_tasnet.separation.output_files import AudioFormat
+    from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
     gate = not options.no_gate
     choices = SeparationOptions(
         options.channels, options.scale, options.window, options.workers, gate, options.beamform
     )
+    tables = [name for name in ("rttm", "json") if getattr(options, name)]
     kind = AudioFormat(options.format, options.subtype)
+    destination = Destination(options.out, options.overwrite, kind, tables, options.name)
     mixtures = find_mixtures(options.mixtures, options.out)
     separator = TasNetSeparation.from_bundle(options.model)
-    tables = [name for name in ("rttm", "json") if getattr(options, name)]
-    separate_files(separator, mixtures, options.out, options.overwrite, choices, kind, tables)
+    separate_files(separator, mixtures, destination, choices)

@@ -15,7 +15,7 @@ from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
-from speechbrain_tasnet.separation.output_files import AudioFormat, source_paths, table_paths
+from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
 from speechbrain_tasnet.separation.recording import write_recordings
 from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
@@ -36,11 +36,8 @@ class _Job(NamedTuple):
 def separate_files(
     separator: Separator,
     mixtures: Sequence[Path],
-    out: Path,
-    overwrite: bool,
+    destination: Destination,
     choices: SeparationOptions,
-    kind: AudioFormat,
-    tables: Sequence[str] = (),
 ) -> None:
     """Separate files as `write_sources` does and print the names of what is written.
 
@@ -54,8 +51,10 @@ def separate_files(
         The model.
     mixtures : sequence of Path
         Audio files.
-    out, overwrite, choices, kind, tables
-        As `write_sources` takes them.
+    destination : Destination
+        Where the sources go.
+    choices : SeparationOptions
+        How they are separated.
 
     Raises
     ------
@@ -64,7 +63,7 @@ def separate_files(
         the separator has no choice of channels.
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
-    _check_names(separator, mixtures, out, overwrite, kind, tables)
+    _check_names(separator, mixtures, destination)
     channels = Channels(separator, choices)
     alone = len(mixtures) == 1
     jobs = []
@@ -73,13 +72,12 @@ def separate_files(
             jobs.append(_job(separator, mixture, channels))
         except InputError as error:
             _leave_out(error, alone)
-    _check_space(jobs, out, kind)
+    _check_space(jobs, Path(destination.folder), destination.kind)
     done = 0
     total = sum(job.seconds for job in jobs)
     with Termination(), tqdm(total=total, bar_format=BAR, disable=None) as bar:
         paths = [job.mixture for job in jobs]
-        options = (out, overwrite, choices, kind, bar.update, tables)
-        with closing(write_recordings(separator, paths, *options)) as results:
+        with closing(write_recordings(separator, paths, destination, choices, bar.update)) as results:
             for path in paths:
                 bar.set_description(path.name)
                 written = next(results)
@@ -118,20 +116,12 @@ def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
         return _Job(mixture, file.frames / file.samplerate, written * file.frames if file.exact else 0)
 
 
-def _check_names(
-    separator: Separator,
-    mixtures: Sequence[Path],
-    out: Path,
-    overwrite: bool,
-    kind: AudioFormat,
-    tables: Sequence[str],
-) -> None:
+def _check_names(separator: Separator, mixtures: Sequence[Path], destination: Destination) -> None:
     """Refuse files that would replace each other, a mixture, or what is there."""
     inputs = {os.path.realpath(mixture) for mixture in mixtures}
     owners = {}
     for mixture in mixtures:
-        paths = source_paths(mixture, out, separator.hparams.num_spks, kind)
-        paths += table_paths(mixture, out, tables)
+        paths = destination.all_files(mixture, separator.hparams.num_spks)
         for path in paths:
             if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
                 raise InputError(
@@ -142,7 +132,7 @@ def _check_names(
                 raise InputError(f"{owner} and {mixture}: both would become {path}; give each an --out of its own")
             if os.path.realpath(path) in inputs:
                 raise InputError(f"{path}: a mixture, and {mixture} would replace it; choose another --out")
-        if not overwrite:
+        if not destination.overwrite:
             check_not_there(paths)
 
 

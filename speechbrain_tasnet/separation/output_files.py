@@ -26,6 +26,7 @@ SUBTYPES = {"PCM_16": 16, "PCM_24": 24, "FLOAT": 32}
 CODEC_BITS = 16  # of a sample, more than a codec takes
 CONTAINERS = {"opus": "ogg"}  # where soundfile calls a format otherwise
 LARGEST_WAV = 2**32 - 4096
+NAME = "{stem}_{source}"  # of a source's file
 
 
 @dataclass(frozen=True)
@@ -105,26 +106,71 @@ class AudioFormat:
 WAV = AudioFormat()
 
 
-def source_paths(mixture: Path | str, out: Path | str, num_spks: int, kind: AudioFormat = WAV) -> list[Path]:
-    """List the files of a mixture's sources.
+@dataclass(frozen=True)
+class Destination:
+    """Where sources go, and under which names.
 
-    Examples
-    --------
-    >>> [path.as_posix() for path in source_paths("talks/monday.mp3", "out", 2)]
-    ['out/monday_s1.wav', 'out/monday_s2.wav']
+    Parameters
+    ----------
+    folder : path-like
+        Made if it is not there.
+    overwrite : bool
+        Replace files that are there.
+    kind : AudioFormat
+        What is written; by default 16-bit wav.
+    tables : sequence of str
+        Of ``rttm`` and ``json`` (SegLST): the formats in which ``NAME.rttm`` says who speaks when.
+    name : str
+        Of a source's file, without its suffix: ``{stem}`` is that of the mixture, ``{source}`` s1, s2 and so on,
+        ``/`` a folder.
+
+    Raises
+    ------
+    InputError
+        The name does not tell the sources apart, or leads out of the folder.
     """
-    return [Path(out) / f"{Path(mixture).stem}_s{i}.{kind.format}" for i in range(1, num_spks + 1)]
 
+    folder: Path | str
+    overwrite: bool = False
+    kind: AudioFormat = WAV
+    tables: Sequence[str] = ()
+    name: str = NAME
 
-def table_paths(mixture: Path | str, out: Path | str, formats: Sequence[str]) -> list[Path]:
-    """List the files that say who speaks when in a mixture.
+    def __post_init__(self):
+        try:
+            first, second = (self.name.format(stem="mixture", source=source) for source in ("s1", "s2"))
+        except (IndexError, KeyError, ValueError):
+            first = second = ""
+        if first == second or {"..", "."} & set(Path(first).parts) or Path(first).is_absolute():
+            raise InputError(f"name={self.name!r}: expected {{stem}} and {{source}} in it, such as {NAME!r}")
 
-    Examples
-    --------
-    >>> [path.as_posix() for path in table_paths("talks/monday.mp3", "out", ["rttm", "json"])]
-    ['out/monday.rttm', 'out/monday.json']
-    """
-    return [Path(out) / f"{Path(mixture).stem}.{name}" for name in formats]
+    def sources(self, mixture: Path | str, num_spks: int) -> list[Path]:
+        """List the files of a mixture's sources.
+
+        Examples
+        --------
+        >>> [path.as_posix() for path in Destination("out").sources("talks/monday.mp3", 2)]
+        ['out/monday_s1.wav', 'out/monday_s2.wav']
+        >>> [path.as_posix() for path in Destination("out", name="{stem}/{source}").sources("monday.mp3", 2)]
+        ['out/monday/s1.wav', 'out/monday/s2.wav']
+        """
+        stem = Path(mixture).stem
+        names = (self.name.format(stem=stem, source=f"s{i}") for i in range(1, num_spks + 1))
+        return [Path(self.folder) / f"{name}.{self.kind.format}" for name in names]
+
+    def listed(self, mixture: Path | str) -> list[Path]:
+        """List the files that say who speaks when in a mixture.
+
+        Examples
+        --------
+        >>> [path.as_posix() for path in Destination("out", tables=["rttm", "json"]).listed("talks/monday.mp3")]
+        ['out/monday.rttm', 'out/monday.json']
+        """
+        return [Path(self.folder) / f"{Path(mixture).stem}.{name}" for name in self.tables]
+
+    def all_files(self, mixture: Path | str, num_spks: int) -> list[Path]:
+        """List all files that may come of a mixture."""
+        return [*self.sources(mixture, num_spks), *self.listed(mixture)]
 
 
 @contextmanager

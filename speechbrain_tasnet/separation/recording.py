@@ -16,7 +16,7 @@ from speechbrain_tasnet.data.segments import write_segments
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import DEFAULTS, SeparationOptions, Separator
-from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, new_audio, source_paths, table_paths
+from speechbrain_tasnet.separation.output_files import NAME, WAV, AudioFormat, Destination, new_audio
 from speechbrain_tasnet.separation.pipeline import Recording, separate_recordings
 from speechbrain_tasnet.separation.voices import Heard, Listener, Voices
 from speechbrain_tasnet.system.files import check_not_there, scratch_file
@@ -134,6 +134,7 @@ def write_sources(
     kind: AudioFormat = WAV,
     progress: Progress | None = None,
     tables: Sequence[str] = (),
+    name: str = NAME,
 ) -> list[Path]:
     """Separate a file into one file a source, ``OUT/NAME_s1.wav`` and so on, in constant memory.
 
@@ -149,16 +150,12 @@ def write_sources(
         Audio file.
     out : path-like
         Folder; made if it is not there.
-    overwrite : bool
-        Replace files that are there.
+    overwrite, kind, tables, name
+        As `Destination` has them.
     choices : SeparationOptions
         How it is separated.
-    kind : AudioFormat
-        What is written; by default 16-bit wav.
     progress : callable, optional
         Is called with the seconds of each piece that is separated.
-    tables : sequence of str
-        Of ``rttm`` and ``json`` (SegLST): the formats in which ``OUT/NAME.rttm`` says who speaks when.
 
     Returns
     -------
@@ -170,8 +167,8 @@ def write_sources(
     InputError
         The mixture cannot be read, a file is there already or cannot be written (`DiskError`).
     """
-    options = (out, overwrite, choices, kind, progress, tables)
-    with closing(write_recordings(separator, [mixture], *options)) as results:
+    destination = Destination(out, overwrite, kind, tables, name)
+    with closing(write_recordings(separator, [mixture], destination, choices, progress)) as results:
         written = next(results)
     if isinstance(written, InputError):
         raise written
@@ -181,12 +178,9 @@ def write_sources(
 def write_recordings(
     separator: Separator,
     mixtures: Iterable[Path | str],
-    out: Path | str,
-    overwrite: bool,
+    destination: Destination,
     choices: SeparationOptions,
-    kind: AudioFormat,
     progress: Progress | None,
-    tables: Sequence[str] = (),
 ) -> Iterator[Written | InputError]:
     """Do with each of several files, in order, what `write_sources` does with one.
 
@@ -200,24 +194,23 @@ def write_recordings(
     DiskError
         A file cannot be written.
     """
-    num_spks = separator.hparams.num_spks
+    num_spks, kind = separator.hparams.num_spks, destination.kind
     counts = getattr(separator, "counts_voices", False)
     channels = Channels(separator, choices)
 
     def check(file: AudioFile) -> None:
-        if not overwrite:
-            check_not_there([*source_paths(file.name, out, num_spks, kind), *table_paths(file.name, out, tables)])
+        if not destination.overwrite:
+            check_not_there(destination.all_files(file.name, num_spks))
         frames = file.frames if file.exact else 0
         kind.check(file.name, file.samplerate, channels.of_sources(file.channels), frames)
 
     with closing(separate_recordings(separator, mixtures, choices, check)) as recordings:
         for recording, blocks in recordings:
-            paths = source_paths(recording.path, out, num_spks, kind)
-            listed = table_paths(recording.path, out, tables)
+            paths, listed = destination.sources(recording.path, num_spks), destination.listed(recording.path)
             try:
-                with scratch_file(out) as scratch:
+                with scratch_file(destination.folder) as scratch:
                     # Listening takes time, at high rates most of all.
-                    listen = partial(Listener, counts=counts, gate=choices.gate) if counts or tables else None
+                    listen = partial(Listener, counts=counts, gate=choices.gate) if counts or listed else None
                     heard = _gather(recording, blocks, scratch, progress, listen)
                     used = paths[: len(heard.outputs)] if heard else paths
                     _write(recording, scratch, used, num_spks, choices.scale, kind, heard)
