@@ -23,7 +23,8 @@ WAYS = [
     ]
     for cap in (None, 30.0)
 ]
-NAMES = [f"{way.ratio}-{way.silence}-{way.cap}" for way in WAYS]
+WAYS.append(SeparationLoss("si-snr", "power", 30.0, level=0.5))
+NAMES = [f"{way.ratio}-{way.silence}-{way.cap}-{way.level}" for way in WAYS]
 
 
 def scene(voices, outputs, size=400, batch=2, dtype=torch.float32):
@@ -74,6 +75,29 @@ def test_levels_count_in_the_snr_and_in_the_aggregated_one_alone():
     values = {ratio: SeparationLoss(ratio)(Targets(targets), mixture, half).item() for ratio in ("snr", "sa-sdr")}
     assert values == pytest.approx({"snr": -20 * math.log10(2), "sa-sdr": -20 * math.log10(2)}, abs=1e-3)
     assert SeparationLoss("si-snr")(Targets(targets), mixture, half).item() < -60
+
+
+@pytest.mark.parametrize(("gain", "decibels"), [(0.1, 20.0), (2.0, 6.02), (-0.5, 6.02), (1.0, 0.0)])
+def test_a_wrong_level_costs_what_it_is_off(gain, decibels):
+    first, second, noise = orthogonal(3).split(1, dim=2)
+    targets = torch.cat([first, second], dim=2)
+    estimates = torch.cat([gain * (first + 0.1 * noise), second + 0.1 * noise], dim=2)
+    found = SeparationLoss("si-snr", level=0.3)(Targets(targets), targets.sum(2), estimates)
+    assert found.item() == pytest.approx(-20 + 0.3 * decibels / 2, abs=0.01)
+
+
+def test_an_output_that_always_whispers_is_no_way_out():
+    """What SI-SNR and silence alone allow: the right voice so softly that it passes for silence."""
+    targets = orthogonal(2)
+    whispering = targets * torch.tensor([1.0, 0.01])
+    free, bound = (SeparationLoss("si-snr", "power", 30.0, level=level) for level in (None, 0.5))
+    costs = [
+        (
+            loss(Targets(targets), targets.sum(2), whispering) - loss(Targets(targets), targets.sum(2), targets)
+        ).item()
+        for loss in (free, bound)
+    ]
+    assert costs == pytest.approx([0, 0.5 * 40 / 2], abs=0.01)
 
 
 def test_the_aggregated_ratio_is_of_all_energies_together():

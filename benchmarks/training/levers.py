@@ -70,9 +70,10 @@ def parser() -> argparse.ArgumentParser:
     add("--voices", type=int, default=2, help="outputs of the network, and most voices of an item")
     add("--min-voices", type=int, help="fewest voices of an item")
     add("--talk-share", type=float, default=0.0)
-    add("--loss", default="si-snr", help="see `SeparationLoss`, as are the next two")
+    add("--loss", default="si-snr", help="see `SeparationLoss`, as are the next three")
     add("--loss-silence")
     add("--loss-cap", type=float)
+    add("--loss-level", type=float)
     add("--seed", type=int, default=0)
     return options
 
@@ -116,7 +117,7 @@ class Contestant:
         shares |= {"min_spks": options.min_voices, "length": 10**8, "seed": options.seed, "speeds": SPEEDS}
         self.items = DynamicMixing(options.speech, options.voices, RATE, options.segment, **shares)
         self.corpora = {Path(corpus).name: validation.read(Path(corpus)) for corpus in options.valid}
-        self.loss = SeparationLoss(options.loss, options.loss_silence, options.loss_cap)
+        self.loss = SeparationLoss(options.loss, options.loss_silence, options.loss_cap, options.loss_level)
         self.half = half_is_fast()
         self.steps, self.seconds, self.heard = 0, 0.0, 0.0
         self.norms: list[float] = []

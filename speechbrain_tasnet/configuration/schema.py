@@ -89,7 +89,7 @@ class Settings(Data, Mixing, Training, Network):
     @property
     def separation_loss(self) -> SeparationLoss:
         """What the training minimises."""
-        return SeparationLoss(self.loss, self.loss_silence, self.loss_cap)
+        return SeparationLoss(self.loss, self.loss_silence, self.loss_cap, self.loss_level)
 
     @property
     def item_seed(self) -> int:

@@ -155,6 +155,8 @@ class Training(Section):
     """What an output for nobody is to have: little `power`, or the `mixture` itself; null: anything."""
     loss_cap: Annotated[Bound | None, Expected("dB above 0, or null")] = None
     """Ratio in dB that the loss comes near to and does not reach."""
+    loss_level: Annotated[Bound | None, Expected("dB a dB, above 0, or null")] = None
+    """What each dB costs that a voice is too loud or too soft, with `loss` `si-snr`; null: nothing."""
     loss_threshold: Decibels
     """Items whose loss is below teach nothing more and are left out."""
     precision: one_of("fp32", "bf16", "fp16", "auto") = "fp32"

@@ -43,6 +43,16 @@ def snr(targets: Tensor, estimates: Tensor, cap: float | None = None) -> Tensor:
     return decibels(targets.square().sum(2), (estimates - targets).square().sum(2), cap)
 
 
+def level_error(targets: Tensor, estimates: Tensor) -> Tensor:
+    """Compute how many dB what an estimate has of its target is louder or softer than it, [batch, C]."""
+    inner, energy = (targets * estimates).sum(2), targets.square().sum(2)
+    return _level_error(inner, energy)
+
+
+def _level_error(inner: Tensor, energy: Tensor) -> Tensor:
+    return decibels(inner.square() / (energy + EPS), energy).abs()
+
+
 def sa_sdr(targets: Tensor, estimates: Tensor, cap: float | None = None) -> Tensor:
     """Compute the source-aggregated SDR [batch] (arXiv 2110.15581): one ratio of the energies of all sources."""
     return decibels(targets.square().sum((1, 2)), (estimates - targets).square().sum((1, 2)), cap)
@@ -80,6 +90,10 @@ class Pairs:
     def snr(self, cap: float | None = None) -> Tensor:
         """Compute the ratios of `snr`, [batch, C targets, C estimates]."""
         return decibels(self.targets, self.errors(), cap)
+
+    def level_errors(self) -> Tensor:
+        """Compute the differences of `level_error`, [batch, C targets, C estimates]."""
+        return _level_error(self._inner, self.targets)
 
     def errors(self) -> Tensor:
         """Compute the energies of the differences, [batch, C targets, C estimates]."""

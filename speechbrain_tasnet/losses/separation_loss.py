@@ -36,6 +36,9 @@ class SeparationLoss:
     cap : float, optional
         Ratio in dB that the loss comes near to and does not reach: what is separated that well has nothing left to
         teach. None: no cap.
+    level : float, optional
+        What each dB costs that an estimate is too loud or too soft, with ``si-snr``, which knows no levels: a
+        network that is to be silent for nobody may otherwise whisper always. None: nothing.
 
     Raises
     ------
@@ -52,7 +55,13 @@ class SeparationLoss:
     tensor([-27., -27., -27., -27.])
     """
 
-    def __init__(self, ratio: str = "si-snr", silence: str | None = None, cap: float | None = None):
+    def __init__(
+        self,
+        ratio: str = "si-snr",
+        silence: str | None = None,
+        cap: float | None = None,
+        level: float | None = None,
+    ):
         if ratio not in RATIOS:
             raise InputError(f"ratio={ratio!r}: expected one of {list(RATIOS)}")
         if silence not in (None, *SILENCES):
@@ -61,12 +70,14 @@ class SeparationLoss:
             raise InputError(
                 "sa-sdr with silence by power: its one ratio knows of silent voices; leave silence out"
             )
-        self.ratio, self.silence, self.cap = ratio, silence, cap
+        if level is not None and ratio != "si-snr":
+            raise InputError(f"level={level} with {ratio}: it knows of levels itself; leave level out")
+        self.ratio, self.silence, self.cap, self.level = ratio, silence, cap, level
 
     @property
     def is_plain(self) -> bool:
         """Whether it is `pit_si_snr_loss`."""
-        return (self.ratio, self.silence, self.cap) == ("si-snr", None, None)
+        return (self.ratio, self.silence, self.cap, self.level) == ("si-snr", None, None, None)
 
     @property
     def name(self) -> str:
@@ -102,6 +113,8 @@ class SeparationLoss:
         if self.ratio == "sa-sdr":
             return -ratios.sa_sdr(wanted, estimates, self.cap)
         scores = RATIOS[self.ratio](wanted, estimates, self.cap)
+        if self.level is not None:
+            scores = scores - self.level * ratios.level_error(wanted, estimates)
         if self.silence == "power":
             return -torch.where(silent, _quiet(estimates, mixture), scores).mean(1)
         return -scores.masked_fill(silent, 0).sum(1) / (~silent).sum(1).clamp(min=1)
@@ -112,6 +125,8 @@ class SeparationLoss:
         if self.ratio == "sa-sdr":
             return best_order(-pairs.errors())  # the sum of the errors is all that an order changes
         scores = pairs.si_snr(self.cap) if self.ratio == "si-snr" else pairs.snr(self.cap)
+        if self.level is not None:
+            scores = scores - self.level * pairs.level_errors()
         of_silence = _quiet(estimates, mixture).unsqueeze(1) if self.silence == "power" else torch.zeros(())
         return best_order(torch.where(silent.unsqueeze(2), of_silence.to(scores), scores))
 
