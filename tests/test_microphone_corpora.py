@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 from mixed_speech import RATE, mixing, white, write
+from tiny_models import SIZES
 
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.cli import main
@@ -166,6 +167,13 @@ def test_networks_of_fewer_microphones_are_fed_the_same_mixtures_and_hear_the_fi
 def test_fewer_channels_than_microphones_are_refused(scenes, tiny, tmp_path):
     with pytest.raises(InputError, match="mixture_channels=1: expected at least mics=2"):
         train(scenes / "two", tmp_path / "run", tiny, "--mics", "2", "--mixture_channels", "1")
+    with pytest.raises(InputError, match="outputs='each' with mixture_channels=3: .* expected mics=3"):
+        train(
+            scenes / "two", tmp_path / "run", tiny, "--mics", "2", "--mixture_channels", "3", "--outputs", "each"
+        )
+    sizes = ["--model", "parallel", *SIZES["parallel"].split()]
+    with pytest.raises(InputError, match="outputs='each': the network has none at each microphone"):
+        train(scenes / "two", tmp_path / "run", [], *sizes, "--outputs", "each")
 
 
 def test_a_network_without_those_microphones_is_refused(scenes, tiny, tmp_path):

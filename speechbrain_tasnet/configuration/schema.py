@@ -84,6 +84,11 @@ class Settings(Data, Mixing, Training, Network):
     def _channels_suffice(self) -> "Settings":
         if self.mixture_channels is not None and self.mixture_channels < self.mics:
             raise InputError(f"mixture_channels={self.mixture_channels}: expected at least mics={self.mics}")
+        if self.outputs == "each" and self.mixture_channels not in (None, self.mics):
+            raise InputError(
+                f"outputs='each' with mixture_channels={self.mixture_channels}: the sources have all channels; "
+                f"expected mics={self.mixture_channels}"
+            )
         return self
 
     @property
@@ -130,6 +135,8 @@ class Hparams(Built, Settings):
         found = getattr(self.modules.get("encoder"), "mics", 1)
         if found != self.mics:
             raise InputError(f"mics={self.mics}: the network has {found}; choose another model, or leave mics out")
+        if self.outputs == "each" and getattr(self.modules["encoder"], "outputs", 1) != found:
+            raise InputError("outputs='each': the network has none at each microphone; choose another model")
         return self
 
     @property
