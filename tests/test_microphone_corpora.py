@@ -167,7 +167,7 @@ def test_networks_of_fewer_microphones_are_fed_the_same_mixtures_and_hear_the_fi
 def test_fewer_channels_than_microphones_are_refused(scenes, tiny, tmp_path):
     with pytest.raises(InputError, match="mixture_channels=1: expected at least mics=2"):
         train(scenes / "two", tmp_path / "run", tiny, "--mics", "2", "--mixture_channels", "1")
-    with pytest.raises(InputError, match="outputs='each' with mixture_channels=3: .* expected mics=3"):
+    with pytest.raises(InputError, match=r"outputs='each' with mixture_channels=3: .* expected mics=3"):
         train(
             scenes / "two", tmp_path / "run", tiny, "--mics", "2", "--mixture_channels", "3", "--outputs", "each"
         )
