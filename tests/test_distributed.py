@@ -64,7 +64,7 @@ def words(corpus, speech_folder, tiny):
     return [*words, "--speech_folder", str(speech_folder), "--distributed_backend", "gloo"]
 
 
-@pytest.mark.parametrize("budget", [None, "1e8 macs"])
+@pytest.mark.parametrize("budget", [None, pytest.param("1e8 macs", marks=pytest.mark.long)])
 def test_two_processes_train_the_weights_of_one(words, tmp_path, budget):
     # A budget is spent in two parts of one stream.
     words = words if budget is None else [*words, "--budget", budget, "--number_of_epochs", "2"]

@@ -138,6 +138,7 @@ def test_a_wrong_kernel_is_left(choice, monkeypatch, capsys, sweep, place):
     assert "wrong on this device" in line
 
 
+@pytest.mark.long
 @has_no_kernels
 def test_in_the_interpreter():
     run_in_interpreter(__file__)

@@ -243,6 +243,7 @@ def check_heard(folder, corpus, epochs):
     return ledger
 
 
+@pytest.mark.long
 def test_kills_and_other_sizes_lose_nothing(corpus, two_epochs, tmp_path):
     train(tmp_path, two_epochs, kill=4, processes=1, batch_size=1)
     train(tmp_path, two_epochs, kill=3, processes=2, batch_size=1)

@@ -23,6 +23,7 @@ CHOICES = {
     "sample_rate": SAMPLE_RATE,
     "mics": 1,
     "reference": 0,
+    "outputs": "reference",
 }
 
 # torchaudio pads the signal at both ends. The recipes do not, so the model file has no key for it.
