@@ -4,7 +4,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from speechbrain_tasnet.errors import InputError
+
 WAY_OUT = "replace the file or delete it"
+FFMPEG = "convert it with ffmpeg -i FILE NEW.wav"
 # Beyond what is recorded, and the filters of a resampler would fill gigabytes.
 HIGHEST_RATE = 768_000
 
@@ -68,3 +71,16 @@ class AudioFile(ABC):
         InputError
             The file cannot be decoded or is cut short.
         """
+
+    def _check_rate(self) -> None:
+        """Refuse a rate that nothing is recorded at."""
+        if self.samplerate > HIGHEST_RATE:
+            raise InputError(f"{self.name}: {self.samplerate} samples a second; expected at most {HIGHEST_RATE}")
+
+    def _check_same(self, samplerate: int, channels: int, done: int) -> None:
+        """Refuse what goes on, after so many samples, at another rate or with other channels than it began."""
+        if (samplerate, channels) != (self.samplerate, self.channels):
+            raise InputError(
+                f"{self.name}: {self.samplerate} Hz and {self.channels} channels, after {done} samples "
+                f"{samplerate} Hz and {channels}; {FFMPEG}"
+            )

@@ -8,13 +8,15 @@ can be put back.
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from speechbrain_tasnet.audio.audio_file import HIGHEST_RATE, WAY_OUT, AudioFile
+from speechbrain_tasnet.audio.audio_file import FFMPEG, WAY_OUT, AudioFile
 from speechbrain_tasnet.audio.formats import OTHER_SUFFIXES
+from speechbrain_tasnet.audio.pcm import as_float
 from speechbrain_tasnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ FORMATS = (
     "3gp", "aac", "ac3", "amr", "amrnb", "amrwb", "ape", "asf", "avi", "dsf", "flv", "m4a", "matroska", "mov",
     "mp4", "mpeg", "mpegts", "ogg", "rm", "shn", "tta", "webm", "wv",
 )  # fmt: skip
-INSTALL = "pip install 'speechbrain-tasnet[media]' reads such files, or convert it with ffmpeg -i FILE NEW.wav"
+INSTALL = f"pip install 'speechbrain-tasnet[media]' reads such files, or {FFMPEG}"
 BLOCK = 2**16  # samples of silence that are made at once
 GAP = (0.1, 60.0)  # seconds; shorter ones are jitter, and at longer ones a clock has begun again
 SHORT = 0.25  # seconds that may be missing at the end of what a file promises
@@ -58,17 +60,13 @@ class MediaAudio(AudioFile):
                 raise InputError(f"{self.name}: there is no sound in it; {WAY_OUT}")
             self._stream = self._container.streams.audio[0]
             self.subtype = self._stream.codec_context.name
-            self._errors = _errors()
             self._frames = self._decoded()
             # Only what is decoded says its rate: that of HE-AAC is twice what its header has.
             first = next(self._frames, None)
             if first is None:
                 raise InputError(f"{self.name}: holds no samples; {WAY_OUT}")
             self.samplerate, self.channels = first.sample_rate, first.layout.nb_channels
-            if self.samplerate > HIGHEST_RATE:
-                raise InputError(
-                    f"{self.name}: {self.samplerate} samples a second; expected at most {HIGHEST_RATE}"
-                )
+            self._check_rate()
             self.exact, self.frames = False, round(self._promised() * self.samplerate)
             self._blocks = self._samples(first)
             self._waiting = np.zeros((0, self.channels), np.float32)
@@ -93,13 +91,8 @@ class MediaAudio(AudioFile):
         """Give what is heard, [time, channels], from the begin of the file on."""
         done, origin = 0, (self._container.start_time or 0) / 1e6
         end = self._end(origin)
-        for frame in self._with(first):
-            found = frame.sample_rate, frame.layout.nb_channels
-            if found != (self.samplerate, self.channels):
-                raise InputError(
-                    f"{self.name}: {self.samplerate} Hz and {self.channels} channels, after {done} samples "
-                    f"{found[0]} Hz and {found[1]}; convert it with ffmpeg -i FILE NEW.wav"
-                )
+        for frame in chain([first], self._frames):
+            self._check_same(frame.sample_rate, frame.layout.nb_channels, done)
             late = 0.0 if frame.time is None else frame.time - origin - done / self.samplerate
             if GAP[0] < late < GAP[1]:
                 yield from self._silence(missing := round(late * self.samplerate))
@@ -116,14 +109,12 @@ class MediaAudio(AudioFile):
                 f"{self.name}: cut short, {done / self.samplerate:.2f} s instead of {promised:.2f}; {WAY_OUT}"
             )
 
-    def _with(self, first: "av.AudioFrame") -> Iterator["av.AudioFrame"]:
-        yield first
-        yield from self._frames
-
     def _decoded(self) -> Iterator["av.AudioFrame"]:
+        import av
+
         try:
             yield from self._container.decode(self._stream)
-        except self._errors as error:
+        except av.FFmpegError as error:
             raise InputError(f"{self.name}: cannot be decoded ({error.strerror}); {WAY_OUT}") from None
 
     def _silence(self, count: int) -> Iterator[np.ndarray]:
@@ -153,7 +144,7 @@ def _open(path: Path | str, file: IO[bytes], unknown: InputError) -> "av.contain
     try:
         import av
     except ImportError:
-        raise InputError(str(unknown).replace("convert it with ffmpeg -i FILE NEW.wav", INSTALL)) from None
+        raise InputError(str(unknown).replace(FFMPEG, INSTALL)) from None
     av.logging.set_level(None)  # what is wrong is said by errors
     file.seek(0)
     options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
@@ -166,18 +157,10 @@ def _open(path: Path | str, file: IO[bytes], unknown: InputError) -> "av.contain
         raise InputError(f"{path}: cannot be read as audio ({reason}); {WAY_OUT}") from None
 
 
-def _errors() -> type[Exception]:
-    import av
-
-    return av.FFmpegError
-
-
 def _as_float(frame: "av.AudioFrame") -> np.ndarray:
     """Return the samples of a frame, [time, channels], float32 with full scale at 1."""
     samples = frame.to_ndarray()  # [channels, time], or, where they are interleaved, [1, time * channels]
     samples = samples.T if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels)
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128) / 128
-    if samples.dtype.kind == "i":
-        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
-    return samples.astype(np.float32)
+    return as_float(samples)

@@ -72,3 +72,15 @@ def count_clipped(samples: np.ndarray, bits: int = 16) -> int:
 def full_scale(bits: int = 16) -> int:
     """Return the level that stands for 1."""
     return 2 ** (bits - 1)
+
+
+def as_float(samples: np.ndarray) -> np.ndarray:
+    """Return signed PCM, or samples that are real already, as float32 with full scale at 1.
+
+    Examples
+    --------
+    >>> as_float(np.array([-32768, 16384], np.int16)).tolist()
+    [-1.0, 0.5]
+    """
+    real = samples.astype(np.float32)
+    return real / -np.float32(np.iinfo(samples.dtype).min) if samples.dtype.kind == "i" else real

@@ -3,6 +3,7 @@
 import numpy as np
 
 from speechbrain_tasnet.audio.audio_file import HIGHEST_RATE, AudioFile
+from speechbrain_tasnet.audio.pcm import as_float
 from speechbrain_tasnet.errors import InputError, whole_number
 
 
@@ -49,5 +50,4 @@ class SamplesAudio(AudioFile):
         """Read on, see `AudioFile.read`."""
         taken = self._samples[self._done : self._done + size]
         self._done += len(taken)
-        full_scale = 1 if taken.dtype.kind == "f" else -float(np.iinfo(taken.dtype).min)
-        return (taken / full_scale).astype(np.float32)
+        return as_float(taken)

@@ -9,14 +9,13 @@ from typing import IO
 import numpy as np
 import soundfile
 
-from speechbrain_tasnet.audio.audio_file import HIGHEST_RATE, WAY_OUT, AudioFile
+from speechbrain_tasnet.audio.audio_file import FFMPEG, WAY_OUT, AudioFile
 from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
 from speechbrain_tasnet.audio.layout import layout_of
 from speechbrain_tasnet.audio.views import View
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system import lfs
 
-FFMPEG = "convert it with ffmpeg -i FILE NEW.wav"
 MOST_FRAMES = 2**50  # more is a number that nobody has counted
 # What libsndfile remarks in its log upon files that are cut off, and reads nevertheless.
 CUT = re.compile(r"File seems to be truncated|Data length \d+ should be")
@@ -95,12 +94,7 @@ class SoundFileAudio(AudioFile):
             self._number += 1
             self._stream.close()
             self._open_part()
-            found = self._stream.samplerate, self._stream.channels
-            if found != (self.samplerate, self.channels):
-                raise InputError(
-                    f"{self.name}: {self.samplerate} Hz and {self.channels} channels, after {self._total} samples "
-                    f"{found[0]} Hz and {found[1]}; {FFMPEG}"
-                )
+            self._check_same(self._stream.samplerate, self._stream.channels, self._total)
 
     def _open_part(self) -> None:
         part = self._layout.parts[self._number]
@@ -129,8 +123,7 @@ class SoundFileAudio(AudioFile):
             raise InputError(f"{self.name}: cut short, {missing}; {WAY_OUT}")
         if self._stream.frames == 0 and len(self._layout.parts) == 1:
             raise InputError(f"{self.name}: holds no samples; {WAY_OUT}")
-        if self.samplerate > HIGHEST_RATE:
-            raise InputError(f"{self.name}: {self.samplerate} samples a second; expected at most {HIGHEST_RATE}")
+        self._check_rate()
 
     def _end_part(self) -> None:
         """Refuse a part of which less has come than was promised."""
