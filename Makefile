@@ -38,9 +38,14 @@ bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks.speed.data_loading
 
 # The documentation site, in build/site: its code blocks, commands and links are tested.
-docs: .venv/ready
+docs: .venv/ready browser/node_modules
 	$(BIN)/python -m pytest -q tests/test_docs.py
 	$(BIN)/mkdocs build --quiet
+
+# The runtime of the page that separates in the browser; npm checks its hash. Needs Node.js.
+browser/node_modules: browser/package-lock.json
+	cd $(@D) && npm ci --omit=optional --ignore-scripts --no-audit --no-fund
+	touch $@
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -203,3 +203,17 @@ def test_what_cannot_be_compared_is_said_before_the_export(
     [line] = capsys.readouterr().err.splitlines()
     assert re.search(message, line)
     assert not out.exists()
+
+
+def test_half_a_minute_loses_no_digits(tmp_path):
+    """A runtime's own norm adds millions of values up in one float32."""
+    model = (
+        Encoder(32, 16),
+        MaskNet(32, 32, 128, 16, X=2, R=1, C=2),
+        Decoder(32, 16),
+    )  # gains equal: copies in a graph
+    export_onnx(*model, tmp_path / "long.onnx")
+    mixture = torch.randn(1, 240_000) * torch.linspace(1, 0.01, 240_000)
+    with torch.no_grad():
+        expected = separate(*model, mixture)
+    torch.testing.assert_close(run(start(tmp_path / "long.onnx"), mixture), expected, rtol=0, atol=1e-5)

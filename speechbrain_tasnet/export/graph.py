@@ -85,6 +85,7 @@ def write_graph(
             if int8:
                 _quantize(partial)
         model = onnx.load(partial)
+        _inline_copies(model.graph)
         _fix_slopes(model.graph)
         known = {name: str(value) for name, value in about.items() if value is not None}
         onnx.helper.set_model_props(model, known)
@@ -103,17 +104,30 @@ def _quantize(path: Path) -> None:
     quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True, nodes_to_quantize=nodes)
 
 
+def _inline_copies(graph: "onnx.GraphProto") -> None:
+    """Read each tensor by its own name: the exporter keeps equal ones once and names the others as their copies.
+
+    onnxruntime loses sight of such a copy where it fuses operations, and then refuses the graph.
+    """
+    tensors = {tensor.name for tensor in graph.initializer}
+    copies = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "Identity" and node.input[0] in tensors
+    }
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = copies.get(name, name)
+
+
 def _fix_slopes(graph: "onnx.GraphProto") -> None:
     """Make each PReLU a LeakyReLU, which is the same for one slope and takes onnxruntime a tenth of the time."""
     from onnx import helper, numpy_helper
 
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    # The exporter keeps equal tensors once, and names the others as copies.
-    copied = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
     for node in graph.node:
         if node.op_type == "PRelu":
-            name = node.input.pop()
-            slope = numpy_helper.to_array(tensors[copied.get(name, name)]).item()
+            slope = numpy_helper.to_array(tensors[node.input.pop()]).item()
             node.op_type = "LeakyRelu"
             node.attribute.append(helper.make_attribute("alpha", slope))
     _drop_unused(graph)
