@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # The tests' tensors are too small to share between threads, which only wait for each other on a busy machine.
@@ -11,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from browser import Visit, open_page
 from mixed_speech import white, write
 from speechbrain.utils.importutils import LazyModule
 
@@ -44,6 +46,13 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def visit() -> Iterator[Visit]:
+    """An empty page in a headless Chromium, and what it asks for; skips where there is none."""
+    with open_page() as visit:
+        yield visit
 
 
 @pytest.fixture(scope="session")
