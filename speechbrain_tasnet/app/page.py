@@ -1,6 +1,7 @@
 """The page: what is dropped or recorded on it, and what becomes of that."""
 
 import importlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,15 +57,15 @@ def build_page(options: AppOptions, folders: Folders) -> "gradio.Blocks":
         uploads = [Path(upload) for upload in (*(files or ()), recorded) if upload]
         page = request.session_hash
         folders.remove(page)
-        shown = "" if uploads else show_problem("Nothing to separate: drop a recording, or record one.")
-        yield shown
-        for upload in uploads:
-
-            def advance(share: float, name: str = upload.name) -> None:
-                progress(share, desc=name)
-
+        shown = ""
+        for number, upload in enumerate(uploads, start=1):
+            title = upload.name if len(uploads) == 1 else f"{upload.name} ({number} of {len(uploads)})"
+            advance = partial(progress, desc=title)
+            advance(0)
             shown += _result(upload, name, page, advance)
             yield shown
+        if not uploads:
+            yield show_problem("Nothing to separate: drop a recording, or record one.")
 
     def _result(upload: Path, name: str, page: str | None, progress: Progress) -> str:
         """Return as HTML what has come of an upload, or what is wrong with it."""
@@ -99,11 +100,13 @@ def build_page(options: AppOptions, folders: Folders) -> "gradio.Blocks":
         with gr.Row(equal_height=True):
             name = gr.Dropdown(separators.names, label="Separator", scale=3)
             button = gr.Button("Separate", variant="primary")
-        results = gr.HTML(elem_id="results", min_height=80)
+        bar = gr.HTML(min_height=64)  # results stay in sight while the next recording is separated
+        results = gr.HTML(elem_id="results")
         button.click(
             separate,
             [files, recorded, name],
             results,
+            show_progress_on=bar,
             concurrency_limit=options.at_once,
             api_name="separate",
         )

@@ -9,6 +9,7 @@ from speechbrain_tasnet.report.charts import page_template
 from speechbrain_tasnet.report.media import RAMPS, picture_uri
 from speechbrain_tasnet.report.timeline import WIDTH, lay_out_turns
 
+FAINTEST = -60.0  # dB of the loudest place in a picture; silence is dark
 FILES = "gradio_api/file="  # relative to the page, which may lie behind a proxy
 
 
@@ -27,7 +28,7 @@ def show(separated: Separated, highest: float, kept: Path | None) -> str:
     turns = [(int(segment.speaker[1:]) - 1, segment.start, segment.end) for segment in separated.segments]
     timeline = lay_out_turns({"estimate": turns}, len(separated.voices), separated.seconds)
     spectra = {path: overview(path, highest) for path in (separated.mixture, *separated.voices)}
-    top = spectra[separated.mixture].max().item()
+    top = max(FAINTEST, spectra[separated.mixture].max().item())
     signals = [("mixture", "Mixture", separated.mixture)]
     signals += [("estimate", f"Voice {number}", path) for number, path in enumerate(separated.voices, start=1)]
     left, right = timeline["x"](0), timeline["x"](separated.seconds)
