@@ -10,7 +10,9 @@ from pathlib import Path
 # The tests' tensors are too small to share between threads, which only wait for each other on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from browser import Visit, open_page
 from mixed_speech import white, write
@@ -61,6 +63,14 @@ def speech_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("speech") / "synthetic"
     synthesize_speech(folder, num_speakers=(4, 3, 3), utterances=3, workers=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def two_voices(speech_folder, tmp_path_factory) -> Path:
+    """Two synthetic voices at once, in ``talk.wav``: 3 s at 8000 Hz."""
+    voices = [soundfile.read(next((speech_folder / f"test-00{n}").glob("*.wav")))[0] for n in (0, 2)]
+    mixture = sum(np.resize(voice, 3 * 8000) / voice.std() for voice in voices)
+    return write(tmp_path_factory.mktemp("two_voices") / "talk.wav", 0.05 * mixture)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,11 @@
 
 import shutil
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
+
+STAY = 6 * 3600  # seconds, at most: programs leave no page
 
 
 class Folders:
@@ -29,7 +32,10 @@ class Folders:
         self._by_page: dict[str | None, list[Path]] = defaultdict(list)
 
     def new(self, page: str | None) -> Path:
-        """Make a folder for a page."""
+        """Make a folder for a page, and remove those of others that have stayed too long."""
+        for old in self.home.iterdir():
+            if time.time() - old.stat().st_mtime > STAY:
+                shutil.rmtree(old, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix="", dir=self.home))
         self._by_page[page].append(folder)
         return folder

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speechbrain_tasnet.app.folders import Folders
+from speechbrain_tasnet.app.folders import STAY, Folders
 from speechbrain_tasnet.app.options import AppOptions
 from speechbrain_tasnet.app.recording import Progress, keep, separate_upload
 from speechbrain_tasnet.app.result import show, show_problem
@@ -16,8 +16,7 @@ from speechbrain_tasnet.errors import InputError
 if TYPE_CHECKING:
     import gradio
 
-# Seconds: how often uploads are looked at, and how old those become that nobody has removed.
-TIDY_EVERY, UPLOADS_STAY = 600, 6 * 3600
+TIDY_EVERY = 600  # seconds: how often uploads are looked at
 
 
 def need_gradio():
@@ -82,9 +81,7 @@ def build_page(options: AppOptions, folders: Folders) -> "gradio.Blocks":
     def leave(request: gr.Request) -> None:
         folders.remove(request.session_hash)
 
-    with gr.Blocks(
-        title="Separate voices", analytics_enabled=False, delete_cache=(TIDY_EVERY, UPLOADS_STAY)
-    ) as page:
+    with gr.Blocks(title="Separate voices", analytics_enabled=False, delete_cache=(TIDY_EVERY, STAY)) as page:
         gr.Markdown(
             "# Separate voices\nA file for each voice of a recording. "
             f"At most {options.max_minutes:g} minutes and {options.max_megabytes:g} MB."
@@ -96,7 +93,7 @@ def build_page(options: AppOptions, folders: Folders) -> "gradio.Blocks":
                 file_types=["audio", "video", *AUDIO_SUFFIXES, *OTHER_SUFFIXES],
                 height=180,
             )
-            recorded = gr.Audio(label="Record", sources=["microphone"], type="filepath")
+            recorded = gr.Audio(label="Record", sources=["microphone"], type="filepath", buttons=["download"])
         with gr.Row(equal_height=True):
             name = gr.Dropdown(separators.names, label="Separator", scale=3)
             button = gr.Button("Separate", variant="primary")

@@ -64,7 +64,7 @@ def running(options: AppOptions) -> Iterator[str]:
                 _, address, _ = page.launch(
                     server_name=options.host,
                     server_port=options.port,
-                    max_file_size=round(options.max_megabytes * 1e6),
+                    max_file_size=round(options.max_megabytes * 2**20),
                     allowed_paths=[str(results)],
                     theme=gradio.themes.Default(primary_hue="indigo", font="system-ui", font_mono="monospace"),
                     css_paths=ROOM / "style.css",
