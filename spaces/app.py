@@ -4,7 +4,7 @@ import os
 
 from speechbrain_tasnet.app import AppOptions, serve
 
-# A free Space has two processors: a minute takes about two seconds. Recordings are forgotten when a page is left.
+# A Space is shared: short recordings, one at a time. They are removed when their page is left.
 options = AppOptions(
     host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
     port=7860,
