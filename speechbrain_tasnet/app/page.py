@@ -97,7 +97,7 @@ def build_page(options: AppOptions, folders: Folders) -> "gradio.Blocks":
         with gr.Row(equal_height=True):
             name = gr.Dropdown(separators.names, label="Separator", scale=3)
             button = gr.Button("Separate", variant="primary")
-        bar = gr.HTML(min_height=64)  # results stay in sight while the next recording is separated
+        bar = gr.HTML(min_height=48)  # results stay in sight while the next recording is separated
         results = gr.HTML(elem_id="results")
         button.click(
             separate,

@@ -50,6 +50,6 @@ def _frames(file: soundfile.SoundFile, begin: int, count: int) -> Tensor:
     beside = math.ceil(size / hop)  # frames at either end that would miss what is beyond
     start, end = begin - beside * hop, begin + (count + beside) * hop
     file.seek(max(0, start))
-    samples = file.read(min(end, file.frames) - file.tell(), always_2d=True).mean(axis=1)
+    samples = file.read(min(end, file.frames) - file.tell(), dtype="float32", always_2d=True).mean(axis=1)
     samples = np.pad(samples, (max(0, -start), max(0, end - file.frames)))
     return decibels(torch.from_numpy(samples), file.samplerate)[:, beside : beside + count]
