@@ -111,17 +111,23 @@ def separate_upload(
 
 def _copy_mixture(file: AudioFile, path: Path, max_minutes: float) -> float:
     """Write the mean of all channels as a wav file, and return how many seconds there are."""
-    most = max_minutes * 60 * file.samplerate
-    frames = file.frames if file.exact else 0
+    if file.exact:
+        _check_length(file, file.frames, max_minutes)
     with new_audio(path, WAV, file.samplerate, channels=1) as write:
         done = 0
         for block in read_blocks(file):
             done += block.shape[1]
-            if max(done, frames) > most:
-                length = f"{frames / file.samplerate / 60:.1f} minutes" if frames else "longer"
-                raise InputError(f"{file.name}: {length}; at most {max_minutes:g} minutes are separated here")
+            _check_length(file, done, max_minutes)
             write(np.clip(block.T, -1, 1))
     return done / file.samplerate
+
+
+def _check_length(file: AudioFile, frames: int, max_minutes: float) -> None:
+    """Refuse a file of so many samples, or more, if they are too many."""
+    minutes = frames / file.samplerate / 60
+    if minutes > max_minutes:
+        length = f"{minutes:.1f} minutes" if file.exact else "longer"
+        raise InputError(f"{file.name}: {length}; at most {max_minutes:g} minutes are separated here")
 
 
 def keep(separated: Separated, out: Path) -> Path:
