@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 SOURCE = (HERE / "speechbrain_tasnet/__init__.py").read_text(encoding="utf-8")
 VERSION = re.search(r'__version__ = "(.+)"', SOURCE)[1]
 
+APP = ["gradio>=6.31,<7"]
 DEMO = ["espeakng-loader>=0.2.4"]
 # Asteroid holds torchmetrics back at a release that needs pkg_resources.
 STUDY = ["asteroid>=0.7", "nvidia-ml-py>=12", "setuptools<81"]
@@ -43,6 +44,7 @@ setup(
     # and travel inside the package, where the installed command line finds them.
     package_dir={"speechbrain_tasnet.hparams": "hparams"},
     package_data={
+        "speechbrain_tasnet.app": ["*.css", "*.j2", "*.js"],
         "speechbrain_tasnet.bundle": ["model_card.md.j2"],
         "speechbrain_tasnet.shipped": ["*/*"],
         "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "shared/*.yaml", "study/*.yaml"],
@@ -73,6 +75,7 @@ setup(
         "tqdm>=4.42",
     ],
     extras_require={
+        "app": APP,
         "bench": BENCH,
         "corpora": CORPORA,
         "demo": DEMO,

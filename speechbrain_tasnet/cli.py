@@ -8,6 +8,7 @@ from typing import NoReturn
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.commands import (
     add_commands,
+    app,
     demo,
     doctor,
     download,
@@ -37,6 +38,7 @@ COMMANDS = {
     "evaluate": (evaluate, "evaluate what was trained, and write a report"),
     "study": (study, "compare networks, everything else equal"),
     "separate": (separate, "separate audio files with a trained model"),
+    "app": (app, "a page on this machine that separates what is dropped on it"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
     "export": (export, "a trained model in a form to hand on: bundle, ONNX, torchaudio, Asteroid"),

@@ -4,13 +4,17 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # The tests' tensors are too small to share between threads, which only wait for each other on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
+import soundfile
 import torch
+from browser import Visit, open_page
 from mixed_speech import white, write
 from speechbrain.utils.importutils import LazyModule
 
@@ -46,12 +50,27 @@ def two_threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def visit() -> Iterator[Visit]:
+    """An empty page in a headless Chromium, and what it asks for; skips where there is none."""
+    with open_page() as visit:
+        yield visit
+
+
 @pytest.fixture(scope="session")
 def speech_folder(tmp_path_factory) -> Path:
     """A speech folder at 8000 Hz: 4 train, 3 valid and 3 test speakers with 3 utterances each."""
     folder = tmp_path_factory.mktemp("speech") / "synthetic"
     synthesize_speech(folder, num_speakers=(4, 3, 3), utterances=3, workers=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def two_voices(speech_folder, tmp_path_factory) -> Path:
+    """Two synthetic voices at once, in ``talk.wav``: 3 s at 8000 Hz."""
+    voices = [soundfile.read(next((speech_folder / f"test-00{n}").glob("*.wav")))[0] for n in (0, 2)]
+    mixture = sum(np.resize(voice, 3 * 8000) / voice.std() for voice in voices)
+    return write(tmp_path_factory.mktemp("two_voices") / "talk.wav", 0.05 * mixture)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import torch
 from huggingface_hub import ModelCard
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, load_weights
+from speechbrain_tasnet.app import AppOptions
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import _parser, main
 from speechbrain_tasnet.generate.librimix import generate_librimix
@@ -293,6 +294,7 @@ FUNCTIONS = {
     "generate librimix": generate_librimix,
     "generate rooms": make_room_bank,
     "separate": SeparationOptions,
+    "app": AppOptions,
     "export bundle": save_bundle,
 }
 

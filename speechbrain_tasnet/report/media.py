@@ -61,17 +61,28 @@ def audio_uri(samples: Tensor, sample_rate: int) -> str:
     return _data_uri("audio/flac", buffer)
 
 
-def decibels(samples: Tensor, sample_rate: int) -> Tensor:
-    """Compute the power of samples [time] in dB, [frequencies, frames]: windows of 32 ms, every 8 ms."""
+def frame_size(sample_rate: int) -> tuple[int, int]:
+    """Return how many samples a frame of a spectrogram has, 32 ms, and from one to the next, 8 ms."""
     size = round(0.032 * sample_rate)
+    return size, round(size / 4)
+
+
+def decibels(samples: Tensor, sample_rate: int) -> Tensor:
+    """Compute the power of samples [time] in dB, [frequencies, frames], as `frame_size` has them."""
+    size, hop = frame_size(sample_rate)
     window = torch.hann_window(size, dtype=samples.dtype)
-    spectrum = torch.stft(samples, size, round(size / 4), window=window, pad_mode="constant", return_complex=True)
+    spectrum = torch.stft(samples, size, hop, window=window, pad_mode="constant", return_complex=True)
     return 20 * torch.log10(spectrum.abs() + 1e-6)
 
 
 def spectrogram_uri(samples: Tensor, sample_rate: int, top: float, ramp: Sequence[str]) -> str:
     """Draw the spectrogram of samples [time] below `top` dB as a data URI of a PNG without axes."""
-    level = (decibels(samples, sample_rate) - top) / DYNAMIC_RANGE_DB + 1
+    return picture_uri(decibels(samples, sample_rate), top, ramp)
+
+
+def picture_uri(power: Tensor, top: float, ramp: Sequence[str]) -> str:
+    """Draw the power [frequencies, frames] in dB below `top` dB as a data URI of a PNG without axes."""
+    level = (power - top) / DYNAMIC_RANGE_DB + 1
     index = (level.clamp(0, 1) * (COLOUR_LEVELS - 1)).round().byte().flip(0).numpy()
     colours = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in ramp])
     steps = np.linspace(0, len(ramp) - 1, COLOUR_LEVELS)

@@ -1,0 +1,6 @@
+"""A page on this machine that separates recordings: ``tasnet app``, and a Space of the Hugging Face hub."""
+
+from speechbrain_tasnet.app.options import AppOptions
+from speechbrain_tasnet.app.server import serve
+
+__all__ = ["AppOptions", "serve"]

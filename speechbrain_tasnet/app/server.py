@@ -1,0 +1,115 @@
+"""A page that is served, to this machine alone unless somebody asks for more."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from speechbrain_tasnet.app.folders import Folders
+from speechbrain_tasnet.app.options import AppOptions
+from speechbrain_tasnet.app.page import build_page, need_gradio
+from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.system.termination import Termination
+
+ROOM = Path(__file__).parent
+
+
+def serve(options: AppOptions) -> None:
+    """Serve a page until the process is interrupted or ended; its temporary files go with it.
+
+    Parameters
+    ----------
+    options : AppOptions
+        What it offers, and to whom.
+
+    Raises
+    ------
+    InputError
+        gradio is not installed, there is no such separator, the address cannot be listened at, or `out` cannot be
+        written to.
+    """
+    if not options.private:
+        print(
+            f"tasnet: warning: host {options.host} lets other machines in; whoever reaches this page can use it, "
+            "without a password and without encryption",
+            file=sys.stderr,
+        )
+    with Termination(), running(options) as address:
+        print(f"{address} (Ctrl-C ends it)", flush=True)
+        threading.Event().wait()
+
+
+@contextmanager
+def running(options: AppOptions) -> Iterator[str]:
+    """Serve a page in threads of its own.
+
+    Yields
+    ------
+    str
+        Its address.
+    """
+    if options.out is not None:
+        _check_out(options.out)
+    with TemporaryDirectory(prefix="tasnet-app-") as temporary:
+        uploads, results = Path(temporary, "uploads"), Path(temporary, "results")
+        uploads.mkdir()
+        results.mkdir()
+        with _environment(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(uploads)):
+            gradio = need_gradio()
+            page = build_page(options, Folders(results))
+            try:
+                _, address, _ = page.launch(
+                    server_name=options.host,
+                    server_port=options.port,
+                    max_file_size=round(options.max_megabytes * 2**20),
+                    allowed_paths=[str(results)],
+                    theme=gradio.themes.Default(primary_hue="indigo", font="system-ui", font_mono="monospace"),
+                    css_paths=ROOM / "style.css",
+                    head=f"<script>{(ROOM / 'players.js').read_text(encoding='utf-8')}</script>",
+                    share=False,
+                    inbrowser=False,
+                    prevent_thread_lock=True,
+                    quiet=True,
+                    footer_links=[],
+                    run_history=False,
+                    enable_monitoring=False,
+                    ssr_mode=False,
+                    mcp_server=False,
+                    pwa=False,
+                )
+            except OSError as error:
+                raise InputError(
+                    f"host {options.host}, port {options.port}: cannot be listened at ({error}); choose others"
+                ) from None
+            try:
+                yield address
+            finally:
+                page.close(verbose=False)
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set what gradio reads from the environment alone."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _check_out(out: Path) -> None:
+    """Make the folder for results now, and not after the first one is there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(f"{out}: cannot be made ({error.strerror}); choose another --out") from None
+    if not os.access(out, os.W_OK):
+        raise DiskError(f"{out}: cannot be written to; choose another --out")
