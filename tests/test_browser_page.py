@@ -71,33 +71,31 @@ def downloads(visit, role):
     return [soundfile.read(io.BytesIO(file), dtype="float32")[0] for file in files]
 
 
-def test_a_recording(site, talk, tmp_path):
-    with open_page() as visit:
-        visit.page.goto(site)
-        visit.page.set_input_files("input[type=file]", talk)
-        visit.page.wait_for_selector("[data-role=results] figure", timeout=120_000)
-        assert "times real time" in visit.page.inner_text("[data-role=status]")
-        mixture, *voices = downloads(visit, "results")
-        visit.page.screenshot(path=tmp_path / "page.png", full_page=True)
-        assert not visit.elsewhere()
+def test_a_recording(site, talk, visit, tmp_path):
+    visit.page.goto(site)
+    visit.page.set_input_files("input[type=file]", talk)
+    visit.page.wait_for_selector("[data-role=results] figure", timeout=120_000)
+    assert "times real time" in visit.page.inner_text("[data-role=status]")
+    mixture, *voices = downloads(visit, "results")
+    visit.page.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert not visit.elsewhere()
     separator = TasNetSeparation.from_bundle("convtasnet-8k-2spk", device="cpu")
     expected = separator.separate_file(talk, window=WINDOW)[0].T.numpy()
     np.testing.assert_allclose(mixture, soundfile.read(talk)[0], rtol=0, atol=1e-4)
     np.testing.assert_allclose(voices, expected, rtol=0, atol=1e-3)
 
 
-def test_what_is_no_sound(site, tmp_path):
+def test_what_is_no_sound(site, visit, tmp_path):
     (tmp_path / "notes.mp3").write_text("no sound")
     soundfile.write(tmp_path / "nothing.wav", np.zeros(0), RATE)
-    with open_page() as visit:
-        visit.page.goto(site)
-        for name in ("notes.mp3", "nothing.wav"):
-            visit.page.set_input_files("input[type=file]", tmp_path / name)
-            visit.page.wait_for_function(
-                "name => document.querySelector('[data-role=status]').textContent.startsWith(name)", arg=name
-            )
-            assert "sound" in visit.page.inner_text("[data-role=status]")
-        assert visit.page.is_hidden("progress")
+    visit.page.goto(site)
+    for name in ("notes.mp3", "nothing.wav"):
+        visit.page.set_input_files("input[type=file]", tmp_path / name)
+        visit.page.wait_for_function(
+            "name => document.querySelector('[data-role=status]').textContent.startsWith(name)", arg=name
+        )
+        assert "sound" in visit.page.inner_text("[data-role=status]")
+    assert visit.page.is_hidden("progress")
 
 
 def test_live(site, talk):
@@ -121,7 +119,7 @@ def test_live(site, talk):
 
 
 @pytest.mark.parametrize("size", [997, 4000])
-def test_windows_are_those_of_python(size, site):
+def test_windows_are_those_of_python(size, site, visit):
     rng = np.random.default_rng(size)
     length = 5 * size + 123
     loud = np.repeat(rng.choice([1e-4, 1.0], length // 500 + 1), 500)[:length]
@@ -138,9 +136,8 @@ def test_windows_are_those_of_python(size, site):
         });
         return [windows.map(({ hop }) => hop), joiner.signals.map((signal) => [...signal])];
     }"""
-    with open_page() as visit:
-        visit.page.goto(site)
-        hops, joined = visit.page.evaluate(script, [mixture.tolist(), sources.tolist(), size])
+    visit.page.goto(site)
+    hops, joined = visit.page.evaluate(script, [mixture.tolist(), sources.tolist(), size])
     windows = list(cut_windows([mixture[None]], size))
     begins = np.cumsum([window.hop for window in windows])
     parts = [sources.T[None, begin : begin + size] for begin in begins]
@@ -151,16 +148,15 @@ def test_windows_are_those_of_python(size, site):
     np.testing.assert_allclose(joined, expected.numpy(), rtol=0, atol=1e-6)
 
 
-def test_voiceprints_are_those_of_python(site, talk):
+def test_voiceprints_are_those_of_python(site, talk, visit):
     voices = torch.from_numpy(soundfile.read(talk, dtype="float32")[0][: 4 * RATE].reshape(2, -1))
     script = """async ([sources, rate]) => {
         const { voiceprints } = await import('./voice_memory.js');
         return voiceprints(sources.map((source) => Float32Array.from(source)), rate)
             .map(({ levels, frames }) => [[...levels], frames]);
     }"""
-    with open_page() as visit:
-        visit.page.goto(site)
-        got = visit.page.evaluate(script, [voices.tolist(), RATE])
+    visit.page.goto(site)
+    got = visit.page.evaluate(script, [voices.tolist(), RATE])
     expected = voiceprints(voices.T, RATE)
     assert [frames for _, frames in got] == expected.frames.tolist()
     np.testing.assert_allclose([levels for levels, _ in got], expected.levels.numpy(), rtol=0, atol=1e-3)
