@@ -15,6 +15,7 @@ from speechbrain_tasnet.commands import (
     export,
     generate,
     import_weights,
+    live,
     mix,
     models,
     separate,
@@ -38,6 +39,7 @@ COMMANDS = {
     "study": (study, "compare networks, everything else equal"),
     "separate": (separate, "separate audio files with a trained model"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
+    "live": (live, "separate live: from the sound card to the sound card"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
     "export": (export, "a trained model in a form to hand on: bundle, ONNX, torchaudio, Asteroid"),
 }

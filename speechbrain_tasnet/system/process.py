@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from speechbrain_tasnet.system.c_functions import loaded_function
 
@@ -55,6 +57,33 @@ def open_what_is_closed() -> None:
         if name == "stderr" and sys.stderr is None:
             # print(file=None) would write to standard output.
             sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+@contextmanager
+def python_alone_complains() -> Iterator[None]:
+    """Let nothing but Python write to standard error, for a while.
+
+    ALSA, JACK and other libraries in C complain there of whatever is not on this machine, in between our lines.
+    """
+    try:
+        screen = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    with os.fdopen(screen, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1) as mine:
+        before = sys.stderr
+        before.flush()
+        os.dup2(null, 2)
+        os.close(null)
+        # Somebody else's, such as a test's, may go elsewhere.
+        sys.stderr = mine if before is sys.__stderr__ else before
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            mine.flush()
+            os.dup2(screen, 2)
 
 
 def discard_output() -> None:
