@@ -10,12 +10,11 @@ import torch
 from speechbrain_tasnet.audio.pcm import count_clipped
 from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.audio.resampling import resample_blocks
+from speechbrain_tasnet.audio.rms_level import RmsLevel
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation.live_voices import LiveVoices
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.streaming import StreamingSeparator
-
-SOFTEST = 1e-12  # energy that is shown as silence, -120 dB
 
 
 class Listener(Protocol):
@@ -143,8 +142,8 @@ class Levels:
     -------
     >>> levels = Levels(num_spks=2)
     >>> levels.hear(np.full((4, 1), 0.1), np.array([[1.0, 0.0]]))
-    >>> [round(level) for level in levels.since_last()]
-    [-20, 0, -120]
+    >>> [None if level is None else round(level) for level in levels.since_last()]
+    [-20, 0, None]
     """
 
     def __init__(self, num_spks: int):
@@ -154,15 +153,15 @@ class Levels:
     def hear(self, mixture: np.ndarray, sources: np.ndarray) -> None:
         """Take in samples, see `Listener`."""
         with self._lock:
-            self._counts += [mixture.size, *[len(sources)] * self._num_spks]
-            self._energies += [np.square(mixture, dtype=float).sum(), *np.square(sources, dtype=float).sum(axis=0)]
+            for level, samples in zip(self._levels, [mixture, *sources.T], strict=True):
+                level.add(samples)
 
-    def since_last(self) -> list[float]:
-        """Return the RMS levels of the mixture and of each source, in dB of full scale."""
+    def since_last(self) -> list[float | None]:
+        """Return the RMS levels of the mixture and of each source, in dB of full scale; None of silence."""
         with self._lock:
-            means = self._energies / np.maximum(self._counts, 1)
+            levels = self._levels
             self._reset()
-        return (10 * np.log10(np.maximum(means, SOFTEST))).tolist()
+        return [level.decibels for level in levels]
 
     def _reset(self) -> None:
-        self._counts, self._energies = np.zeros((2, 1 + self._num_spks))
+        self._levels = [RmsLevel() for _ in range(1 + self._num_spks)]

@@ -167,7 +167,7 @@ class LiveSession:
         return played.time - (heard.time + (sample - heard.sample) / self._microphone.rate)
 
     def _line(self) -> str:
-        mixture, *sources = (f"{level:4.0f} dB" for level in self._levels.since_last())
+        mixture, *sources = map(_decibels, self._levels.since_last())
         levels = "  ".join([f"heard {mixture}", *(f"s{i + 1} {level}" for i, level in enumerate(sources))])
         return f"{levels}  {self._latency.now}  {self._drop_outs()} drop-outs"
 
@@ -206,6 +206,10 @@ class Latency:
         if not self._count:
             return self.now
         return f"latency {1e3 * self._sum / self._count:.0f} ms on average, {1e3 * self._largest:.0f} ms at most"
+
+
+def _decibels(level: float | None) -> str:
+    return "silent" if level is None else f"{level:4.0f} dB"
 
 
 def _times(count: int) -> str:

@@ -86,6 +86,27 @@ def python_alone_complains() -> Iterator[None]:
             os.dup2(screen, 2)
 
 
+@contextmanager
+def standard_output() -> Iterator[int]:
+    """Yield a descriptor of standard output for us alone: what libraries print goes to standard error."""
+    output = os.dup(1)
+    pass_bytes(output)
+    os.dup2(2, 1)
+    try:
+        yield output
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+
+
+def pass_bytes(descriptor: int) -> None:
+    """Let Windows pass bytes as they are: it would change the ends of lines and stop at Ctrl-Z."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(descriptor, os.O_BINARY)
+
+
 def discard_output() -> None:
     """Let what is still to be written to standard output go nowhere: writing it failed, or nobody reads it."""
     try:
