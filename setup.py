@@ -16,12 +16,13 @@ STUDY = ["asteroid>=0.7", "nvidia-ml-py>=12", "setuptools<81"]
 BENCH = [*DEMO, *STUDY, "matplotlib>=3.9", "onnx>=1.16", "onnxruntime>=1.19", "openvino>=2024.5"]
 EXPORT = ["onnx>=1.16", "onnxruntime>=1.19"]
 TENSORBOARD = ["tensorboard>=2.14"]
+LIVE = ["sounddevice>=0.4.7"]
 MEDIA = ["av>=13.1"]
 QUALITY = ["pesq>=0.0.4", "pyannote.metrics>=4.1", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
 CORPORA = ["pyloudnorm>=0.1.1"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
-TEST = [*CORPORA, *DEMO, *DOCS, *EXPORT, *MEDIA, *QUALITY, *ROOMS, *TENSORBOARD]
+TEST = [*CORPORA, *DEMO, *DOCS, *EXPORT, *LIVE, *MEDIA, *QUALITY, *ROOMS, *TENSORBOARD]
 TEST += [
     "build>=1.2",
     "hypothesis>=6.100",
@@ -81,6 +82,7 @@ setup(
         "demo": DEMO,
         "docs": DOCS,
         "export": EXPORT,
+        "live": LIVE,
         "media": MEDIA,
         "quality": QUALITY,
         "rooms": ROOMS,

@@ -16,6 +16,7 @@ from speechbrain_tasnet.commands import (
     export,
     generate,
     import_weights,
+    live,
     mix,
     models,
     separate,
@@ -40,6 +41,7 @@ COMMANDS = {
     "separate": (separate, "separate audio files with a trained model"),
     "app": (app, "a page on this machine that separates what is dropped on it"),
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
+    "live": (live, "separate live: from the sound card to the sound card"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
     "export": (export, "a trained model in a form to hand on: bundle, ONNX, torchaudio, Asteroid"),
 }

@@ -13,10 +13,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from speechbrain_tasnet.commands import stream
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import pipe
-from speechbrain_tasnet.system import parallel
+from speechbrain_tasnet.system import parallel, process
 from speechbrain_tasnet.system.files import new_folder, resumable_folder, write_text
 from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
 from speechbrain_tasnet.training.checkpoints import WholeCheckpointer
@@ -147,10 +146,10 @@ def test_windows_passes_samples_as_they_are(monkeypatch):
     modes = []
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(setmode=lambda *mode: modes.append(mode)))
     monkeypatch.setattr(os, "O_BINARY", 0x8000, raising=False)
-    stream._pass_bytes(0)
+    process.pass_bytes(0)
     assert not modes
-    monkeypatch.setattr(stream.sys, "platform", "win32")
-    with stream._standard_output() as output:
+    monkeypatch.setattr(process.sys, "platform", "win32")
+    with process.standard_output() as output:
         assert modes == [(output, 0x8000)]
 
 

@@ -1,7 +1,10 @@
 """Many recordings: what can be refused is refused before work starts; one bad file does not stop the others."""
 
+import io
+import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +19,7 @@ import torch
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation import mixtures
+from speechbrain_tasnet.separation.batch_report import JsonLines
 from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.separation.mixtures import find_mixtures
 from speechbrain_tasnet.separation.options import SeparationOptions
@@ -226,3 +230,130 @@ def test_one_name_for_several_mixtures_is_refused(talks, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["separate", str(talks), "--out", str(tmp_path / "out"), "--name", "voice_{source}"])
     assert "both would become" in capsys.readouterr().err
+
+
+def told(capsys):
+    """The objects of JSON that stand on standard output, and what stands on standard error."""
+    printed = capsys.readouterr()
+    return [json.loads(line) for line in printed.out.splitlines()], printed.err.splitlines()
+
+
+def test_programs_read_a_line_for_each_mixture(tmp_path, capsys):
+    """What the files hold, and of one that cannot be read what is wrong with it."""
+    out = tmp_path / "out"
+    soundfile.write(tmp_path / "quiet.wav", np.zeros((4000, 2)), 16000)
+    bad = tmp_path / "nan.wav"
+    soundfile.write(bad, np.full(800, np.nan), 8000, "FLOAT")
+    mixtures = [write(tmp_path / "x.wav", 12_000), bad, tmp_path / "gone.wav", tmp_path / "quiet.wav"]
+    with pytest.raises(InputError, match="2 of 4"):
+        separate_files(Halves(), mixtures, Destination(out, tables=["json"]), SeparationOptions(), JsonLines())
+    (gone, x, nan, quiet), errors = told(capsys)
+    assert sorted(gone) == sorted(nan) == ["error", "mixture"]
+    assert [line["mixture"] for line in (gone, nan)] == [str(tmp_path / "gone.wav"), str(bad)]
+    assert "no such file" in gone["error"]
+    assert "NaN" in nan["error"]
+    assert errors == [f"tasnet: left out: {line['error']}" for line in (gone, nan)]
+    assert (x["mixture"], x["sample_rate"], x["seconds"], x["voices"]) == (str(mixtures[0]), 8000, 1.5, 2)
+    assert x["sources"] == [str(out / name) for name in ("x_s1.wav", "x_s2.wav")]
+    assert x["tables"] == [str(out / "x.json")]
+    assert x["elapsed"] >= 0
+    for level, path in zip((x["mixture_dbfs"], *x["source_dbfs"]), (mixtures[0], *x["sources"]), strict=True):
+        assert level == pytest.approx(20 * np.log10(soundfile.read(path)[0].std()), abs=0.02)
+    assert (quiet["sample_rate"], quiet["seconds"]) == (16000, 0.25)
+    assert (quiet["mixture_dbfs"], quiet["source_dbfs"]) == (None, [None, None])
+
+
+def test_programs_read_of_a_bad_file_that_is_alone(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["separate", str(tmp_path / "gone.wav"), "--out", str(tmp_path), "--json"])
+    assert ended.value.code == 2
+    [line], errors = told(capsys)
+    assert line["mixture"] == str(tmp_path / "gone.wav")
+    assert errors == [f"tasnet: error: {line['error']}"]
+
+
+def test_the_command_prints_nothing_else_for_programs(talks, tmp_path):
+    """Whatever the names are made of."""
+    write(talks / "cafe.wav").rename(talks / "caf\udce9.wav")
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", str(talks), "--json", "--out", "out"]
+    ended = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert {line["mixture"] for line in lines} == {str(path) for path in find_mixtures([talks], tmp_path)}
+    for line in lines:
+        for path in (*line["sources"], *line["tables"]):
+            assert (tmp_path / path).exists()
+
+
+def piped(*words, **options):
+    """Run `tasnet separate`, and return its exit status, standard output and the last line of standard error."""
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, **options)
+    return ended.returncode, ended.stdout, ended.stderr.decode().strip().rsplit("\n", 1)[-1]
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_all_sources_go_through_a_pipe(kind, tmp_path):
+    """A channel each, with the samples of the files and a header that says how many."""
+    mixture = write(tmp_path / "x.wav", 12_000)
+    status, data, said = piped(mixture, "--out", "-", "--format", kind, cwd=tmp_path)
+    assert status == 0, said
+    assert names(tmp_path) == ["x.wav"]
+    samples, rate = soundfile.read(io.BytesIO(data))
+    main(["separate", str(mixture), "--out", str(tmp_path / "out")])
+    sources = [soundfile.read(tmp_path / f"out/x_s{i}.wav")[0] for i in (1, 2)]
+    assert rate == 8000
+    np.testing.assert_array_equal(samples, np.stack(sources, axis=1))
+
+
+def test_from_pipe_to_pipe(tmp_path):
+    """A channel of each source after another; sox says that the file is whole."""
+    soundfile.write(tmp_path / "x.wav", 0.1 * np.random.default_rng(0).standard_normal((800, 2)), 8000)
+    status, data, said = piped("-", "--out", "-", "--channels", "each", input=(tmp_path / "x.wav").read_bytes())
+    assert status == 0, said
+    assert soundfile.read(io.BytesIO(data))[0].shape == (800, 4)
+    if shutil.which("soxi"):
+        (tmp_path / "out.wav").write_bytes(data)
+        assert subprocess.run(["soxi", "-s", tmp_path / "out.wav"], capture_output=True).stdout == b"800\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["x.wav", "y.wav"], "--out -: 2 mixtures, expected one"),
+        (["."], "--out -: 2 mixtures, expected one"),
+        (["x.wav", "--json"], "--out - together with --json"),
+        (["x.wav", "--rttm"], "--out - together with --rttm"),
+        (["x.wav", "--name", "{source}"], "--out - together with --name"),
+        (["gone.wav"], "gone.wav: no such file"),
+    ],
+)
+def test_what_cannot_go_through_a_pipe(words, message, tmp_path):
+    write(tmp_path / "x.wav")
+    write(tmp_path / "y.wav")
+    status, data, said = piped(*words, "--out", "-", cwd=tmp_path)
+    assert (status, data) == (2, b"")
+    assert message in said
+
+
+def test_sources_are_not_written_on_a_terminal(tmp_path):
+    theirs, ours = os.openpty()
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", str(write(tmp_path / "x.wav"))]
+    ended = subprocess.run([*command, "--out", "-"], stdout=ours, stderr=subprocess.PIPE)
+    os.close(ours)
+    os.close(theirs)
+    assert ended.returncode == 2
+    assert b"--out -: standard output is a terminal or closed; expected a pipe or a file" in ended.stderr
+
+
+def test_a_reader_that_goes_away_leaves_nothing(tmp_path):
+    drain, sink = os.pipe()
+    os.close(drain)
+    (tmp_path / "tmp").mkdir()
+    mixture = write(tmp_path / "x.wav", 80_000)
+    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", str(mixture), "--out", "-"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    ended = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, env=environment)
+    os.close(sink)
+    assert ended.returncode == 141
+    assert b"Traceback" not in ended.stderr
+    assert not [path for path in (tmp_path / "tmp").iterdir() if path.name.startswith("tasnet-")]

@@ -10,6 +10,7 @@ import soundfile
 from media import RATE, write_media
 
 from speechbrain_tasnet.audio.reading import audio_length, count_samples, open_audio, read_audio, read_blocks
+from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
 
@@ -171,3 +172,37 @@ def test_the_same_talk_gives_the_same_voices(tone, tmp_path):
         voices[suffix] = soundfile.read(out / "talk_s1.wav")[0]
     np.testing.assert_allclose(voices["m4b"], voices["wav"], atol=1e-3)
     np.testing.assert_allclose(voices["mkv"], voices["wav"], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_sources_last_as_long_as_a_film_whose_sound_does_not(kind, tone, tmp_path):
+    """It begins late, and ends early."""
+    write_media(tmp_path / f"film.{kind}", tone, pictures=60, late=0.7)
+    main(["separate", str(tmp_path / f"film.{kind}"), "--out", str(tmp_path / "out")])
+    for name in ("film_s1.wav", "film_s2.wav"):
+        source, rate = soundfile.read(tmp_path / "out" / name)
+        assert (rate, len(source)) == (RATE, 6 * RATE)
+        loud = np.flatnonzero(np.abs(source) > 0.02) / RATE
+        # Half a second of the sound is silent, too.
+        assert loud[0] == pytest.approx(1.2, abs=0.01)
+        assert loud[-1] == pytest.approx(3.7, abs=0.01)
+
+
+def test_the_same_talk_from_a_phone_gives_the_same_voices(speech_folder, tmp_path):
+    """With a codec that loses something, in a container with and without pictures: as long, in time and alike."""
+    voices = [soundfile.read(path)[0] for path in sorted(speech_folder.rglob("*.wav"))[::9][:2]]
+    # Containers keep lengths in milliseconds, pictures in tenths of a second.
+    length = min(map(len, voices)) // 800 * 800
+    talk = resample(sum(0.3 * voice[:length] / np.abs(voice).max() for voice in voices), 8000, RATE)
+    soundfile.write(tmp_path / "talk.wav", talk, RATE, "FLOAT")
+    for name, pictures in (("talk.m4a", 0), ("talk.mp4", len(talk) * 10 // RATE)):
+        write_media(tmp_path / name, talk[np.newaxis], "aac", pictures=pictures)
+    found = {}
+    for suffix in ("wav", "m4a", "mp4"):
+        out = tmp_path / suffix
+        main(["separate", str(tmp_path / f"talk.{suffix}"), "--out", str(out), "--subtype", "FLOAT"])
+        found[suffix] = np.stack([soundfile.read(out / f"talk_s{i}.wav")[0] for i in (1, 2)])
+    for suffix in ("m4a", "mp4"):
+        assert found[suffix].shape == found["wav"].shape == (2, len(talk))
+        for given, source in zip(found[suffix], found["wav"], strict=True):
+            assert np.square(source).sum() > 300 * np.square(given - source).sum()

@@ -1,5 +1,7 @@
 """Who is heard in a recording: files of those alone, silence where they are not, tables of who speaks when."""
 
+import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,9 +15,10 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import many_files
 from speechbrain_tasnet.separation import recording as recording_module
 from speechbrain_tasnet.separation.options import SeparationOptions
-from speechbrain_tasnet.separation.output_files import Destination
+from speechbrain_tasnet.separation.output_files import WAV, Destination
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.recording import separate_voices, write_sources
+from speechbrain_tasnet.separation.to_standard_output import separate_to_descriptor
 
 RATE = 8000
 
@@ -134,11 +137,31 @@ def test_tables_are_not_written_over(two, tmp_path):
 
 def test_the_command_counts_voices_and_lists_them(two, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(TasNetSeparation, "from_bundle", lambda folder: Sorter())
-    main(["separate", str(two), "--out", str(tmp_path / "out"), "--rttm", "--json"])
+    main(["separate", str(two), "--out", str(tmp_path / "out"), "--rttm"])
     printed = capsys.readouterr()
     assert [line.rsplit("/", 1)[-1] for line in printed.out.splitlines()] == [
-        *("two_s1.wav", "two_s2.wav", "two.rttm", "two.json")
+        *("two_s1.wav", "two_s2.wav", "two.rttm")
     ]
     assert "two.wav: 2 voices" in printed.err
+    main(["separate", str(two), "--out", str(tmp_path / "json"), "--rttm", "--json"])
+    line = json.loads(capsys.readouterr().out)
+    assert (line["voices"], len(line["sources"]), len(line["source_dbfs"])) == (2, 2, 2)
+    assert line["tables"] == [str(tmp_path / "json" / name) for name in ("two.rttm", "two.json")]
     main(["separate", str(two), "--out", str(tmp_path / "open"), "--no-gate"])
     assert soundfile.read(tmp_path / "open/two_s1.wav")[0][RATE : 2 * RATE].any()
+
+
+def test_in_one_file_there_are_as_many_channels_as_voices(two, tmp_path):
+    def piped(mixture):
+        output = os.open(tmp_path / "out.wav", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            separate_to_descriptor(Sorter(), mixture, WAV, SeparationOptions(), output)
+        finally:
+            os.close(output)
+
+    piped(two)
+    voices = [soundfile.read(path)[0] for path in write_sources(Sorter(), two, tmp_path / "files")]
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "out.wav")[0], np.stack(voices, axis=1))
+    with pytest.raises(InputError, match=r"nobody\.wav: nobody is heard"):
+        piped(recording(tmp_path / "nobody.wav", tone(500)))
+    assert (tmp_path / "out.wav").read_bytes() == b""

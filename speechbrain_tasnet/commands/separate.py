@@ -1,9 +1,15 @@
 """``tasnet separate``: audio files of any length into one file a source."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
+from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.shipped import DEFAULT, bundled_names
+from speechbrain_tasnet.system.process import standard_output
+
+NAME = "{stem}_{source}"
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +21,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "examples: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated; "
-        "tasnet separate meetings --out separated; tasnet separate @list.txt --out separated"
+        "tasnet separate meetings --out separated; tasnet separate @list.txt --out separated; "
+        "tasnet separate talk.m4a --out - | sox - -n stats"
     )
     parser.fromfile_prefix_chars = "@"
     names = ", ".join(bundled_names())
@@ -35,29 +42,57 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder of a training run or of a separator, or a bundled one: {names} (%(default)s)",
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="where the sources go (the current folder)"
-    )
-    parser.add_argument(
-        "--name",
-        default="{stem}_{source}",
-        metavar="NAME",
-        help="of each file: {stem} is the mixture's name, {source} s1, s2 and so on, / a folder (%(default)s)",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument(
+    _describe_separation(parser.add_argument_group("how it is separated"))
+    _describe_files(parser.add_argument_group("what is written"))
+    _describe_voices(parser.add_argument_group("who speaks when, and what programs read"))
+
+
+def _describe_separation(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--channels",
         default="mean",
         metavar="WHICH",
         help="of several channels: their mean, left, right, or each by itself into sources with as many "
         "(%(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--beamform",
         choices=("mvdr",),
         help="separate every channel of an array of microphones, and filter each source out of all of them",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--window",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="seconds that are separated at once; memory is in proportion (%(default)g)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="windows or files that are separated at the same time, each on one thread and in memory of its own "
+        "(as many as torch computes threads; 1 on a GPU and with other toolkits' networks)",
+    )
+
+
+def _describe_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--out",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where the sources go (the current folder); - is standard output, to which those of one mixture go "
+        "as one file, a channel each",
+    )
+    group.add_argument(
+        "--name",
+        default=NAME,
+        metavar="NAME",
+        help="of each file: {stem} is the mixture's name, {source} s1, s2 and so on, / a folder (%(default)s)",
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    group.add_argument(
         "--scale",
         default="none",
         metavar="HOW",
@@ -65,33 +100,24 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "with which their sum fits the mixture; consistent: they sum to the mixture. All are made softer together "
         "where one would clip (%(default)s)",
     )
-    parser.add_argument(
-        "--window",
-        type=float,
-        default=120.0,
-        metavar="S",
-        help="seconds that are separated at once; memory is in proportion (%(default)g)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="windows or files that are separated at the same time, each on one thread and in memory of its own "
-        "(as many as torch computes threads; 1 on a GPU and with other toolkits' networks)",
-    )
-    parser.add_argument("--format", default="wav", help="of the sources: wav, flac, mp3 or opus (%(default)s)")
-    parser.add_argument(
+    group.add_argument("--format", default="wav", help="of the sources: wav, flac, mp3 or opus (%(default)s)")
+    group.add_argument(
         "--subtype",
         help="of their samples: PCM_16, PCM_24 or, in a wav, FLOAT, which has no full scale (PCM_16)",
     )
-    voices = parser.add_argument_group("who speaks when")
-    voices.add_argument(
+
+
+def _describe_voices(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--rttm", action="store_true", help="write who speaks when as OUT/NAME.rttm, which diarisation tools read"
     )
-    voices.add_argument(
-        "--json", action="store_true", help="write who speaks when as OUT/NAME.json: SegLST, which meeteval reads"
+    group.add_argument(
+        "--json",
+        action="store_true",
+        help="write who speaks when as OUT/NAME.json: SegLST, which meeteval reads; and print a line of JSON for "
+        "each mixture: its files, rate, seconds, voices, levels and the time it took, or what is wrong with it",
     )
-    voices.add_argument(
+    group.add_argument(
         "--no-gate",
         action="store_true",
         help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
@@ -100,11 +126,17 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
+    piped = str(options.out) == "-"
+    if piped:
+        _check_piped(options)
+
+    from speechbrain_tasnet.separation.batch_report import JsonLines, Names
     from speechbrain_tasnet.separation.many_files import separate_files
     from speechbrain_tasnet.separation.mixtures import find_mixtures
     from speechbrain_tasnet.separation.options import SeparationOptions
     from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+    from speechbrain_tasnet.separation.to_standard_output import separate_to_descriptor
 
     gate = not options.no_gate
     choices = SeparationOptions(
@@ -112,7 +144,26 @@ def run(options: argparse.Namespace) -> None:
     )
     tables = [name for name in ("rttm", "json") if getattr(options, name)]
     kind = AudioFormat(options.format, options.subtype)
-    destination = Destination(options.out, options.overwrite, kind, tables, options.name)
     mixtures = find_mixtures(options.mixtures, options.out)
+    if piped:
+        if len(mixtures) > 1:
+            raise InputError(
+                f"--out -: {len(mixtures)} mixtures, expected one; give a folder for the sources of all"
+            )
+        with standard_output() as output:
+            separator = TasNetSeparation.from_bundle(options.model)
+            separate_to_descriptor(separator, mixtures[0], kind, choices, output)
+        return
+    destination = Destination(options.out, options.overwrite, kind, tables, options.name)
     separator = TasNetSeparation.from_bundle(options.model)
-    separate_files(separator, mixtures, destination, choices)
+    report = JsonLines() if options.json else Names()
+    separate_files(separator, mixtures, destination, choices, report)
+
+
+def _check_piped(options: argparse.Namespace) -> None:
+    """Refuse what has no place in standard output."""
+    if sys.stdout is None or os.isatty(1):
+        raise InputError("--out -: standard output is a terminal or closed; expected a pipe or a file")
+    others = {"--rttm": options.rttm, "--json": options.json, "--name": options.name != NAME}
+    if given := [option for option, is_given in others.items() if is_given]:
+        raise InputError(f"--out - together with {given[0]}: standard output takes sources alone; give a folder")

@@ -4,13 +4,13 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.shipped import LIVE
-from speechbrain_tasnet.system.process import READER_GONE
+from speechbrain_tasnet.system.process import READER_GONE, pass_bytes, standard_output
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -107,8 +107,8 @@ def _stream(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
     from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
-    _pass_bytes(0)
-    with _standard_output() as output:
+    pass_bytes(0)
+    with standard_output() as output:
         separator = TasNetSeparation.from_bundle(options.model)
         modules = separator.mods
         live = StreamingSeparator(modules.encoder, modules.masknet, modules.decoder)
@@ -129,27 +129,6 @@ def _stream(options: argparse.Namespace) -> None:
                 raise SystemExit(READER_GONE) from None
         for line in account.lines(rate):
             print(f"tasnet stream: {line}", file=sys.stderr)
-
-
-@contextmanager
-def _standard_output() -> Iterator[int]:
-    """Return a descriptor of standard output for us alone: what libraries print goes to standard error."""
-    output = os.dup(1)
-    _pass_bytes(output)
-    os.dup2(2, 1)
-    try:
-        yield output
-    finally:
-        os.dup2(output, 1)
-        os.close(output)
-
-
-def _pass_bytes(descriptor: int) -> None:
-    """Let Windows pass bytes as they are: it would change the ends of lines and stop at Ctrl-Z."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.setmode(descriptor, os.O_BINARY)
 
 
 def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:

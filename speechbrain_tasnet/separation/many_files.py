@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.separation.batch_report import Names, Silent
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
@@ -38,8 +40,9 @@ def separate_files(
     mixtures: Sequence[Path],
     destination: Destination,
     choices: SeparationOptions,
+    report: Silent | None = None,
 ) -> None:
-    """Separate files as `write_sources` does and print the names of what is written.
+    """Separate files as `write_sources` does and report what is written, by default its names.
 
     How many voices there are is told on standard error, where the separator counts them. Of several files, one
     that cannot be read is reported on standard error, and the others are separated all the same. An interrupt
@@ -55,6 +58,8 @@ def separate_files(
         Where the sources go.
     choices : SeparationOptions
         How they are separated.
+    report : Names, JsonLines or Silent, optional
+        Is told of each file.
 
     Raises
     ------
@@ -65,12 +70,13 @@ def separate_files(
     """
     _check_names(separator, mixtures, destination)
     channels = Channels(separator, choices)
-    alone = len(mixtures) == 1
+    report, alone = report or Names(), len(mixtures) == 1
     jobs = []
     for mixture in mixtures:
         try:
             jobs.append(_job(separator, mixture, channels))
         except InputError as error:
+            report.failed(mixture, error)
             _leave_out(error, alone)
     _check_space(jobs, Path(destination.folder), destination.kind)
     done = 0
@@ -80,15 +86,20 @@ def separate_files(
         with closing(write_recordings(separator, paths, destination, choices, bar.update)) as results:
             for path in paths:
                 bar.set_description(path.name)
-                written = next(results)
+                start = time.perf_counter()
+                try:
+                    written = next(results)
+                except DiskError as error:
+                    report.failed(path, error)
+                    raise
                 if isinstance(written, InputError):
+                    report.failed(path, written)
                     _leave_out(written, alone)
                 else:
                     done += 1
-                    for file in (*written.sources, *written.tables):
-                        bar.write(str(file))
+                    report.written(path, written, time.perf_counter() - start)
                     if getattr(separator, "counts_voices", False):
-                        bar.write(f"{path.name}: {_voices(len(written.sources))}", file=sys.stderr)
+                        bar.write(f"{path.name}: {_voices(len(written.source_levels))}", file=sys.stderr)
     if done < len(mixtures):
         raise InputError(
             f"{len(mixtures) - done} of {len(mixtures)} files were left out, see above; fix or omit them"

@@ -123,6 +123,8 @@ class Destination:
     name : str
         Of a source's file, without its suffix: ``{stem}`` is that of the mixture, ``{source}`` s1, s2 and so on,
         ``/`` a folder.
+    together : bool
+        All sources of a mixture become the channels of one file, which has the mixture's name.
 
     Raises
     ------
@@ -135,6 +137,7 @@ class Destination:
     kind: AudioFormat = WAV
     tables: Sequence[str] = ()
     name: str = NAME
+    together: bool = False
 
     def __post_init__(self):
         try:
@@ -145,7 +148,7 @@ class Destination:
             raise InputError(f"name={self.name!r}: expected {{stem}} and {{source}} in it, such as {NAME!r}")
 
     def sources(self, mixture: Path | str, num_spks: int) -> list[Path]:
-        """List the files of a mixture's sources.
+        """List the files of a mixture's sources, or the one of all.
 
         Examples
         --------
@@ -155,6 +158,8 @@ class Destination:
         ['out/monday/s1.wav', 'out/monday/s2.wav']
         """
         stem = Path(mixture).stem
+        if self.together:
+            return [Path(self.folder) / f"{stem}.{self.kind.format}"]
         names = (self.name.format(stem=stem, source=f"s{i}") for i in range(1, num_spks + 1))
         return [Path(self.folder) / f"{name}.{self.kind.format}" for name in names]
 

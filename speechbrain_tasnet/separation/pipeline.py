@@ -17,6 +17,7 @@ from torch import Tensor
 from speechbrain_tasnet.audio.audio_file import AudioFile
 from speechbrain_tasnet.audio.reading import open_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample_blocks
+from speechbrain_tasnet.audio.rms_level import RmsLevel
 from speechbrain_tasnet.audio.sources import Bytes, is_pipe
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.ops.ahead import ahead
@@ -35,12 +36,16 @@ class Recording:
         What it is read from.
     levels : Levels
         Of the sources that have gone out.
+    mixture_level : RmsLevel
+        Of what has been read.
+    frames : int
+        How many samples of each channel that is.
     rate, channels, exact
         Of the open file, with as many channels as the sources have; they are known when the first sources are.
     """
 
     def __init__(self, path: Bytes | AudioFile, window: float | None, channels: Channels, model_rate: int):
-        self.path, self.levels = path, Levels()
+        self.path, self.levels, self.mixture_level, self.frames = path, Levels(), RmsLevel(), 0
         self._window, self._channels, self._model_rate = window, channels, model_rate
         self._left = 0  # samples that have been read and not gone out
 
@@ -58,6 +63,8 @@ class Recording:
     def _counted(self, file: AudioFile) -> Iterator[np.ndarray]:
         for block in read_blocks(file, self._channels.read_as):
             self._left += block.shape[-1]
+            self.frames += block.shape[-1]
+            self.mixture_level.add(block)
             yield block
 
     def blocks(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.audio.audio_file import AudioFile
+from speechbrain_tasnet.audio.rms_level import RmsLevel
 from speechbrain_tasnet.audio.sources import Bytes
 from speechbrain_tasnet.data.segments import write_segments
 from speechbrain_tasnet.errors import DiskError, InputError
@@ -119,10 +120,18 @@ def _whole(
 
 
 class Written(NamedTuple):
-    """The files that have come of a recording: its sources, and the tables of who speaks when."""
+    """What has come of a recording: the files of its sources, the tables of who speaks when, and some figures.
+
+    Levels are in dB of full scale, or None of silence: that of the mixture as it was heard, those of the sources
+    as they are written.
+    """
 
     sources: list[Path]
     tables: list[Path]
+    rate: int
+    seconds: float
+    mixture_level: float | None
+    source_levels: list[float | None]
 
 
 def write_sources(
@@ -202,7 +211,8 @@ def write_recordings(
         if not destination.overwrite:
             check_not_there(destination.all_files(file.name, num_spks))
         frames = file.frames if file.exact else 0
-        kind.check(file.name, file.samplerate, channels.of_sources(file.channels), frames)
+        sources = num_spks if destination.together else 1
+        kind.check(file.name, file.samplerate, sources * channels.of_sources(file.channels), frames)
 
     with closing(separate_recordings(separator, mixtures, choices, check)) as recordings:
         for recording, blocks in recordings:
@@ -212,8 +222,8 @@ def write_recordings(
                     # Listening takes time, at high rates most of all.
                     listen = partial(Listener, counts=counts, gate=choices.gate) if counts or listed else None
                     heard = _gather(recording, blocks, scratch, progress, listen)
-                    used = paths[: len(heard.outputs)] if heard else paths
-                    _write(recording, scratch, used, num_spks, choices.scale, kind, heard)
+                    used = paths if destination.together or not heard else paths[: len(heard.outputs)]
+                    levels = _write(recording, scratch, used, num_spks, choices.scale, destination, heard)
                 for path in filter(Path.is_file, paths[len(used) :]):
                     path.unlink()  # of an earlier run, which is replaced
                 for path in listed:
@@ -223,7 +233,8 @@ def write_recordings(
             except InputError as error:
                 yield error
             else:
-                yield Written(used, listed)
+                rate, level = recording.rate, recording.mixture_level.decibels
+                yield Written(used, listed, rate, recording.frames / rate, level, levels)
 
 
 def _gather(
@@ -251,21 +262,29 @@ def _write(
     paths: list[Path],
     num_spks: int,
     scale: str,
-    kind: AudioFormat,
+    destination: Destination,
     heard: Heard | None,
-) -> None:
-    """Write the outputs that are sources when all are known, with their gain."""
-    rate, channels = recording.rate, recording.channels
+) -> list[float | None]:
+    """Write the outputs that are sources when all are known, with their gain; returns the sources' levels."""
+    rate, channels, kind = recording.rate, recording.channels, destination.kind
+    num_sources = len(heard.outputs) if heard else num_spks
+    in_a_file = channels * num_sources if destination.together else channels
+    if not in_a_file:
+        raise InputError(f"{recording.path}: nobody is heard; there is no source to write")
     if not recording.exact:
-        kind.check(recording.path, rate, channels, scratch.tell() // (num_spks * channels * 4))
+        kind.check(recording.path, rate, in_a_file, scratch.tell() // (num_spks * channels * 4))
     scratch.seek(0)
     gain = np.float32(recording.levels.gain(scale, limited=kind.limited))
-    done = 0
+    done, levels = 0, [RmsLevel() for _ in range(num_sources)]
     with ExitStack() as opened:
-        writers = [opened.enter_context(new_audio(path, kind, rate, channels)) for path in paths]
+        writers = [opened.enter_context(new_audio(path, kind, rate, in_a_file)) for path in paths]
         while data := scratch.read(FRAMES * num_spks * channels * 4):
             outputs = gain * np.frombuffer(data, np.float32).reshape(-1, num_spks, channels)
             sources = heard.sources_of(outputs, start=done) if heard else outputs
             done += len(sources)
-            for i, write in enumerate(writers):
-                write(sources[:, i])
+            for level, source in zip(levels, sources.swapaxes(0, 1), strict=True):
+                level.add(source)
+            one_each = [sources.reshape(-1, in_a_file)] if destination.together else sources.swapaxes(0, 1)
+            for write, samples in zip(writers, one_each, strict=True):
+                write(samples)
+    return [level.decibels for level in levels]

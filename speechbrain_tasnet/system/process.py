@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from speechbrain_tasnet.system.c_functions import loaded_function
 
@@ -55,6 +57,54 @@ def open_what_is_closed() -> None:
         if name == "stderr" and sys.stderr is None:
             # print(file=None) would write to standard output.
             sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+@contextmanager
+def python_alone_complains() -> Iterator[None]:
+    """Let nothing but Python write to standard error, for a while.
+
+    ALSA, JACK and other libraries in C complain there of whatever is not on this machine, in between our lines.
+    """
+    try:
+        screen = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    with os.fdopen(screen, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1) as mine:
+        before = sys.stderr
+        before.flush()
+        os.dup2(null, 2)
+        os.close(null)
+        # Somebody else's, such as a test's, may go elsewhere.
+        sys.stderr = mine if before is sys.__stderr__ else before
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            mine.flush()
+            os.dup2(screen, 2)
+
+
+@contextmanager
+def standard_output() -> Iterator[int]:
+    """Yield a descriptor of standard output for us alone: what libraries print goes to standard error."""
+    output = os.dup(1)
+    pass_bytes(output)
+    os.dup2(2, 1)
+    try:
+        yield output
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+
+
+def pass_bytes(descriptor: int) -> None:
+    """Let Windows pass bytes as they are: it would change the ends of lines and stop at Ctrl-Z."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(descriptor, os.O_BINARY)
 
 
 def discard_output() -> None:
