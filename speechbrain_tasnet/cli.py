@@ -17,6 +17,7 @@ from speechbrain_tasnet.commands import (
     import_weights,
     mix,
     models,
+    push,
     separate,
     stream,
     study,
@@ -40,6 +41,7 @@ COMMANDS = {
     "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
     "export": (export, "a trained model in a form to hand on: bundle, ONNX, torchaudio, Asteroid"),
+    "push": (push, "upload a separator to the Hugging Face hub"),
 }
 
 

@@ -30,10 +30,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        type=Path,
-        default=Path(DEFAULT),
+        default=DEFAULT,
         metavar="DIR",
-        help=f"folder of a training run or of a separator, or a bundled one: {names} (%(default)s)",
+        help=f"folder of a training run or of a separator, or a bundled one: {names}; or OWNER/NAME[@REVISION] of "
+        "the Hugging Face hub (%(default)s)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="where the sources go (the current folder)"
