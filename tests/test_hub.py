@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 
+import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
 import torch
 from hub_stand_in import TOKEN, Repository, serve
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import ModelCard
 from speechbrain.inference.separation import SepformerSeparation
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
@@ -29,7 +30,6 @@ ABOUT = {
     "scores": {"si-snr_i": {"mean": 5.25, "ci95": [4.0, 6.5], "count": 7}},
 }
 FILES = {"README.md", "config.json", "hyperparams.yaml", "model.safetensors"}
-ADDRESS = "/{repo_id}/resolve/{revision}/{filename}"
 SAMPLES = {"samples/mixture.flac", "samples/source1.flac", "samples/source2.flac"}
 
 
@@ -52,16 +52,38 @@ def mixture(tmp_path):
     return path
 
 
+def everywhere(monkeypatch, name, value):
+    """Change a constant of huggingface_hub, whose older versions keep copies in many modules."""
+    for module in [module for key, module in sys.modules.items() if key.startswith("huggingface_hub")]:
+        if name in vars(module):
+            monkeypatch.setattr(module, name, value)
+
+
+def connect(monkeypatch, url):
+    """Take another address for that of the hub, as HF_ENDPOINT does at the start."""
+    everywhere(monkeypatch, "ENDPOINT", url)
+    everywhere(monkeypatch, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+
+
+def set_offline(monkeypatch, value):
+    """Forbid the network, or allow it; older versions ask once for all their connections."""
+    everywhere(monkeypatch, "HF_HUB_OFFLINE", value)
+    if forget := getattr(huggingface_hub.utils, "reset_sessions", None):
+        forget()
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A hub, on which somebody is logged in, an empty cache, and a folder of one's own to be in."""
     with serve() as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + ADDRESS)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        connect(monkeypatch, hub.url)
+        for name, value in {
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_TOKEN_PATH": str(tmp_path / "no token"),
+            "HF_HUB_DISABLE_XET": True,
+        }.items():
+            everywhere(monkeypatch, name, value)
+        set_offline(monkeypatch, False)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")
@@ -105,12 +127,12 @@ def test_the_card_is_complete(hub, folder, mixture):
     main(["push", str(folder), "anna/two-voices", "--sample", str(mixture)])
     files = hub.repositories["anna/two-voices"].files("main")
     card = ModelCard(files["README.md"].decode())
-    card.validate()
     data = card.data
     assert (data.license, data.language, data.datasets, data.metrics) == (
         "cc-by-4.0", "en", ["owner/voices"], ["SI-SNRi"]
     )  # fmt: skip
     assert {"audio-source-separation", "audio-to-audio", "speech-separation"} <= set(data.tags)
+    assert len(hub.asked("/api/validate-yaml")) == 1
     [result] = data.eval_results
     assert (result.metric_type, result.metric_value, result.dataset_split) == ("si-snr_i", 5.25, "test")
     assert 'from_bundle("anna/two-voices")' in card.text
@@ -264,10 +286,9 @@ def test_a_fixed_revision_stays_and_the_newest_is_asked_for(hub, pushed, folder,
 def test_without_the_hub_what_is_here_is_used(way, hub, pushed, monkeypatch, caplog):
     find_separator("anna/two-voices")
     if way == "no hub":
-        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:1" + ADDRESS)
+        connect(monkeypatch, "http://127.0.0.1:1")
     else:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        set_offline(monkeypatch, True)
     for name in ("anna/two-voices", f"anna/two-voices@{pushed}"):
         assert TasNetSeparation.from_bundle(name).separate_batch(torch.randn(1, 400)).shape == (1, 400, 2)
     for name in ("anna/other", "anna/two-voices@v2"):

@@ -141,15 +141,19 @@ def _explained(name: HubName) -> Iterator[None]:
     except RepositoryNotFoundError:
         line = "the Hugging Face hub does not know who asks; see to the token, or run `hf auth login`"
     except HfHubHTTPError as error:
-        reason = " ".join(str(error.server_message or error).split())[:300]
+        reason = _short(error.server_message or error)
         line = f"the Hugging Face hub refuses it ({reason}); see to the token's rights to write"
     except ValueError as error:  # what is wrong with the card, says the hub
-        reason = " ".join(str(error).split())[:300]
-        line = f"the Hugging Face hub refuses the card ({reason}); correct its front matter"
+        line = f"the Hugging Face hub refuses the card ({_short(error)}); correct its front matter"
     except NO_ANSWER as error:
-        line = f"the Hugging Face hub cannot be reached ({error}); see to the network"
+        line = f"the Hugging Face hub cannot be reached ({_short(error)}); see to the network"
     except RuntimeError as error:  # of a large file; with the reason behind it
-        line = f"the upload was cut ({error.__cause__ or error}); try again"
+        line = f"the upload was cut ({_short(error.__cause__ or error)}); try again"
     else:
         return
     raise InputError(f"{name}: {line}")
+
+
+def _short(reason: object) -> str:
+    """Write a reason, of however many lines, as a part of one."""
+    return " ".join(str(reason).split())[:300]
