@@ -21,8 +21,9 @@ MEDIA = ["av>=13.1"]
 QUALITY = ["pesq>=0.0.4", "pyannote.metrics>=4.1", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
 CORPORA = ["pyloudnorm>=0.1.1"]
+NOTEBOOK = ["ipykernel>=6.29", "nbclient>=0.10"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
-TEST = [*CORPORA, *DEMO, *DOCS, *EXPORT, *LIVE, *MEDIA, *QUALITY, *ROOMS, *TENSORBOARD]
+TEST = [*APP, *CORPORA, *DEMO, *DOCS, *EXPORT, *LIVE, *MEDIA, *NOTEBOOK, *QUALITY, *ROOMS, *TENSORBOARD]
 TEST += [
     "build>=1.2",
     "hypothesis>=6.100",

@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the source: the recipe reference, the architecture, the model cards."""
+"""Pages of the site that are made from the source: recipe reference, architecture, model cards, the notebook."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from speechbrain_tasnet.configuration.reference import json_schema, reference_pa
 
 ROOT = Path(__file__).parents[1]
 CARDS = "cards/{}.md"
+NOTEBOOK = "notebook/separate.ipynb"
 
 RECIPES = """\
 # Recipe reference
@@ -81,8 +82,20 @@ def generated() -> dict[str, str]:
         "recipe-reference.md": RECIPES + reference_page(),
         "recipe.schema.json": json.dumps(json_schema(), indent=1),
         "architecture.md": rebased(architecture),
+        "notebook.md": notebook_page(),
         **{CARDS.format(card.parent.name): card.read_text(encoding="utf-8") for card in sorted(shipped)},
     }
+
+
+def notebook_page() -> str:
+    """Return the notebook as a page: its text and its code, which `Listen` shows the like of when it has run."""
+    cells = json.loads((ROOT / "docs" / NOTEBOOK).read_text(encoding="utf-8"))["cells"]
+    parts = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    download = f"This page is a notebook: [download it]({NOTEBOOK}), and open it in Jupyter to run it."
+    return "\n\n".join([parts[0], download, *parts[1:]]) + "\n"
 
 
 def rebased(text: str) -> str:

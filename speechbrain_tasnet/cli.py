@@ -19,6 +19,7 @@ from speechbrain_tasnet.commands import (
     live,
     mix,
     models,
+    push,
     separate,
     stream,
     study,
@@ -44,6 +45,7 @@ COMMANDS = {
     "live": (live, "separate live: from the sound card to the sound card"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
     "export": (export, "a trained model in a form to hand on: bundle, ONNX, torchaudio, Asteroid"),
+    "push": (push, "upload a separator to the Hugging Face hub"),
 }
 
 

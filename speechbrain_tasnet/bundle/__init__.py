@@ -99,12 +99,8 @@ def load_bundle(folder: Path | str) -> Bundle:
 
 def read_bundle(config_file: Path, weights_file: Path) -> Bundle:
     """Load a separator from its two files, as `load_bundle` does."""
+    config = read_config(config_file)
     with _named(config_file):
-        with config_file.open("rb") as file:
-            text = file.read(CONFIG_LIMIT + 1)
-        if len(text) > CONFIG_LIMIT:
-            raise InputError(f"has more than {CONFIG_LIMIT} bytes; expected the configuration of a separator")
-        config = Config.from_json(text)
         model = config.build()
     with _named(weights_file):
         weights = read_weights(weights_file, _named_weights(model), config.dtype, config.identity, config.sha256)
@@ -112,6 +108,16 @@ def read_bundle(config_file: Path, weights_file: Path) -> Bundle:
         own = {key: weights[f"{name}.{key}"] for key in module.state_dict()}
         module.load_state_dict(own, assign=True)
     return Bundle(model, config)
+
+
+def read_config(file: Path) -> Config:
+    """Read what a bundle says of itself, and believe it only if it is possible."""
+    with _named(file):
+        with file.open("rb") as opened:
+            text = opened.read(CONFIG_LIMIT + 1)
+        if len(text) > CONFIG_LIMIT:
+            raise InputError(f"has more than {CONFIG_LIMIT} bytes; expected the configuration of a separator")
+        return Config.from_json(text)
 
 
 def find_bundle(folder: Path | str) -> Path:
@@ -150,7 +156,7 @@ def _own_file(folder: Path, name: str) -> Path:
     homes = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
     if file.parent not in homes or not file.is_file():
         raise InputError(f"{folder / name}: leads out of the folder or is no file; expected a file of the bundle")
-    return file
+    return folder / name  # what it is called, and not the blob that it leads to
 
 
 @contextmanager

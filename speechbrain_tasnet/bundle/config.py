@@ -20,6 +20,10 @@ CONFIG = "config.json"
 FORMAT = "speechbrain_tasnet separator"
 VERSION = 1
 KEYS = {"format", "version", "sample_rate", "num_spks", "modules", "dtype", "sha256", "about"}
+# Tells the Hugging Face hub which class of SpeechBrain it shows under "Use this model". It knows a few classes, of
+# which this one reads our bundles. May be missing: bundles were made before there was such a key.
+INTERFACE = "speechbrain_interface"
+SEPFORMER = "SepformerSeparation"
 MODULES = {"encoder": Encoder, "masknet": MaskNet, "decoder": Decoder}
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 # What a module need not say, and what is then meant: a bundle for one microphone is as before there were more.
@@ -83,6 +87,14 @@ class Config:
         return self.mics if self.modules["encoder"].get("outputs") == "each" else 1
 
     @property
+    def interface(self) -> str | None:
+        """The class of SpeechBrain's own that separates a file with it.
+
+        None for several microphones, whose channels SpeechBrain's would mix down to one.
+        """
+        return SEPFORMER if self.mics == 1 else None
+
+    @property
     def identity(self) -> str:
         """What decides the samples that come out, beside the weights; these carry it too."""
         return json.dumps({"sample_rate": self.sample_rate, "modules": self.modules}, sort_keys=True)
@@ -92,6 +104,7 @@ class Config:
         values = {
             "format": FORMAT,
             "version": VERSION,
+            **({} if self.interface is None else {INTERFACE: self.interface}),
             "sample_rate": self.sample_rate,
             "num_spks": self.num_spks,
             "modules": self.modules,
@@ -118,7 +131,9 @@ class Config:
             raise InputError(
                 f"version={version}: made by a newer speechbrain_tasnet; upgrade this one, which reads {VERSION}"
             )
-        expect_keys(values, KEYS)
+        expect_keys(values, KEYS | {INTERFACE}, optional={INTERFACE})
+        if values.get(INTERFACE, SEPFORMER) != SEPFORMER:
+            raise InputError(f"{INTERFACE}={short(values[INTERFACE])}: expected {SEPFORMER}")
         config = cls(*(values[name] for name in ("modules", "sample_rate", "dtype", "sha256", "about")))
         if whole_number("num_spks", values["num_spks"]) != config.num_spks:
             raise InputError(f"num_spks={values['num_spks']}: the mask network has C={config.num_spks}")

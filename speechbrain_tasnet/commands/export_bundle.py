@@ -50,4 +50,4 @@ def run(options: argparse.Namespace) -> None:
             raise InputError(f"--scores {word}: expected NAME=DIR, such as clean=results/clean")
         about["elsewhere"] = about.get("elsewhere", {}) | {name: scores_elsewhere(Path(folder))}
     save_bundle(options.out, model, config.sample_rate, about, options.dtype)
-    print(f"{options.out}: load it with TasNetSeparation.from_bundle, upload it with `hf upload OWNER/NAME`")
+    print(f"{options.out}: load it with TasNetSeparation.from_bundle, upload it with `tasnet push`")

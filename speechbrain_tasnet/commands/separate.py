@@ -37,10 +37,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        type=Path,
-        default=Path(DEFAULT),
+        default=DEFAULT,
         metavar="DIR",
-        help=f"folder of a training run or of a separator, or a bundled one: {names} (%(default)s)",
+        help=f"folder of a training run or of a separator, or a bundled one: {names}; or OWNER/NAME[@REVISION] of "
+        "the Hugging Face hub (%(default)s)",
     )
     _describe_separation(parser.add_argument_group("how it is separated"))
     _describe_files(parser.add_argument_group("what is written"))

@@ -26,10 +26,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        type=Path,
-        default=Path(LIVE),
+        default=LIVE,
         metavar="DIR",
-        help="folder of a training run or of a causal separator, or a bundled one (%(default)s)",
+        help="folder of a training run or of a causal separator, or a bundled one, or OWNER/NAME[@REVISION] of "
+        "the Hugging Face hub (%(default)s)",
     )
     parser.add_argument(
         "--format",

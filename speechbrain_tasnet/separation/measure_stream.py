@@ -23,8 +23,9 @@ import numpy as np
 from speechbrain_tasnet.audio.pcm import quantize
 from speechbrain_tasnet.audio.reading import open_audio, read_blocks
 from speechbrain_tasnet.audio.resampling import resample
-from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.bundle import load_bundle
 from speechbrain_tasnet.bundle.config import Config
+from speechbrain_tasnet.bundle.hub import find_separator
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import DEFAULTS
@@ -56,7 +57,7 @@ def measure_stream(model: Path | str, recording: Path | str, chunk: float, pcm: 
     Parameters
     ----------
     model : path-like
-        As `bundle.find_bundle` takes it; a causal one.
+        As `bundle.hub.find_separator` takes it; a causal one.
     recording : path-like
         Audio file of any rate; it is resampled to the model's.
     chunk : float
@@ -69,7 +70,8 @@ def measure_stream(model: Path | str, recording: Path | str, chunk: float, pcm: 
     InputError
         The recording or the model cannot be read, or the stream ended early; its own error is the message.
     """
-    config = load_bundle(find_bundle(model)).config
+    folder = find_separator(model)
+    config = load_bundle(folder).config
     rate, (kind, _) = config.sample_rate, FORMATS[pcm]
     samples = _encode(_read(recording, config), kind)
     size, lookahead = max(1, round(chunk * rate / 1000)), config.modules["encoder"]["L"]
@@ -78,7 +80,7 @@ def measure_stream(model: Path | str, recording: Path | str, chunk: float, pcm: 
     after = _whole(len(samples) + AFTER * rate + lookahead, size) - len(samples)
     signal = np.pad(samples, [(before, after), (0, 0)])
     command = [sys.executable, "-m", "speechbrain_tasnet.cli", "stream"]
-    command += ["--model", str(model), "--chunk", str(chunk), "--format", pcm]
+    command += ["--model", str(folder), "--chunk", str(chunk), "--format", pcm]
     bytes_out = config.num_spks * config.outputs * kind.itemsize  # of a sample
     stream = _Stream(command, ready=(before - lookahead) * bytes_out)
     stream.run(signal, before, size, rate)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet.audio.samples_file import SamplesAudio
 from speechbrain_tasnet.audio.sources import Bytes
-from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.bundle import load_bundle
+from speechbrain_tasnet.bundle.hub import find_separator
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights
@@ -50,25 +51,27 @@ class TasNetSeparation(Pretrained):
 
     @classmethod
     def from_bundle(cls, folder: Path | str, device: str | None = None) -> "TasNetSeparation":
-        """Load a separator without running any code from its folder, and without the network.
+        """Load a separator without running any code from its folder.
 
         Parameters
         ----------
         folder : path-like
             What `bundle.save_bundle` wrote, or that of the training run that made it, or the name of a separator
-            that is bundled; ``config.json`` and ``model.safetensors`` are read.
+            that is bundled. Where there is none of these, the text ``owner/name`` or ``owner/name@revision`` is a
+            repository of the Hugging Face hub, of which a copy stays on this machine; nothing else needs the
+            network. ``config.json`` and ``model.safetensors`` are read.
         device : str, optional
             ``cpu``, ``cuda:0`` and the like; by default a GPU if there is one.
 
         Raises
         ------
         InputError
-            There is no separator, it is damaged, or something in it is not as it should be; or there is no such
-            device.
+            There is no separator, it cannot be downloaded, it is damaged, or something in it is not as it should
+            be; or there is no such device.
         """
         if device is not None:
             device = check_device(device, half=False)
-        model, config = load_bundle(find_bundle(folder))
+        model, config = load_bundle(find_separator(folder))
         hparams = {"sample_rate": config.sample_rate, "num_spks": config.num_spks}
         hparams["silence"] = config.about.get("silence")
         return cls(model, hparams, run_opts=None if device is None else {"device": device})
