@@ -18,9 +18,10 @@ TENSORBOARD = ["tensorboard>=2.14"]
 MEDIA = ["av>=13.1"]
 QUALITY = ["pesq>=0.0.4", "pyannote.metrics>=4.1", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
+CLUSTER = ["submitit>=1.5"]
 CORPORA = ["pyloudnorm>=0.1.1"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
-TEST = [*CORPORA, *DEMO, *DOCS, *EXPORT, *MEDIA, *QUALITY, *ROOMS, *TENSORBOARD]
+TEST = [*CLUSTER, *CORPORA, *DEMO, *DOCS, *EXPORT, *MEDIA, *QUALITY, *ROOMS, *TENSORBOARD]
 TEST += [
     "build>=1.2",
     "hypothesis>=6.100",
@@ -74,6 +75,7 @@ setup(
     ],
     extras_require={
         "bench": BENCH,
+        "cluster": CLUSTER,
         "corpora": CORPORA,
         "demo": DEMO,
         "docs": DOCS,

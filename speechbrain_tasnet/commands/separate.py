@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from speechbrain_tasnet.commands import add_launcher, launcher
 from speechbrain_tasnet.shipped import DEFAULT, bundled_names
 
 
@@ -45,6 +46,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="of each file: {stem} is the mixture's name, {source} s1, s2 and so on, / a folder (%(default)s)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep a journal in OUT/.separated and leave out what it says is done: for runs that may be stopped, "
+        "and folders that grow",
+    )
     parser.add_argument(
         "--channels",
         default="mean",
@@ -96,10 +103,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
     )
+    add_launcher(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
+    from speechbrain_tasnet.separation.in_jobs import separate_in_jobs
+    from speechbrain_tasnet.separation.journal import Journal
     from speechbrain_tasnet.separation.many_files import separate_files
     from speechbrain_tasnet.separation.mixtures import find_mixtures
     from speechbrain_tasnet.separation.options import SeparationOptions
@@ -113,6 +123,11 @@ def run(options: argparse.Namespace) -> None:
     tables = [name for name in ("rttm", "json") if getattr(options, name)]
     kind = AudioFormat(options.format, options.subtype)
     destination = Destination(options.out, options.overwrite, kind, tables, options.name)
+    jobs = launcher(options, options.out / ".jobs")
     mixtures = find_mixtures(options.mixtures, options.out)
+    if jobs:
+        separate_in_jobs(options.model, mixtures, destination, choices, jobs)
+        return
     separator = TasNetSeparation.from_bundle(options.model)
-    separate_files(separator, mixtures, destination, choices)
+    journal = Journal(options.model, destination, choices) if options.resume else None
+    separate_files(separator, mixtures, destination, choices, journal)
