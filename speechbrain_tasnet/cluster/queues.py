@@ -1,5 +1,6 @@
 """Where jobs wait and run: Slurm's queue, or processes of this machine; both by submitit."""
 
+import getpass
 import hashlib
 import os
 import shutil
@@ -74,7 +75,7 @@ class SlurmQueue:
 
     def __init__(self, executor, folder: Path, request: JobRequest):
         self.name = f"tasnet-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]}"
-        self._mine = [f"--user={os.getuid()}", f"--name={self.name}"]
+        self._mine = [f"--user={getpass.getuser()}", f"--name={self.name}"]
         self._executor = executor
         further = {name: True if value is None else value for name, value in request.sbatch.items()}
         self._executor.update_parameters(
