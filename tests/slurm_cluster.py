@@ -24,8 +24,7 @@ PROGRAMS = (
 )
 PATIENCE = 300.0  # seconds, on a busy machine
 
-# The first node's name is one that torchrun can look up.
-NODES = ("localhost", "node2")
+NODES = ("node1", "node2")
 
 CONFIGURATION = """
 ClusterName=test

@@ -86,7 +86,7 @@ def test_separation_survives_a_stop_a_kill_and_a_drained_node(cluster, talks, ca
     with pytest.raises(SystemExit):
         main(["separate", "talks", "--out", "alone"])
     alone = capsys.readouterr().out
-    words = [*TASNET, "separate", "talks", "--out", "joined", "--launcher", "slurm", "--jobs", "5"]
+    words = [*TASNET, "separate", "talks", "--out", "joined", "--launcher", "slurm", "--jobs", "4", "--cpus", "2"]
 
     def start():
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -129,17 +129,8 @@ def test_a_job_array_without_submitit(cluster, talks, capsys):
 
 
 def test_a_corpus_made_by_a_job_that_submits_others(cluster, here, speech_folder):
-    words = [
-        "mix",
-        "--speech",
-        str(speech_folder),
-        "--hours",
-        "0.02",
-        "--valid-hours",
-        "0.01",
-        "--test-hours",
-        "0.01",
-    ]
+    size = ["--hours", "0.02", "--valid-hours", "0.01", "--test-hours", "0.01"]
+    words = ["mix", "--speech", str(speech_folder), *size]
     main([*words, "--out", "alone"])
     batch("launch.sh", *words, "--out", "joined", "--launcher", "slurm", "--jobs", "3")
     assert tree("alone") == tree("joined")
@@ -156,14 +147,10 @@ STUDY = {
 
 
 def test_a_study_goes_on_where_a_job_was_cancelled(cluster, here, corpus, tiny):
-    keys = dict(
-        zip(*[iter(word.removeprefix("--") for word in tiny if word != "--noprogressbar")] * 2, strict=True)
-    )
-    values = {key: yaml.safe_load(value) for key, value in keys.items()}
-    overrides = values | {"data_folder": str(corpus), "noprogressbar": True}
-    Path("tiny.yaml").write_text(yaml.safe_dump(STUDY | {"overrides": overrides}))
-    main(["study", "tiny.yaml", "--output_folder", "alone"])
-    words = ["study", "tiny.yaml", "--output_folder", "joined", "--launcher", "slurm", "--jobs", "3"]
+    Path("tiny.yaml").write_text(yaml.safe_dump(STUDY))
+    words = ["study", "tiny.yaml", "--data_folder", str(corpus), *tiny, "--output_folder"]
+    main([*words, "alone"])
+    words += ["joined", "--launcher", "slurm", "--jobs", "3"]
     study = subprocess.Popen([*TASNET, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: Path("joined/ours/ledger.json").exists(), "the first validation")
     cancelled = cluster.running()[0]
@@ -182,7 +169,9 @@ def test_a_study_goes_on_where_a_job_was_cancelled(cluster, here, corpus, tiny):
 def test_a_training_of_two_nodes_saves_and_comes_again(cluster, here, corpus, tiny):
     words = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", "run", *tiny]
     words += ["--number_of_epochs", "30", "--distributed_backend", "gloo"]
-    environment = os.environ | {"PET_LOCAL_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+    # Here nobody knows the names of the nodes.
+    environment = os.environ | {"MASTER_ADDR": "127.0.0.1", "PET_LOCAL_ADDR": "127.0.0.1"}
+    environment |= {"GLOO_SOCKET_IFNAME": "lo"}
     options = ["--nodes=2", "--cpus-per-task=1", "--output=train.log", "--parsable"]
     command = ["sbatch", *options, str(SCRIPTS / "train.sh"), *words]
     job = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()

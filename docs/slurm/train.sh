@@ -28,7 +28,7 @@ trap save_and_come_again USR1
 
 processes=${SLURM_GPUS_ON_NODE:-1}
 export OMP_NUM_THREADS=$((SLURM_CPUS_PER_TASK / processes))
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+first=${MASTER_ADDR:-$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)}
 
 # A shell runs its traps only while it waits, so the step is in the background.
 srun --cpus-per-task="$SLURM_CPUS_PER_TASK" torchrun \
