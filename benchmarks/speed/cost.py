@@ -1,9 +1,9 @@
 """Compute what separating many hours costs: ``python -m benchmarks.speed.cost``.
 
-Each bundled separator gets a short and a long recording, on one thread, in a process of its own as `tasnet separate`
-starts it. Processor time is counted, not the time on the wall, so that a busy machine does little harm: the
-difference of both is what the audio costs, the rest what starting costs. All else is arithmetic with a price and a
-power, which are options. The section of docs/clusters.md is replaced.
+Each bundled separator gets a short and a long recording, by `tasnet separate` on one thread. Processor time is
+counted, not the time on the wall, so that a busy machine does little harm: the difference of both is what the audio
+costs, the rest what starting costs. All else is arithmetic with a price and a power, which are options. The section
+of docs/clusters.md is replaced.
 """
 
 import argparse
@@ -89,11 +89,10 @@ def section(costs: dict[str, Cost], hours: float, jobs: int, watts: float, price
     lines = [
         f"## What {hours:,g} hours cost",
         "",
-        f"`python -m benchmarks.speed.cost --hours {hours:g} --jobs {jobs} --watts {watts:g} --price {price:g}`: the",
-        f"processor time is measured on one core of {processor.name()}, everything else follows from it.",
-        f"A busy core is taken to draw {watts:g} W with its share of the machine, and a core hour to cost "
-        f"{price:.2f} $;",
-        "what your cluster or cloud says of both goes into the same options.",
+        f"`python -m benchmarks.speed.cost --hours {hours:g} --jobs {jobs} --watts {watts:g} --price {price:g}`:",
+        f"processor time is measured on one core of {processor.name()}, and everything else follows from it.",
+        f"A busy core is taken to draw {watts:g} W with its share of the machine, and a core hour to cost",
+        f"{price:.2f} $; what your cluster or cloud says of both goes into the same options.",
         "",
         "| separator | core seconds for an hour of audio | real-time factor | to start a job, s "
         f"| core hours | days on {jobs} cores | kWh | $ |",
