@@ -1,9 +1,9 @@
 """Compute what separating many hours costs: ``python -m benchmarks.speed.cost``.
 
 Each bundled separator gets a short and a long recording, by `tasnet separate` on one thread. Processor time is
-counted, not the time on the wall, so that a busy machine does little harm: the difference of both is what the audio
-costs, the rest what starting costs. All else is arithmetic with a price and a power, which are options. The section
-of docs/clusters.md is replaced.
+counted, not the time on the wall, so that a busy machine does little harm: the difference of both is what the
+audio costs, the rest what starting costs. All else is arithmetic with a price and a power, which are options. The
+section of docs/clusters.md is replaced.
 """
 
 import argparse
