@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 1.0  # seconds, for results
 ASK_EVERY = (2.0, 30.0)  # seconds, for the queue: at first, and later, when nothing happens for long
-GOODBYE = 180.0  # seconds that jobs have to end
+LAST_WORDS = 30.0  # seconds that jobs have to end once their results are there
+GOODBYE = 180.0  # seconds that they have when they are cancelled
 
 
 class JobLauncher:
@@ -167,6 +168,7 @@ def _empty_queue(queue: Queue) -> Iterator[Queue]:
         _end_all(queue)
         try:
             yield queue
+            _wait_for_the_end(queue, LAST_WORDS)  # one that has left its result may still be in the queue
         finally:
             _end_all(queue)
 
@@ -175,6 +177,11 @@ def _end_all(queue: Queue) -> None:
     """Cancel all jobs and wait until they have ended."""
     if queue.active():
         queue.cancel()
+        _wait_for_the_end(queue, GOODBYE)
+
+
+def _wait_for_the_end(queue: Queue, patience: float) -> None:
+    """Wait until there are no more jobs, but no longer than so many seconds."""
     began = time.monotonic()
-    while queue.active() and time.monotonic() - began < GOODBYE:
+    while queue.active() and time.monotonic() - began < patience:
         time.sleep(LOOK_EVERY)
