@@ -92,8 +92,8 @@ def section(costs: dict[str, Cost], hours: float, jobs: int, watts: float, price
         f"`python -m benchmarks.speed.cost --hours {hours:g} --jobs {jobs} --watts {watts:g} --price {price:g}`:",
         f"processor time is measured on one core of {processor.name()}, and everything else follows from it.",
         f"A busy core is taken to draw {watts:g} W with its share of the machine, and a core hour to cost",
-        f"{price:.2f} $; what your cluster or cloud says of both goes into the same options. The recordings are wavs of",
-        "one channel at 8 kHz; decoding and resampling others costs more.",
+        f"{price:.2f} $; what your cluster or cloud says of both goes into the same options. The recordings",
+        "are wavs of one channel at 8 kHz; decoding and resampling others costs more.",
         "",
         "| separator | core seconds for an hour of audio | real-time factor | to start a job, s "
         f"| core hours | days on {jobs} cores | kWh | $ |",
