@@ -101,7 +101,7 @@ class SlurmQueue:
     def active(self) -> set[str] | None:
         """Return the ids of all jobs that wait, run or are just ending."""
         command = ["squeue", *self._mine, "--noheader", "--array", "--format=%i"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         return set(done.stdout.split()) if done.returncode == 0 else None
 
     def cancel(self) -> None:
