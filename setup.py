@@ -20,10 +20,12 @@ LIVE = ["sounddevice>=0.4.7"]
 MEDIA = ["av>=13.1"]
 QUALITY = ["pesq>=0.0.4", "pyannote.metrics>=4.1", "pystoi>=0.4"]
 ROOMS = ["pyroomacoustics>=0.8"]
+CLUSTER = ["submitit>=1.5"]
 CORPORA = ["pyloudnorm>=0.1.1"]
 NOTEBOOK = ["ipykernel>=6.29", "nbclient>=0.10"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
-TEST = [*APP, *CORPORA, *DEMO, *DOCS, *EXPORT, *LIVE, *MEDIA, *NOTEBOOK, *QUALITY, *ROOMS, *TENSORBOARD]
+TEST = [*APP, *CLUSTER, *CORPORA, *DEMO, *DOCS, *EXPORT, *LIVE, *MEDIA, *NOTEBOOK, *QUALITY, *ROOMS]
+TEST += [*TENSORBOARD]
 TEST += [
     "build>=1.2",
     "hypothesis>=6.100",
@@ -79,6 +81,7 @@ setup(
     extras_require={
         "app": APP,
         "bench": BENCH,
+        "cluster": CLUSTER,
         "corpora": CORPORA,
         "demo": DEMO,
         "docs": DOCS,

@@ -42,7 +42,11 @@ class InputError(ValueError):
         super().__init__(message if again else CONTROLS.sub(_escape, message), *more)
 
 
-class DiskError(InputError):
+class UnfinishedError(InputError):
+    """Work could not be finished for reasons outside the input; what is done is kept for the next run."""
+
+
+class DiskError(UnfinishedError):
     """A file cannot be written, for want of space or of permission; what is already there is sound."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from browser import Visit, open_page
+from headless import Visit, open_page
 from mixed_speech import white, write
 from speechbrain.utils.importutils import LazyModule
 

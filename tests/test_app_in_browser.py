@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from browser import open_page
+from headless import open_page
 
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.app import AppOptions

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks import page
-from benchmarks.speed import bench, markdown, neighbour, networks, peak, plan, roofs
+from benchmarks.speed import bench, cost, markdown, neighbour, networks, peak, plan, roofs
 from benchmarks.speed.__main__ import report
 from benchmarks.speed.contestants import Contestant, Entry, draw
 from benchmarks.speed.players import Player
@@ -465,3 +465,16 @@ def test_all_parts_of_a_step_of_the_demo_are_timed(tmp_path):
             *("loading", "loop", "accounts", "forward", "loss", "backward", "clipping and optimizer"),
         }
         assert min(parts.values()) > 0
+
+
+def test_what_many_hours_cost_follows_from_what_one_does():
+    costs = {"small": cost.Cost(hour=36.0, start=18.0)}
+    lines = cost.section(costs, hours=10000, jobs=100, watts=5.0, price=0.04).splitlines()
+    # 36 s of an hour are a hundredth; 100 starts of 18 s are half an hour.
+    assert lines[-1] == "| `small` | 36 | 0.0100 | 18 | 100 | 0.04 | 0.5 | 4.02 |"
+    assert lines[0] == "## What 10,000 hours cost"
+
+
+def test_starting_is_told_from_separating(monkeypatch, tmp_path):
+    monkeypatch.setattr(cost, "_processor_seconds", lambda model, minutes, folder: 10 + 2 * minutes)
+    assert cost.measure("any", 31, tmp_path) == cost.Cost(hour=120, start=10)

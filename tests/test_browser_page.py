@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from headless import chromium, open_page
 
-from browser import chromium, open_page
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.separation.voice_memory import voiceprints
 from speechbrain_tasnet.separation.windows import cut_windows, join_windows

@@ -258,6 +258,7 @@ def test_both_tables_of_the_bundled_separators_agree():
         ("docs/live.md", "Real-time factors of streaming"),
         ("docs/live.md", "Shift test"),
         ("docs/separate.md", "Long recordings in windows"),
+        ("docs/clusters.md", "What 10,000 hours cost"),
     ],
 )
 def test_a_section_that_is_written_to_is_there_once(page, title):

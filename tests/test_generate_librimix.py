@@ -267,7 +267,7 @@ def refused(raw, tmp_path, *words, **options):
         ({"modes": ["mid"]}, ["mode mid", "min or max"]),
         ({"types": ["mix"]}, ["type mix", "mix_single"]),
         ({"splits": ["train-360"]}, ["'train-360'", "dev or train-100"]),
-        ({"workers": 0}, ["0 workers"]),
+        ({"workers": 0}, ["workers=0"]),
         ({"noise": None}, ["--noise", "mix_clean alone"]),
         ({"noise": "nowhere"}, ["nowhere: no such folder", "wham_noise"]),
         ({"librispeech": "nowhere"}, ["nowhere: no such folder", "LibriSpeech"]),

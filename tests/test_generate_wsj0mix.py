@@ -378,7 +378,7 @@ def test_options_out_of_range_are_refused(wsj0, lists, tmp_path, options, expect
 
 
 def test_workers_out_of_range_are_refused(wsj0, lists, tmp_path):
-    with pytest.raises(InputError, match="0 workers"):
+    with pytest.raises(InputError, match="workers=0"):
         generate_wsj0mix(wsj0, lists, tmp_path / "out", workers=0)
 
 

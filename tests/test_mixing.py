@@ -302,7 +302,7 @@ def test_names_stay_short_and_unique(tmp_path, padding):
         ({"valid_hours": -1.0}, ["valid_hours -1.0"]),
         ({"test_hours": float("inf")}, ["test_hours inf"]),
         ({"seed": -1}, ["seed -1"]),
-        ({"workers": 0}, ["0 workers"]),
+        ({"workers": 0}, ["workers=0"]),
         ({"level_range": (5.0, 0.0)}, ["level range 5.0 to 0.0 dB", "the lower first"]),
         ({"level_range": (0.0, 90.0)}, ["level range 0.0 to 90.0 dB", "0 to 60"]),
         ({"channel": "cellphone"}, ["channel cellphone", "telephone, mulaw"]),

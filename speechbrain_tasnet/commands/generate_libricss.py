@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_workers
+from speechbrain_tasnet.commands import add_workers, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.generate.libricss import generate_libricss
 
     corpus = generate_libricss(
-        options.data, options.out, options.rate, options.num_speakers, options.seconds, options.workers
+        options.data, options.out, options.rate, options.num_speakers, options.seconds, workers(options)
     )
     words = f"--num_spks {options.num_speakers} --sample_rate {options.rate} --metrics '[der]'"
     print(f"{corpus}: `tasnet evaluate libricss --data_folder {corpus} {words} --pretrained ...`")

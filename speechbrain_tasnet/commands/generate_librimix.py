@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_workers
+from speechbrain_tasnet.commands import add_workers, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +65,6 @@ def run(options: argparse.Namespace) -> None:
         modes=options.mode,
         types=options.types,
         splits=options.splits,
-        workers=options.workers,
+        workers=workers(options),
     )
     print(f"{corpus}: {training_advice(corpus)}")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_array, add_workers
+from speechbrain_tasnet.commands import add_array, add_workers, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,6 @@ def run(options: argparse.Namespace) -> None:
         rate=options.rate,
         seed=options.seed,
         array=Array.parse(options.mics, options.places) if options.mics > 1 else None,
-        workers=options.workers,
+        workers=workers(options),
     )
     print(f"{options.out}: train in these rooms with `--speech_folder DIR --rooms {options.out}`")

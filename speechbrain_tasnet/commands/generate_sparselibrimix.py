@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_workers
+from speechbrain_tasnet.commands import add_workers, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
         options.out,
         rates=options.rate,
         num_speakers=options.num_speakers,
-        workers=options.workers,
+        workers=workers(options),
     )
     rate = options.rate[0]
     for folder in folders:

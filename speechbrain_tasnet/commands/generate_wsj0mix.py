@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_workers
+from speechbrain_tasnet.commands import add_workers, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
         rate=options.rate,
         mode=options.mode,
         num_speakers=options.num_speakers,
-        workers=options.workers,
+        workers=workers(options),
     )
     print(
         f"{options.out}: train on it with `tasnet train wsj0mix --data_folder {options.out} "

@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_array, add_workers
+from speechbrain_tasnet.commands import add_array, add_workers, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> None:
         channel=options.channel,
         min_speakers=1 if talks and options.min_speakers is None else options.min_speakers,
         talk=Talk(options.seconds, turns) if talks else None,
-        workers=options.workers,
+        workers=workers(options),
     )
     print(f"{options.out}: train on it with `{_training(options)}`")
 

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from speechbrain_tasnet.commands import add_launcher, launcher
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.shipped import DEFAULT, bundled_names
 from speechbrain_tasnet.system.process import standard_output
@@ -45,6 +46,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     _describe_separation(parser.add_argument_group("how it is separated"))
     _describe_files(parser.add_argument_group("what is written"))
     _describe_voices(parser.add_argument_group("who speaks when, and what programs read"))
+    add_launcher(parser)
 
 
 def _describe_separation(group: argparse._ArgumentGroup) -> None:
@@ -93,6 +95,12 @@ def _describe_files(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that are there")
     group.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep a journal in OUT/.separated and leave out what it says is done: for runs that may be stopped, "
+        "and folders that grow",
+    )
+    group.add_argument(
         "--scale",
         default="none",
         metavar="HOW",
@@ -131,6 +139,8 @@ def run(options: argparse.Namespace) -> None:
         _check_piped(options)
 
     from speechbrain_tasnet.separation.batch_report import JsonLines, Names
+    from speechbrain_tasnet.separation.in_jobs import separate_in_jobs
+    from speechbrain_tasnet.separation.journal import Journal
     from speechbrain_tasnet.separation.many_files import separate_files
     from speechbrain_tasnet.separation.mixtures import find_mixtures
     from speechbrain_tasnet.separation.options import SeparationOptions
@@ -144,20 +154,23 @@ def run(options: argparse.Namespace) -> None:
     )
     tables = [name for name in ("rttm", "json") if getattr(options, name)]
     kind = AudioFormat(options.format, options.subtype)
+    destination = Destination(options.out, options.overwrite, kind, tables, options.name)
+    jobs = None if piped else launcher(options, options.out / ".jobs")
     mixtures = find_mixtures(options.mixtures, options.out)
+    if piped and len(mixtures) > 1:
+        raise InputError(f"--out -: {len(mixtures)} mixtures, expected one; give a folder for the sources of all")
+    report = JsonLines() if options.json else Names()
+    if jobs:
+        separate_in_jobs(options.model, mixtures, destination, choices, jobs, report)
+        return
     if piped:
-        if len(mixtures) > 1:
-            raise InputError(
-                f"--out -: {len(mixtures)} mixtures, expected one; give a folder for the sources of all"
-            )
         with standard_output() as output:
             separator = TasNetSeparation.from_bundle(options.model)
             separate_to_descriptor(separator, mixtures[0], kind, choices, output)
         return
-    destination = Destination(options.out, options.overwrite, kind, tables, options.name)
     separator = TasNetSeparation.from_bundle(options.model)
-    report = JsonLines() if options.json else Names()
-    separate_files(separator, mixtures, destination, choices, report)
+    journal = Journal(options.model, destination, choices) if options.resume else None
+    separate_files(separator, mixtures, destination, choices, report, journal)
 
 
 def _check_piped(options: argparse.Namespace) -> None:
@@ -165,5 +178,6 @@ def _check_piped(options: argparse.Namespace) -> None:
     if sys.stdout is None or os.isatty(1):
         raise InputError("--out -: standard output is a terminal or closed; expected a pipe or a file")
     others = {"--rttm": options.rttm, "--json": options.json, "--name": options.name != NAME}
+    others |= {"--resume": options.resume, "--launcher": options.launcher is not None}
     if given := [option for option, is_given in others.items() if is_given]:
         raise InputError(f"--out - together with {given[0]}: standard output takes sources alone; give a folder")

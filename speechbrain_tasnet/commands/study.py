@@ -1,6 +1,10 @@
 """``tasnet study``: networks compared, everything else equal."""
 
 import argparse
+from pathlib import Path
+
+from speechbrain_tasnet.commands import add_launcher, launcher
+from speechbrain_tasnet.system.parallel import Launcher
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +21,15 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="STUDY",
         help="a YAML file, a packaged study (toolkits, table2, table3, skip), or the folder of an earlier one",
     )
+    add_launcher(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.study.workflow import run_study
 
-    folder = run_study([options.study, *options.overrides])
+    def launch(folder: Path, threads: int) -> Launcher:
+        return launcher(options, folder, threads)
+
+    folder = run_study([options.study, *options.overrides], launch if options.launcher else None)
     print(f"{folder / 'report.html'}: open it in a browser")

@@ -25,7 +25,7 @@ from speechbrain_tasnet.audio.writing import write_pcm
 from speechbrain_tasnet.data.segments import Segment, to_seglst
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
-from speechbrain_tasnet.system.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import Workers, in_parallel
 
 RECORDING, PLAYED = Path("record/raw_recording.wav"), Path("clean/each_spk.wav")
 TRANSCRIPT = Path("transcription/meeting_info.txt")
@@ -62,7 +62,7 @@ def generate_libricss(
     rate: int = 8000,
     num_speakers: int = 3,
     seconds: float = 60.0,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> Path:
     """Make `OUT/wav8k/{dev,test}/{record,clean,s1,s2,s3}/NAME.wav`, with ``NAME.json`` for who speaks when.
 
@@ -81,8 +81,8 @@ def generate_libricss(
         Most speakers of an excerpt; where more speak without a break, that part is left out.
     seconds : float
         Length of an excerpt, unless people speak for longer without a break.
-    workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+    workers : int or Launcher, optional
+        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
 
     Returns
     -------

@@ -24,7 +24,7 @@ from speechbrain_tasnet.generate.room_simulation import simulator
 from speechbrain_tasnet.generate.scenes import Mixture, Utterance, compose, furnish, render, write_scenes
 from speechbrain_tasnet.generate.talk import Talk, segments
 from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
-from speechbrain_tasnet.system.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import Workers, check_workers, each_in_parallel
 
 MAX_NAME = 190  # and room for the suffix
 MAX_SPEAKERS = 8  # more would not fit into a name
@@ -47,7 +47,7 @@ def make_mixtures(
     channel: str | None = None,
     min_speakers: int | None = None,
     talk: Talk | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> None:
     """Mix a speech folder into `OUT/wav8k/min/{tr,cv,tt}/SIGNAL/NAME.wav` and `OUT/mix.json`.
 
@@ -91,8 +91,8 @@ def make_mixtures(
         Fewest speakers in a mixture, drawn uniformly; by default all have `num_speakers`.
     talk : Talk, optional
         How they talk; by default all speak all the time.
-    workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+    workers : int or Launcher, optional
+        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
 
     Raises
     ------
@@ -145,13 +145,15 @@ def make_mixtures(
         plans[split] = [furnish(mixture, noises.get(split), reverb, array) for mixture in plan]
     provenance = {"version": __version__, "speech": str(speech), **options, "splits": report}
     with resumable_folder(out, provenance) as folder:
-        for split, plan in plans.items():
-            target = folder / f"wav{rate // 1000}k" / "min" / split
+        targets = {split: folder / f"wav{rate // 1000}k" / "min" / split for split in plans}
+        for target in targets.values():
             for name in _folders(num_speakers, bool(noise), reverb):
                 (target / name).mkdir(parents=True, exist_ok=True)
-            in_parallel(partial(_write, folder=target, rate=rate), plan, workers, f"mixing {split}")
+        write = {split: partial(_write, folder=target, rate=rate) for split, target in targets.items()}
+        each_in_parallel(write, plans, workers, "mixing")
+        for split, plan in plans.items():
             if noise or reverb:
-                write_scenes(target / "scenes.csv", plan, noise)
+                write_scenes(targets[split] / "scenes.csv", plan, noise)
         write_text(folder / "mix.json", json.dumps(provenance, indent=1) + "\n")
 
 
@@ -168,8 +170,7 @@ def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, min
             raise InputError(f"{name} {value}: expected more than 0")
     if seed < 0:
         raise InputError(f"seed {seed}: expected 0 or more")
-    if workers is not None and workers < 1:
-        raise InputError(f"{workers} workers: expected 1 or more")
+    check_workers(workers)
 
 
 def _check_conditions(level_range: tuple[float, float], channel: str | None, rate: int) -> None:

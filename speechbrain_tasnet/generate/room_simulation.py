@@ -14,7 +14,7 @@ from speechbrain_tasnet.audio.diffuse_field import SPEED_OF_SOUND, diffuse_field
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.generate.room_plan import Array, Room, draw_room
-from speechbrain_tasnet.system.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import Workers, check_workers, in_parallel
 
 LEAD = 40  # taps before the moment of emission: half of pyroomacoustics' interpolation filter
 POSITIONS = (2, 8)
@@ -93,7 +93,7 @@ def make_room_bank(
     rate: int = 8000,
     seed: int = 0,
     array: Array | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> None:
     """Simulate a bank of rooms, see `RoomBank`.
 
@@ -115,8 +115,8 @@ def make_room_bank(
         Seed of every draw.
     array : Array, optional
         Several microphones in place of one; the first hears the same.
-    workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+    workers : int or Launcher, optional
+        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
 
     Raises
     ------
@@ -129,8 +129,7 @@ def make_room_bank(
         raise InputError(f"{positions} positions: expected {POSITIONS[0]} to {POSITIONS[1]}")
     if rate < 1000 or rate % 1000:
         raise InputError(f"rate {rate} Hz: expected a multiple of 1000, such as 8000 or 16000")
-    if workers is not None:
-        whole_number("workers", workers)
+    check_workers(workers)
     if Path(out).exists():
         raise InputError(f"{out}: is there already; choose another --out or delete it")
     simulator()

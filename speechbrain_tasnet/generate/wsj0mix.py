@@ -19,7 +19,7 @@ from speechbrain_tasnet.data.folders.walk import walk
 from speechbrain_tasnet.data.wsj0mix import SPLITS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import check_free, new_file, resumable_folder, write_text
-from speechbrain_tasnet.system.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import Workers, check_workers, each_in_parallel, here, in_parallel
 
 RATES = (8000, 16000)
 LEVEL_RATE = 8000  # Hz; what is made at 16 kHz has the levels measured at 8 kHz
@@ -27,7 +27,7 @@ MODES = ("min", "max")
 LARGEST_GAIN_DB = 100
 # The lists say .wav; the discs say .wv1. Where an utterance has several files the first kind counts.
 SUFFIXES = (".wav", ".wv1", ".sph")
-SCALING = ".scaling"
+SCALES, SCALING = "scaling.npz", ".scaling"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def generate_wsj0mix(
     rate: int = 8000,
     mode: str = "min",
     num_speakers: int = 2,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> None:
     """Mix WSJ0 into `OUT/wav8k/min/{tr,cv,tt}/{mix,s1,s2,...}/NAME.wav`, as MERL's lists say.
 
@@ -76,8 +76,8 @@ def generate_wsj0mix(
         ``min`` or ``max``.
     num_speakers : int
         Speakers in a mixture, at least 2; says which lists are read.
-    workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+    workers : int or Launcher, optional
+        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def generate_wsj0mix(
     tables = {split: Path(lists) / f"mix_{num_speakers}_spk_{split}.txt" for split in SPLITS}
     plans = {split: _read_list(table, num_speakers, utterances, Path(wsj0)) for split, table in tables.items()}
     files = sorted({file for plan in plans.values() for mixture in plan for file in mixture.files})
-    in_parallel(partial(_check_file, rate=rate), files, workers, "reading headers")
+    in_parallel(partial(_check_file, rate=rate), files, here(workers), "reading headers")
     provenance = {
         "version": __version__,
         "wsj0": str(wsj0),
@@ -102,12 +102,11 @@ def generate_wsj0mix(
         "mixtures": {split: len(plan) for split, plan in plans.items()},
     }
     with resumable_folder(out, provenance) as folder:
-        for split, plan in plans.items():
-            _make_split(folder / f"wav{rate // 1000}k" / mode / split, plan, rate, mode, workers)
+        _make_splits(folder / f"wav{rate // 1000}k" / mode, plans, rate, mode, workers)
         write_text(folder / "generate.json", json.dumps(provenance, indent=1) + "\n")
 
 
-def _check_options(rate: int, mode: str, num_speakers: int, workers: int | None) -> None:
+def _check_options(rate: int, mode: str, num_speakers: int, workers: Workers) -> None:
     """Refuse options out of range before any work starts."""
     if rate not in RATES:
         raise InputError(f"rate {rate} Hz: expected {' or '.join(map(str, RATES))}")
@@ -115,8 +114,7 @@ def _check_options(rate: int, mode: str, num_speakers: int, workers: int | None)
         raise InputError(f"mode {mode!r}: expected {' or '.join(MODES)}")
     if num_speakers < 2:
         raise InputError(f"{num_speakers} speakers: a mixture needs at least 2")
-    if workers is not None and workers < 1:
-        raise InputError(f"{workers} workers: expected 1 or more")
+    check_workers(workers)
 
 
 def _find_utterances(wsj0: Path) -> dict[str, Path]:
@@ -203,20 +201,21 @@ def _check_file(path: Path, rate: int) -> None:
         raise InputError(f"{path}: {file_rate} Hz, expected {rate} or more; take the original, or a lower --rate")
 
 
-def _make_split(folder: Path, plan: list[Mixture], rate: int, mode: str, workers: int | None) -> None:
-    """Write the mixtures of a split, then the factors that went into them."""
-    table = folder / "scaling.npz"
-    if not table.exists():
-        write = partial(_write, folder=folder, rate=rate, mode=mode)
-        factors = np.array(in_parallel(write, plan, workers, f"mixing {folder.name}"))
-        unit = f"{rate // 1000}k"
-        with new_file(table) as path, path.open("wb") as stream:
+def _make_splits(folder: Path, plans: dict[str, list[Mixture]], rate: int, mode: str, workers: Workers) -> None:
+    """Write the mixtures of all splits, then the factors that went into them."""
+    missing = {split: plan for split, plan in plans.items() if not (folder / split / SCALES).exists()}
+    write = {split: partial(_write, folder=folder / split, rate=rate, mode=mode) for split in missing}
+    unit = f"{rate // 1000}k"
+    for split, rows in each_in_parallel(write, missing, workers, "mixing").items():
+        factors = np.array(rows)
+        with new_file(folder / split / SCALES) as path, path.open("wb") as stream:
             np.savez(
                 stream,
-                names=[mixture.name for mixture in plan],
+                names=[mixture.name for mixture in plans[split]],
                 **{f"scaling_{unit}": factors[:, 1:], f"scaling16bit_{unit}": factors[:, 0]},
             )
-    shutil.rmtree(folder / SCALING, ignore_errors=True)
+    for split in plans:
+        shutil.rmtree(folder / split / SCALING, ignore_errors=True)
 
 
 def _write(mixture: Mixture, folder: Path, rate: int, mode: str) -> list[float]:

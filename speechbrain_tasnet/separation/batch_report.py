@@ -10,8 +10,8 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation.recording import Written
 
 
-class Silent:
-    """Says nothing."""
+class Report:
+    """Says nothing; what its kinds are told."""
 
     def written(self, mixture: Path, written: Written, elapsed: float) -> None:
         """Report a mixture that has been separated, in so many seconds."""
@@ -20,7 +20,7 @@ class Silent:
         """Report what is wrong with a mixture, of which people are told on standard error."""
 
 
-class Names(Silent):
+class Names(Report):
     """Prints the names of what is written on standard output."""
 
     def written(self, mixture: Path, written: Written, elapsed: float) -> None:
@@ -30,7 +30,7 @@ class Names(Silent):
             tqdm.write(str(file))
 
 
-class JsonLines(Silent):
+class JsonLines(Report):
     """Prints an object of JSON a line for each mixture on standard output, of those that failed, too."""
 
     def written(self, mixture: Path, written: Written, elapsed: float) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +14,12 @@ from tqdm import tqdm
 from speechbrain_tasnet.audio.reading import open_audio
 from speechbrain_tasnet.audio.sources import is_pipe
 from speechbrain_tasnet.errors import DiskError, InputError
-from speechbrain_tasnet.separation.batch_report import Names, Silent
+from speechbrain_tasnet.separation.batch_report import Names, Report
 from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.journal import Journal
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
-from speechbrain_tasnet.separation.recording import write_recordings
+from speechbrain_tasnet.separation.recording import Written, write_recordings
 from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 
@@ -40,7 +41,8 @@ def separate_files(
     mixtures: Sequence[Path],
     destination: Destination,
     choices: SeparationOptions,
-    report: Silent | None = None,
+    report: Report | None = None,
+    journal: Journal | None = None,
 ) -> None:
     """Separate files as `write_sources` does and report what is written, by default its names.
 
@@ -58,8 +60,10 @@ def separate_files(
         Where the sources go.
     choices : SeparationOptions
         How they are separated.
-    report : Names, JsonLines or Silent, optional
+    report : Report, optional
         Is told of each file.
+    journal : Journal, optional
+        Says what is done already, and is told of the rest.
 
     Raises
     ------
@@ -68,38 +72,91 @@ def separate_files(
         the separator has no choice of channels.
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
-    _check_names(separator, mixtures, destination)
+    check_names(separator, mixtures, destination, journal)
+    with closing(separate_each(separator, mixtures, destination, choices, journal)) as results:
+        report_results(separator, mixtures, results, report or Names())
+
+
+Result = tuple[Path, Written | InputError]
+
+
+def separate_each(
+    separator: Separator,
+    mixtures: Sequence[Path],
+    destination: Destination,
+    choices: SeparationOptions,
+    journal: Journal | None = None,
+) -> Iterator[Result]:
+    """Separate files whose names have been checked.
+
+    Yields
+    ------
+    tuple
+        A mixture and the files that have come of it, or what is wrong with it: those first that are done or
+        cannot be opened, then the others in their order.
+
+    Raises
+    ------
+    InputError
+        As `separate_files` does.
+    """
     channels = Channels(separator, choices)
-    report, alone = report or Names(), len(mixtures) == 1
     jobs = []
     for mixture in mixtures:
+        if journal and (written := journal.done(mixture)):
+            yield mixture, written
+            continue
         try:
             jobs.append(_job(separator, mixture, channels))
         except InputError as error:
-            report.failed(mixture, error)
-            _leave_out(error, alone)
+            yield mixture, error
     _check_space(jobs, Path(destination.folder), destination.kind)
-    done = 0
+    for job in jobs:
+        if journal and journal.knows(job.mixture):
+            for path in destination.all_files(job.mixture, separator.hparams.num_spks):
+                path.unlink(missing_ok=True)  # of a run that was killed between two files
     total = sum(job.seconds for job in jobs)
     with Termination(), tqdm(total=total, bar_format=BAR, disable=None) as bar:
         paths = [job.mixture for job in jobs]
         with closing(write_recordings(separator, paths, destination, choices, bar.update)) as results:
             for path in paths:
                 bar.set_description(path.name)
-                start = time.perf_counter()
+                if journal:
+                    journal.begin(path)
                 try:
                     written = next(results)
                 except DiskError as error:
-                    report.failed(path, error)
+                    yield path, error
                     raise
-                if isinstance(written, InputError):
-                    report.failed(path, written)
-                    _leave_out(written, alone)
-                else:
-                    done += 1
-                    report.written(path, written, time.perf_counter() - start)
-                    if getattr(separator, "counts_voices", False):
-                        bar.write(f"{path.name}: {_voices(len(written.source_levels))}", file=sys.stderr)
+                if journal and isinstance(written, Written):
+                    journal.end(path, written)
+                yield path, written
+
+
+def report_results(
+    separator: Separator, mixtures: Sequence[Path], results: Iterable[Result], report: Report
+) -> None:
+    """Report what has come of mixtures.
+
+    Raises
+    ------
+    InputError
+        At the end: something was wrong with some of them; at once, if there is only one, or a file cannot be
+        written (`DiskError`).
+    """
+    done, start = 0, time.perf_counter()
+    for mixture, written in results:
+        elapsed, start = time.perf_counter() - start, time.perf_counter()
+        if isinstance(written, InputError):
+            report.failed(mixture, written)
+            if len(mixtures) == 1 or isinstance(written, DiskError):
+                raise written
+            tqdm.write(f"tasnet: left out: {written}", file=sys.stderr)
+            continue
+        done += 1
+        report.written(mixture, written, elapsed)
+        if getattr(separator, "counts_voices", False):
+            tqdm.write(f"{mixture.name}: {_voices(len(written.source_levels))}", file=sys.stderr)
     if done < len(mixtures):
         raise InputError(
             f"{len(mixtures) - done} of {len(mixtures)} files were left out, see above; fix or omit them"
@@ -108,13 +165,6 @@ def separate_files(
 
 def _voices(count: int) -> str:
     return {0: "nobody is heard", 1: "1 voice"}.get(count, f"{count} voices")
-
-
-def _leave_out(error: InputError, alone: bool) -> None:
-    """Return what is wrong with a file of several."""
-    if alone:
-        raise error
-    tqdm.write(f"tasnet: left out: {error}", file=sys.stderr)
 
 
 def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
@@ -127,8 +177,16 @@ def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
         return _Job(mixture, file.frames / file.samplerate, written * file.frames if file.exact else 0)
 
 
-def _check_names(separator: Separator, mixtures: Sequence[Path], destination: Destination) -> None:
-    """Refuse files that would replace each other, a mixture, or what is there."""
+def check_names(
+    separator: Separator, mixtures: Sequence[Path], destination: Destination, journal: Journal | None = None
+) -> None:
+    """Refuse files that would replace each other, a mixture, or what is there.
+
+    Raises
+    ------
+    InputError
+        They would.
+    """
     inputs = {os.path.realpath(mixture) for mixture in mixtures}
     owners = {}
     for mixture in mixtures:
@@ -143,7 +201,9 @@ def _check_names(separator: Separator, mixtures: Sequence[Path], destination: De
                 raise InputError(f"{owner} and {mixture}: both would become {path}; give each an --out of its own")
             if os.path.realpath(path) in inputs:
                 raise InputError(f"{path}: a mixture, and {mixture} would replace it; choose another --out")
-        if not destination.overwrite:
+        if journal and is_pipe(mixture):
+            raise InputError(f"{mixture}: cannot be read a second time, nor by another machine; expected a file")
+        if not destination.overwrite and not (journal and journal.knows(mixture)):
             check_not_there(paths)
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from speechbrain_tasnet.separation.batch_report import Silent
+from speechbrain_tasnet.separation.batch_report import Report
 from speechbrain_tasnet.separation.many_files import separate_files
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
@@ -41,7 +41,7 @@ def separate_to_descriptor(
     """
     with Termination(), TemporaryDirectory(prefix="tasnet-") as folder:
         destination = Destination(folder, kind=kind, together=True)
-        separate_files(separator, [mixture], destination, choices, Silent())
+        separate_files(separator, [mixture], destination, choices, Report())
         [path] = destination.sources(mixture, separator.hparams.num_spks)
         with path.open("rb") as file, os.fdopen(output, "wb", closefd=False) as sink:
             shutil.copyfileobj(file, sink)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,6 +17,7 @@ from tqdm import tqdm
 from speechbrain_tasnet.study.contestant import EXAMPLES
 from speechbrain_tasnet.study.definition import Study
 from speechbrain_tasnet.system.ownership import no_links
+from speechbrain_tasnet.system.parallel import Launcher
 from speechbrain_tasnet.system.termination import STATUS, apart, ask_to_end
 
 # SpeechBrain's train log, as it comes after each validation.
@@ -57,6 +60,36 @@ def run_contestants(study: Study) -> dict[str, str]:
                 failures[name] = f"{reason} (all it said: {folder / OUTPUT})"
                 print(f"{head}: {reason}", file=sys.stderr)
     return failures
+
+
+def run_in_jobs(study: Study, launcher: Launcher) -> dict[str, str]:
+    """Do what `run_contestants` does in jobs, which share the contestants. There are no turns then.
+
+    Parameters
+    ----------
+    study : Study
+        Checked.
+    launcher : Launcher
+        Of the jobs.
+
+    Returns
+    -------
+    dict
+        By the names of those that failed, why.
+    """
+    left = [name for name in study.contestants if not (study.folder(name) / EXAMPLES).exists()]
+    reasons = launcher.share_out(partial(_run_some, study), left, study.name)
+    failures = {name: reason for name, reason in zip(left, reasons, strict=True) if reason}
+    for name, reason in failures.items():
+        print(f"{name}: {reason}", file=sys.stderr)
+    return failures
+
+
+def _run_some(study: Study, names: list[str]) -> list[str | None]:
+    """Run some of the contestants; returns why each failed, if it did."""
+    some = replace(study, contestants={name: study.contestants[name] for name in names}, turns=1)
+    failures = run_contestants(some)
+    return [failures.get(name) for name in names]
 
 
 def _validations(folder: Path) -> int:

@@ -1,6 +1,6 @@
 """A whole study: check, run the contestants, compare, write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -10,23 +10,28 @@ from speechbrain_tasnet.study.definition import Study, load_study
 from speechbrain_tasnet.study.figures import pictures
 from speechbrain_tasnet.study.outcomes import read_outcomes
 from speechbrain_tasnet.study.page import study_markdown, study_page
-from speechbrain_tasnet.study.processes import run_contestants
+from speechbrain_tasnet.study.processes import run_contestants, run_in_jobs
 from speechbrain_tasnet.study.statistics import compare_all
 from speechbrain_tasnet.study.tables import pairs_csv, results_csv, results_tex
 from speechbrain_tasnet.system.files import write_text
 from speechbrain_tasnet.system.locks import exclusive
+from speechbrain_tasnet.system.parallel import Launcher
 from speechbrain_tasnet.system.termination import Termination
 
 DEFINITION = "study.yaml"
+JOBS = ".jobs"
 
 
-def run_study(argv: Sequence[str]) -> Path:
+def run_study(argv: Sequence[str], launch: Callable[[Path, int], Launcher] | None = None) -> Path:
     """Run a study, or go on with it: contestants that are done are not run again.
 
     Parameters
     ----------
     argv : sequence of str
         As `definition.load_study` takes it.
+    launch : callable, optional
+        Makes a launcher, of the folder for its jobs and the threads of a contestant: contestants are then trained
+        at the same time, in jobs.
 
     Returns
     -------
@@ -45,7 +50,10 @@ def run_study(argv: Sequence[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / ".lock", folder), Termination():
         write_text(folder / DEFINITION, study.as_yaml())
-        failures = run_contestants(study)
+        if launch is None:
+            failures = run_contestants(study)
+        else:
+            failures = run_in_jobs(study, launch(folder / JOBS, study.threads))
         write_results(study, failures)
     return folder
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.errors import DiskError, InputError, UnfinishedError
 from speechbrain_tasnet.system.locks import exclusive
 from speechbrain_tasnet.system.ownership import (
     LONGEST_NAME,
@@ -172,7 +172,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
             )
         try:
             yield partial
-        except DiskError:
+        except UnfinishedError:
             raise
         except InputError:
             if not resumed:

@@ -5,20 +5,35 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Protocol
 
 from tqdm import tqdm
 
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, whole_number
 
 STOPS = {signal.SIGINT, signal.SIGTERM}
 WINDOWS_PROCESSES = 61  # it waits for no more at once
 
 
-def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label: str) -> list:
+class Launcher(Protocol):
+    """Lets jobs on other machines share the work, as `cluster.launcher` does; ``cpus`` are those of a job."""
+
+    cpus: int
+
+    def share_out(self, function: Callable[[list], list], tasks: Sequence, label: str) -> list:
+        """Call an importable function with parts of the tasks, and join its lists in the order of the tasks."""
+
+
+Workers = int | Launcher | None
+
+
+def in_parallel(function: Callable, tasks: Iterable, workers: Workers, label: str) -> list:
     """Map a function over tasks in several processes, in order, with a progress bar on a terminal.
 
     Parameters
@@ -27,8 +42,9 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
         Importable function of one task.
     tasks : iterable
         Picklable tasks.
-    workers : int, optional
-        Number of processes; by default one for each processor that this process may use.
+    workers : int or Launcher, optional
+        Number of processes; by default one for each processor that this process may use. A launcher lets each of
+        its jobs do the same with a share of the tasks.
     label : str
         Text before the bar.
 
@@ -48,6 +64,8 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     [1, 2, 3]
     """
     tasks = list(tasks)
+    if not isinstance(workers, int | None):
+        return workers.share_out(partial(in_parallel, function, workers=workers.cpus, label=label), tasks, label)
     workers = min(workers or usable_cpus(), len(tasks))
     if sys.platform == "win32":
         workers = min(workers, WINDOWS_PROCESSES)
@@ -66,6 +84,45 @@ def in_parallel(function: Callable, tasks: Iterable, workers: int | None, label:
     finally:
         # Waits for the workers, so that none writes on after its folder is cleared away.
         pool.shutdown(cancel_futures=True)
+
+
+def each_in_parallel(
+    functions: Mapping[str, Callable], tasks: Mapping[str, list], workers: Workers, label: str
+) -> dict[str, list]:
+    """Do with several lists of tasks, each with a function of its own, what `in_parallel` does with one.
+
+    On a cluster they are then one set of jobs, which wait in the queue once.
+
+    Examples
+    --------
+    >>> each_in_parallel({"a": abs, "b": str}, {"a": [-1, 2], "b": [3]}, workers=1, label="both")
+    {'a': [1, 2], 'b': ['3']}
+    """
+    pairs = [(functions[name], task) for name, own in tasks.items() for task in own]
+    results = iter(in_parallel(_call, pairs, workers, label))
+    return {name: list(islice(results, len(own))) for name, own in tasks.items()}
+
+
+def _call(pair: tuple[Callable, object]) -> object:
+    function, task = pair
+    return function(task)
+
+
+def check_workers(workers: Workers) -> None:
+    """Refuse fewer processes than one.
+
+    Raises
+    ------
+    InputError
+        There would be none.
+    """
+    if isinstance(workers, int):
+        whole_number("workers", workers)
+
+
+def here(workers: Workers) -> int | None:
+    """Return how many processes do small work, which is no matter for a launcher."""
+    return workers if isinstance(workers, int) else None
 
 
 def usable_cpus() -> int:

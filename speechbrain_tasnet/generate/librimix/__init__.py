@@ -19,7 +19,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.librimix.metadata import Mixture, Part, Roots, find_tables, read_table
 from speechbrain_tasnet.generate.librimix.tables import TYPES, Row, terms, write_tables
 from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
-from speechbrain_tasnet.system.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import Workers, check_workers, each_in_parallel, here, in_parallel
 
 RATE = 16000  # Hz, of LibriSpeech and of WHAM!'s noise
 FADE = 8000  # samples over which a noise that is too short passes into its own beginning
@@ -38,7 +38,7 @@ def generate_librimix(
     modes: Sequence[str] = ("min",),
     types: Sequence[str] = TYPES,
     splits: Sequence[str] | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> Path:
     """Make `OUT/Libri2Mix/wav8k/min/{train-100,train-360,dev,test}/{s1,s2,mix_clean,...}/ID.wav` and tables.
 
@@ -68,8 +68,8 @@ def generate_librimix(
         noise).
     splits : sequence of str, optional
         Such as ``train-100``; by default all that there is metadata of.
-    workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+    workers : int or Launcher, optional
+        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
 
     Returns
     -------
@@ -85,8 +85,7 @@ def generate_librimix(
     rates = _chosen("rate", rates, RATES)
     modes = _chosen("mode", modes, MODES)
     types = _chosen("type", types, TYPES)
-    if workers is not None and workers < 1:
-        raise InputError(f"{workers} workers: expected 1 or more")
+    check_workers(workers)
     roots = _roots(librispeech, noise, types)
     tables = find_tables(Path(metadata), splits)
     plans = {split: read_table(table, roots) for split, table in tables.items()}
@@ -94,7 +93,7 @@ def generate_librimix(
     corpus = Path(out) / f"Libri{num_speakers}Mix"
     check_free(corpus)
     files = {part.path for plan in plans.values() for mixture in plan for part in _parts(mixture)}
-    in_parallel(_check_rate, sorted(files), workers, "checking")
+    in_parallel(_check_rate, sorted(files), here(workers), "checking")
     provenance = {
         "version": __version__,
         "librispeech": str(librispeech),
@@ -105,11 +104,9 @@ def generate_librimix(
         "types": types,
     }
     with resumable_folder(corpus, provenance) as folder:
-        report = {}
-        for split, plan in plans.items():
-            make = partial(_make, folder=folder, split=split, rates=rates, modes=modes, types=types)
-            rows = in_parallel(make, plan, workers, f"mixing {split}")
-            report[split] = write_tables(folder, split, rows, num_speakers)
+        make = partial(_make, folder=folder, rates=rates, modes=modes, types=types)
+        rows = each_in_parallel({split: partial(make, split=split) for split in plans}, plans, workers, "mixing")
+        report = {split: write_tables(folder, split, rows[split], num_speakers) for split in plans}
         write_text(folder / "librimix.json", json.dumps({**provenance, "splits": report}, indent=1) + "\n")
         shutil.rmtree(folder / ROWS)
     return corpus

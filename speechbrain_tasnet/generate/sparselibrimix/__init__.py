@@ -18,7 +18,7 @@ from speechbrain_tasnet.data.segments import Segment, to_seglst
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.sparselibrimix.metadata import Mixture, Part, find_sets, read_set
 from speechbrain_tasnet.system.files import check_free, resumable_folder, write_text
-from speechbrain_tasnet.system.parallel import in_parallel
+from speechbrain_tasnet.system.parallel import Workers, in_parallel
 
 RATES = (8000, 16000)
 NOTE = "sparselibrimix.json"
@@ -32,7 +32,7 @@ def generate_sparselibrimix(
     out: Path | str,
     rates: Sequence[int] = (8000,),
     num_speakers: int | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> list[Path]:
     """Make `OUT/sparse_2_0.2/wav8000/{s1,s2,mix_clean,noise,mix_noisy}/NAME.wav`, and so on.
 
@@ -54,8 +54,8 @@ def generate_sparselibrimix(
         Of 8000 and 16000 Hz.
     num_speakers : int, optional
         So many sources has each mixture; those that the metadata does not have are silent.
-    workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+    workers : int or Launcher, optional
+        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _check_files(mixtures: Sequence[Mixture], librispeech: Path, noise: Path | N
                 raise InputError(f"{path}: no such file; {mixture.mixture_name} needs it")
 
 
-def _make_set(out: Path, mixtures: list[Mixture], provenance: dict, workers: int | None) -> None:
+def _make_set(out: Path, mixtures: list[Mixture], provenance: dict, workers: Workers) -> None:
     noise = provenance["noise"]
     with resumable_folder(out, provenance) as folder:
         make = partial(

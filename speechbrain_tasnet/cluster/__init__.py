@@ -1,0 +1,1 @@
+"""Work beyond one machine: cut into jobs that submitit hands to Slurm, and joined again."""
