@@ -4,12 +4,14 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
+import huggingface_hub
 import yaml
 
 TOKEN = "hf_stand_in"
@@ -78,6 +80,26 @@ def serve() -> Iterator[Hub]:
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+def everywhere(monkeypatch, name, value):
+    """Change a constant of huggingface_hub, whose older versions keep copies in many modules."""
+    for module in [module for key, module in sys.modules.items() if key.startswith("huggingface_hub")]:
+        if name in vars(module):
+            monkeypatch.setattr(module, name, value)
+
+
+def connect(monkeypatch, url):
+    """Take another address for that of the hub, as HF_ENDPOINT does at the start."""
+    everywhere(monkeypatch, "ENDPOINT", url)
+    everywhere(monkeypatch, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+
+
+def set_offline(monkeypatch, value):
+    """Forbid the network, or allow it; older versions ask once for all their connections."""
+    everywhere(monkeypatch, "HF_HUB_OFFLINE", value)
+    if forget := getattr(huggingface_hub.utils, "reset_sessions", None):
+        forget()
 
 
 class RefusedError(Exception):

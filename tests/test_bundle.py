@@ -1,12 +1,15 @@
 """A bundle: what was saved is what is loaded, by us and by SpeechBrain, from anywhere; its card."""
 
 import builtins
+import json
 import os
 import pickle
 import shutil
 import socket
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from huggingface_hub import ModelCard
 from speechbrain.inference.separation import SepformerSeparation
@@ -158,6 +161,31 @@ def test_the_toolkit_loads_it_from_the_hub(folder, tmp_path, savedir, monkeypatc
     assert set(asked) == {
         f"owner/name/{file}" for file in ("hyperparams.yaml", "config.json", "model.safetensors")
     }
+
+
+def test_the_hub_is_told_which_class_of_speechbrain_reads_it(tmp_path, monkeypatch):
+    save_bundle(tmp_path / "one", build(), 8000)
+    assert json.loads((tmp_path / "one/config.json").read_text())["speechbrain_interface"] == "SepformerSeparation"
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("talk.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
+    # What the hub shows under "Use this model".
+    model = SepformerSeparation.from_hparams("one")
+    assert model.separate_file("talk.wav").shape == (1, 8000, 3)
+    net = MaskNet(16, 8, 16, 8, X=2, R=1, mics=2)
+    array = {"encoder": Encoder(16, 8, mics=2), "masknet": net, "decoder": Decoder(16, 8)}
+    save_bundle("array", array, 8000)
+    assert "speechbrain_interface" not in json.loads((tmp_path / "array/config.json").read_text())
+    load_bundle("array")
+
+
+def test_a_bundle_from_before_loads_and_a_wrong_class_is_refused(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["speechbrain_interface"]
+    (folder / "config.json").write_text(json.dumps(config))
+    load_bundle(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"speechbrain_interface": "EncoderASR"}))
+    with pytest.raises(InputError, match="speechbrain_interface='EncoderASR': expected SepformerSeparation"):
+        load_bundle(folder)
 
 
 def test_a_snapshot_of_the_hubs_cache_is_a_bundle(folder, tmp_path):

@@ -1,22 +1,19 @@
 """The Hugging Face hub: what is pushed there, and what comes back, from a stand-in of its HTTP interface."""
 
-import json
 import os
 import re
 import subprocess
 import sys
 
-import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
 import torch
-from hub_stand_in import TOKEN, Repository, serve
+from hub_stand_in import TOKEN, Repository, connect, everywhere, serve, set_offline
 from huggingface_hub import ModelCard
-from speechbrain.inference.separation import SepformerSeparation
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation
-from speechbrain_tasnet.bundle import load_bundle, save_bundle
+from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.bundle.hub import find_separator
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
@@ -50,26 +47,6 @@ def mixture(tmp_path):
     path = tmp_path / "talk.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, (16000, 2)), 16000)
     return path
-
-
-def everywhere(monkeypatch, name, value):
-    """Change a constant of huggingface_hub, whose older versions keep copies in many modules."""
-    for module in [module for key, module in sys.modules.items() if key.startswith("huggingface_hub")]:
-        if name in vars(module):
-            monkeypatch.setattr(module, name, value)
-
-
-def connect(monkeypatch, url):
-    """Take another address for that of the hub, as HF_ENDPOINT does at the start."""
-    everywhere(monkeypatch, "ENDPOINT", url)
-    everywhere(monkeypatch, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
-
-
-def set_offline(monkeypatch, value):
-    """Forbid the network, or allow it; older versions ask once for all their connections."""
-    everywhere(monkeypatch, "HF_HUB_OFFLINE", value)
-    if forget := getattr(huggingface_hub.utils, "reset_sessions", None):
-        forget()
 
 
 @pytest.fixture
@@ -229,31 +206,6 @@ def test_a_card_that_the_hub_refuses_uploads_nothing(hub, folder, tmp_path, caps
     assert not hub.asked("/commit/")
     (folder / "README.md").write_text("---\n: [\n---\ntext")
     assert "front matter cannot be read" in refused(capsys, "push", folder, "anna/two", "--no-sample")
-
-
-# ------------------------------------------------------------------------------- what the hub shows
-
-
-def test_the_hub_is_told_which_class_of_speechbrain_reads_it(folder, mixture, tmp_path, monkeypatch):
-    config = json.loads((folder / "config.json").read_text())
-    assert config["speechbrain_interface"] == "SepformerSeparation"
-    monkeypatch.chdir(tmp_path)
-    # What the hub shows under "Use this model".
-    model = SepformerSeparation.from_hparams(str(folder))
-    assert model.separate_file(str(mixture)).shape == (1, 8000, 2)
-    save_bundle(tmp_path / "array", build(mics=2), 8000)
-    assert "speechbrain_interface" not in json.loads((tmp_path / "array/config.json").read_text())
-    load_bundle(tmp_path / "array")
-
-
-def test_a_bundle_from_before_loads_and_a_wrong_class_is_refused(folder):
-    config = json.loads((folder / "config.json").read_text())
-    del config["speechbrain_interface"]
-    (folder / "config.json").write_text(json.dumps(config))
-    load_bundle(folder)
-    (folder / "config.json").write_text(json.dumps(config | {"speechbrain_interface": "EncoderASR"}))
-    with pytest.raises(InputError, match="speechbrain_interface='EncoderASR': expected SepformerSeparation"):
-        load_bundle(folder)
 
 
 # --------------------------------------------------------------------------------------------- loading
