@@ -31,8 +31,9 @@ def route(method: str, pattern: str):
 class Repository:
     """Commits, each with all its files as bytes, and the branches and tags that name them."""
 
-    def __init__(self, private: bool):
-        self.private, self.gated, self.commits, self.names = private, False, {}, {}
+    def __init__(self, private: bool = False, gated: bool = False, closed: bool = False):
+        self.private, self.gated, self.closed = private, gated, closed
+        self.commits, self.names = {}, {}
         self.commit("main", {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"})
 
     def commit(self, branch: str, files: dict[str, bytes]) -> str:
@@ -148,6 +149,8 @@ class Handler(BaseHTTPRequestHandler):
         known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if repository is None or (repository.private and not known):
             raise RefusedError(404 if known else 401, "RepoNotFound", "Repository not found")
+        if repository.closed:
+            raise RefusedError(403, message="This repository has been closed")
         if repository.gated:
             raise RefusedError(403, "GatedRepo", "Access to it is restricted")
         return repository

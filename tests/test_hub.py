@@ -30,9 +30,9 @@ FILES = {"README.md", "config.json", "hyperparams.yaml", "model.safetensors"}
 SAMPLES = {"samples/mixture.flac", "samples/source1.flac", "samples/source2.flac"}
 
 
-def build(mics=1):
-    net = MaskNet(16, 8, 16, 8, X=2, R=1, C=2, mics=mics)
-    return {"encoder": Encoder(16, 8, mics=mics), "masknet": net, "decoder": Decoder(16, 8)}
+def build():
+    net = MaskNet(16, 8, 16, 8, X=2, R=1, C=2)
+    return {"encoder": Encoder(16, 8), "masknet": net, "decoder": Decoder(16, 8)}
 
 
 @pytest.fixture
@@ -250,16 +250,15 @@ def test_without_the_hub_what_is_here_is_used(way, hub, pushed, monkeypatch, cap
 
 
 def test_what_cannot_be_loaded_is_refused_in_one_line(hub, pushed, tmp_path, monkeypatch):
-    texts = Repository(private=False)
+    texts = Repository()
     texts.commit("main", {"config.json": b'{"model_type": "bert"}', "model.safetensors": b"x" * 1000})
     hub.repositories["anna/texts"] = texts
-    hub.repositories["anna/empty"] = Repository(private=False)
-    hub.repositories["anna/gated"] = gated = Repository(private=False)
-    gated.gated = True
-    huge = Repository(private=False)
+    hub.repositories["anna/empty"] = Repository()
+    hub.repositories |= {"anna/gated": Repository(gated=True), "anna/closed": Repository(closed=True)}
+    huge = Repository()
     huge.commit("main", {"config.json": b" " * (2**20 + 1)})
     hub.repositories["anna/huge"] = huge
-    half = Repository(private=False)
+    half = Repository()
     half.commit("main", {"config.json": hub.repositories["anna/two-voices"].files("main")["config.json"]})
     hub.repositories["anna/half"] = half
     for name, words in {
@@ -269,6 +268,7 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(hub, pushed, tmp_path, mon
         "anna/half": "holds no separator; expected config.json and model.safetensors",
         "anna/texts": "does not begin with the format 'speechbrain_tasnet separator'",
         "anna/huge": "config.json has 1048577 bytes; expected a separator",
+        "anna/closed": "refuses it (403 Forbidden: This repository has been closed",
         "anna/gated": "is given to those alone who ask for it at",
     }.items():
         with pytest.raises(InputError) as caught:

@@ -162,12 +162,14 @@ def _explained(name: HubName) -> Iterator[None]:
         line = "no such repository on the Hugging Face hub, or a private one; see to its name, or `hf auth login`"
     except RevisionNotFoundError:
         line = f"has no revision {name.revision or NEWEST!r}; expected a commit, a tag or a branch"
-    except LocalEntryNotFoundError:
+    except LocalEntryNotFoundError as error:
         line = "the Hugging Face hub cannot be reached, and no copy of it is here; see to the network"
+        if isinstance(error.__cause__, HfHubHTTPError):
+            line = _refusal(error.__cause__)
     except EntryNotFoundError:
         line = f"holds no separator; expected {CONFIG} and {WEIGHTS}, as `tasnet push` puts there"
     except HfHubHTTPError as error:
-        line = f"the Hugging Face hub refuses it ({str(error).splitlines()[0]})"
+        line = _refusal(error)
     except NO_ANSWER as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
             raise DiskError(f"{error.filename or name}: {error.strerror}; see to HF_HOME and disk space") from None
@@ -175,3 +177,7 @@ def _explained(name: HubName) -> Iterator[None]:
     else:
         return
     raise InputError(f"{name}: {line}")
+
+
+def _refusal(error: HfHubHTTPError) -> str:
+    return f"the Hugging Face hub refuses it ({' '.join(str(error).split())[:300]})"
