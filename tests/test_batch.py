@@ -302,7 +302,8 @@ def test_all_sources_go_through_a_pipe(kind, tmp_path):
     main(["separate", str(mixture), "--out", str(tmp_path / "out")])
     sources = [soundfile.read(tmp_path / f"out/x_s{i}.wav")[0] for i in (1, 2)]
     assert rate == 8000
-    np.testing.assert_array_equal(samples, np.stack(sources, axis=1))
+    # To one step of 16 bits: a process that compiles its loops rounds otherwise than one that has them.
+    np.testing.assert_allclose(samples, np.stack(sources, axis=1), rtol=0, atol=1.01 / 2**15)
 
 
 def test_from_pipe_to_pipe(tmp_path):

@@ -213,14 +213,12 @@ def test_a_wav_comes_before_the_discs_file(wsj0, lists, corpus, tmp_path):
 
 STOPPED = """
 import os, resource, signal, sys
-from argparse import Namespace
-from speechbrain_tasnet.commands.generate_wsj0mix import run
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.generate import wsj0mix
 wsj0, lists, out = sys.argv[1:]
 {}
 with one_line_errors("tasnet"):
-    run(Namespace(wsj0=wsj0, lists=lists, out=out, rate=8000, mode="min", num_speakers=2, workers=1))
+    wsj0mix.generate_wsj0mix(wsj0, lists, out, workers=1)
 """
 KILLED = """
 write, count = wsj0mix.write_wav, []
