@@ -49,8 +49,8 @@ def test_all_weights_are_taken(folder):
         assert torch.equal(weights(fresh)[name], value), name
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "relu"])
-def test_of_more_sources_the_first_are_those_of_before_and_the_others_quiet(tmp_path, activation):
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_of_more_sources_the_first_are_those_of_before_and_the_others_as_loud(tmp_path, activation):
     trained = build(mask_activation=activation)
     save_bundle(tmp_path / "bundle", trained, 8000)
     fresh = build(C=4, mask_activation=activation)
@@ -58,12 +58,10 @@ def test_of_more_sources_the_first_are_those_of_before_and_the_others_quiet(tmp_
     mixture = torch.randn(1, 4000)
     with torch.no_grad():
         before, after = (separate(*model.values(), mixture) for model in (trained, fresh))
-    torch.testing.assert_close(after[..., :2], before, rtol=0.05, atol=0.03 if activation == "softmax" else 1e-5)
-    if activation != "relu":
-        assert (after[..., 2:].square().mean() < 0.02 * before.square().mean()).all()
-    separate(*fresh.values(), mixture)[..., 2:].square().sum().backward()
-    assert (fresh.masknet.mask.weight.grad[32:] != 0).any()  # and can learn
-    assert not torch.equal(*fresh.masknet.mask.weight[32:].chunk(2))  # and not the same
+    torch.testing.assert_close(after[..., :2], before)
+    levels = after.square().mean((0, 1)) / before.square().mean()
+    assert (levels[2:] > 0.2).all()
+    assert not torch.equal(*fresh.masknet.mask.weight[32:].chunk(2))  # so that each learns its own
 
 
 def test_of_fewer_sources_the_first_are_kept(folder):

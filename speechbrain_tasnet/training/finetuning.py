@@ -57,7 +57,7 @@ def sizes_of_start(folder: Path | str) -> dict[str, object]:
 def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool = True) -> str:
     """Copy the weights of a trained separator into a fresh one.
 
-    One of more sources begins with those of before and quiet ones besides (`outputs.refit`). A causal network may
+    One of more sources begins with those of before and fresh ones besides (`outputs.refit`). A causal network may
     begin with the weights of one that is not, and learns to do without the future. A deeper network begins as the
     shallower one (`growth.deepen`), one of twice the hop nearly as the finer one (`hops.coarsen`), one for twice
     the sampling rate as that for half of it (`rates.double_rate`), one of more microphones as that of fewer
@@ -123,7 +123,7 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
         weights = trained[name].state_dict()
         if name == "masknet":
             weights = deepen(weights, own, before, sizes)
-            weights |= refit(weights, own, sizes["mask_activation"]) if refits else {}
+            weights |= refit(weights, own) if refits else {}
         module.load_state_dict(weights)
     changes += (
         [f"{sources} {'source' if sources == 1 else 'sources'} instead of {config.num_spks}"] if refits else []
