@@ -78,6 +78,7 @@ def write_graph(bundle: Path, out: Path) -> dict[str, Any] | None:
         log.info("%s: for several microphones, left out", name)
         return None
     about = {"name": name, "sample_rate": config.sample_rate, "num_spks": config.num_spks}
+    about |= {"counts_voices": config.counts_voices}
     if model.masknet.config["causal"]:
         return about | _write_step(model, config, out / f"{name}.step.onnx")
     export_onnx(*model.values(), out / f"{name}.onnx", config.sample_rate)

@@ -73,10 +73,9 @@ class Page {
       const progress = (share) => (this.progress.value = share);
       const voices = await separateRecording(model, mixture, { progress, signal: cancelling.signal });
       const taken = (performance.now() - began) / 1000;
-      this.say(
-        "status",
-        `${name}: ${time(seconds)} separated in ${time(taken)}, ${(seconds / taken).toFixed(1)} times real time`,
-      );
+      const found = model.counts_voices ? `${count(voices.length)} in ` : "";
+      const speed = `separated in ${time(taken)}, ${(seconds / taken).toFixed(1)} times real time`;
+      this.say("status", `${name}: ${found}${time(seconds)} ${speed}`);
       this.show("results", mixture, voices, rate, name.replace(/\.[^.]*$/, ""));
     } catch (error) {
       this.say("status", `${name}: ${error.message}`);
@@ -199,6 +198,11 @@ class Page {
   say(role, text) {
     this.at(role).textContent = text;
   }
+}
+
+function count(voices) {
+  if (voices === 0) return "nobody is heard";
+  return voices === 1 ? "1 voice" : `${voices} voices`;
 }
 
 function time(seconds) {

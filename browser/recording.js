@@ -1,5 +1,6 @@
 // Recordings of any length, a window for each worker at a time.
 
+import { heardSources } from "./activity.js";
 import { Joiner, cutWindows } from "./windows.js";
 
 // Seconds that are separated at once. Memory is in proportion, and a tab has less than a program.
@@ -8,10 +9,10 @@ const MAX_WORKERS = 4;
 
 /**
  * Separate a recording.
- * @param {{graph: string, sample_rate: number}} model
+ * @param {{graph: string, sample_rate: number, counts_voices: boolean}} model
  * @param {Float32Array} mixture at the model's rate
  * @param {{progress?: (share: number) => void, signal?: AbortSignal}} options
- * @returns {Promise<Float32Array[]>} a signal for each speaker
+ * @returns {Promise<Float32Array[]>} a signal for each speaker; of a model that counts voices, for each that is heard
  */
 export async function separateRecording(model, mixture, { progress = () => {}, signal } = {}) {
   const windows = cutWindows(mixture, WINDOW * model.sample_rate);
@@ -31,7 +32,7 @@ export async function separateRecording(model, mixture, { progress = () => {}, s
     ({ place, sources }) => join(place, sources),
     signal,
   );
-  return joiner.signals;
+  return model.counts_voices ? heardSources(joiner.signals, model.sample_rate) : joiner.signals;
 }
 
 /** Hand tasks to workers until none is left. */

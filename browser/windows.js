@@ -1,5 +1,5 @@
 // Signals of any length in windows that overlap, joined in one order of speakers.
-// The twin of speechbrain_tasnet/separation/windows.py, which says why; tests/test_browser.py compares the two.
+// The twin of speechbrain_tasnet/separation/windows.py, which says why; tests/test_browser_page.py compares the two.
 
 import { bestAssignment } from "./assignment.js";
 import { VoiceMemory, voiceprints } from "./voice_memory.js";

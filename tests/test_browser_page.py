@@ -16,6 +16,7 @@ from headless import chromium, open_page
 
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.separation.voice_memory import voiceprints
+from speechbrain_tasnet.separation.voices import Listener
 from speechbrain_tasnet.separation.windows import cut_windows, join_windows
 
 ROOT = Path(__file__).parents[1]
@@ -146,6 +147,26 @@ def test_windows_are_those_of_python(size, site, visit):
     expected = torch.cat([part for _, part in join_windows(separated, RATE)], dim=1)[0].T
     assert hops == [window.hop for window in windows]
     np.testing.assert_allclose(joined, expected.numpy(), rtol=0, atol=1e-6)
+
+
+def test_who_is_heard_is_as_in_python(site, talk, visit):
+    voices = soundfile.read(talk, dtype="float32")[0][: 20 * RATE].reshape(2, -1).copy()
+    voices[0, 3 * RATE : 5 * RATE] *= 1e-3  # a pause, and one that is too short
+    voices[1, 2 * RATE : 2 * RATE + 1000] *= 1e-3
+    sources = np.stack([*voices, 0.01 * voices[0]])[:, : -RATE // 3]  # of a third output, nobody
+    script = """async ([sources, rate]) => {
+        const { heardSources } = await import('./activity.js');
+        return heardSources(sources.map((source) => Float32Array.from(source)), rate).map((source) => [...source]);
+    }"""
+    visit.page.goto(site)
+    got = visit.page.evaluate(script, [sources.tolist(), RATE])
+    listener = Listener(RATE, counts=True, gate=True)
+    listener.hear(sources[None])
+    heard = listener.result()
+    assert heard.outputs == [0, 1]
+    expected = heard.sources_of(sources.T[..., None].copy(), start=0)[..., 0].T
+    assert (expected[0] == 0).any()
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
 
 
 def test_voiceprints_are_those_of_python(site, talk, visit):

@@ -87,6 +87,11 @@ class Config:
         return self.mics if self.modules["encoder"].get("outputs") == "each" else 1
 
     @property
+    def counts_voices(self) -> bool:
+        """Whether outputs are quiet for which nobody speaks, so that those who speak can be counted."""
+        return self.about.get("silence") == "power"
+
+    @property
     def interface(self) -> str | None:
         """The class of SpeechBrain's own that separates a file with it.
 

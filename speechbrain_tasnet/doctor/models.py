@@ -65,7 +65,7 @@ def describe_separator(name: Path | str, timed: bool = True) -> dict[str, Any]:
         "folder": str(folder),
         "for": purpose(config, latency),
         "voices": config.num_spks,
-        "counts_voices": config.about.get("silence") == "power",
+        "counts_voices": config.counts_voices,
         "microphones": config.mics,
         "sample_rate": config.sample_rate,
         "latency_ms": latency if math.isfinite(latency) else None,
