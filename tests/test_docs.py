@@ -6,6 +6,7 @@ import importlib.util
 import io
 import re
 import shlex
+from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -281,6 +282,12 @@ def test_examples_can_be_heard_where_the_page_wants_them():
         assert len(samples) == listening.SECONDS * rate
         assert samples.std() > 0.001
     assert listening.on_page_markdown("no example", None, None, None) == "no example"
+
+
+def test_the_table_of_extras_is_complete():
+    table = (ROOT / "docs/getting-started.md").read_text(encoding="utf-8")
+    offered = set(distribution("speechbrain-tasnet").metadata.get_all("Provides-Extra"))
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == offered - {"bench", "test"}  # make has these
 
 
 def test_the_citation_is_of_this_version():

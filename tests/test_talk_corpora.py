@@ -106,7 +106,7 @@ def test_the_recipe_takes_them_and_the_command_says_how(tmp_path, speech_folder,
     words += ["--num-speakers", "3", "--hours", "0.01", "--seconds", "6", "--workers", "1"]
     main(words)
     printed = capsys.readouterr().out
-    assert "--num_spks 3 --loss snr --loss_silence power --loss_cap 30" in printed
+    assert "--num_spks 3 --loss_silence power --loss_cap 30 --loss_level 1" in printed
     prepare_wsj0mix(tmp_path / "out", tmp_path / "manifests", num_spks=3)
     rows = read_csv(tmp_path / "manifests/tr.csv")
     assert len(rows) == 6

@@ -149,7 +149,7 @@ def _training(options: argparse.Namespace) -> str:
     if options.mics > 1:
         words += ["--mics", str(options.mics)]
     if options.scene == "talk" or options.min_speakers not in (None, options.num_speakers):
-        words += ["--loss", "snr", "--loss_silence", "power", "--loss_cap", "30"]
+        words += ["--loss_silence", "power", "--loss_cap", "30", "--loss_level", "1"]
     return shlex.join(words)
 
 
