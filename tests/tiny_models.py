@@ -1,4 +1,4 @@
-"""Packaged models at sizes that take no time."""
+"""Packaged models at sizes that take no time, and what two models are compared by."""
 
 import shlex
 
@@ -41,3 +41,23 @@ def build(name: str, words: str | None = None) -> Model:
     """Build a packaged model in a packaged recipe, in the folder one is in."""
     argv = ["demo", "--model", name, "--data_folder", ".", *shlex.split(SIZES[name] if words is None else words)]
     return loading.read(argv).build().network
+
+
+def same_in_float64(model: Model, exact: Model, mixture: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Compare estimates and gradients with those of a copy in float64, which goes the readable way.
+
+    Returns
+    -------
+    Tensor
+        The estimates.
+    """
+    estimates, expected = model(mixture, lengths), exact(mixture.double(), lengths)
+    torch.testing.assert_close(estimates, expected.float(), rtol=1e-4, atol=1e-5)
+    weighing = torch.randn(estimates.shape)
+    (estimates * weighing).sum().backward()
+    (expected * weighing).sum().backward()
+    gradients = {name: weight.grad for name, weight in model.named_parameters()}
+    for name, weight in exact.named_parameters():
+        scale = weight.grad.abs().max().item()
+        torch.testing.assert_close(gradients[name], weight.grad.float(), rtol=1e-3, atol=1e-3 * scale, msg=name)
+    return estimates

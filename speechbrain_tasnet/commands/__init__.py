@@ -7,9 +7,13 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.parallel import Launcher, Workers
+
+if TYPE_CHECKING:
+    from speechbrain_tasnet.generate.room_plan import Array
 
 
 def add_commands(
@@ -110,3 +114,10 @@ def add_array(parser: argparse._ActionsContainer) -> None:
         help="linear:METRES from one to the next, circular:RADIUS, ears (17.5 cm apart, without a head) or random "
         "(within half a metre); linear:0.05-0.15 is drawn for each room (%(default)s)",
     )
+
+
+def array(options: argparse.Namespace) -> "Array | None":
+    """Return the array that the options of `add_array` name; None for a single microphone."""
+    from speechbrain_tasnet.generate.room_plan import Array
+
+    return None if options.mics == 1 else Array.parse(options.mics, options.places)

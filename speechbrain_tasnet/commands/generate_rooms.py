@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_array, add_workers, workers
+from speechbrain_tasnet.commands import add_array, add_workers, array, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
-    from speechbrain_tasnet.generate.room_plan import Array
     from speechbrain_tasnet.generate.room_simulation import make_room_bank
 
     make_room_bank(
@@ -36,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         positions=options.positions,
         rate=options.rate,
         seed=options.seed,
-        array=Array.parse(options.mics, options.places) if options.mics > 1 else None,
+        array=array(options),
         workers=workers(options),
     )
     print(f"{options.out}: train in these rooms with `--speech_folder DIR --rooms {options.out}`")

@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from speechbrain_tasnet.commands import add_array, add_workers, workers
+from speechbrain_tasnet.commands import add_array, add_workers, array, workers
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -40,16 +40,24 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="fewest speakers in a mixture; the signals of the others hold silence (in talk 1, otherwise C)",
     )
-    size = parser.add_argument_group("size")
-    size.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
-    size.add_argument(
+    _describe_size(parser.add_argument_group("size"))
+    _describe_conditions(parser.add_argument_group("what the mixtures have gone through"))
+    _describe_talk(parser.add_argument_group("conversations"))
+    add_workers(parser)
+
+
+def _describe_size(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--rate", type=int, default=8000, metavar="HZ", help="sampling rate (%(default)s)")
+    group.add_argument(
         "--hours", type=float, default=2.0, metavar="H", help="hours of training mixtures (%(default)s)"
     )
-    size.add_argument("--valid-hours", type=float, metavar="H", help="of validation (a tenth of --hours)")
-    size.add_argument("--test-hours", type=float, metavar="H", help="of test (a tenth of --hours)")
-    size.add_argument("--seed", type=int, default=0, help="same seed, same corpus (%(default)s)")
-    conditions = parser.add_argument_group("what the mixtures have gone through")
-    conditions.add_argument(
+    group.add_argument("--valid-hours", type=float, metavar="H", help="of validation (a tenth of --hours)")
+    group.add_argument("--test-hours", type=float, metavar="H", help="of test (a tenth of --hours)")
+    group.add_argument("--seed", type=int, default=0, help="same seed, same corpus (%(default)s)")
+
+
+def _describe_conditions(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--noise",
         type=Path,
         metavar="DIR",
@@ -57,14 +65,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "speaker lies -3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv "
         "and tt say which file is for training, validation and test; otherwise it is drawn",
     )
-    conditions.add_argument(
+    group.add_argument(
         "--reverb",
         action="store_true",
         help="place the speakers of each mixture in a simulated room of its own, with a T60 of 0.1 to 1 s; needs "
         "pip install 'speechbrain-tasnet[rooms]'",
     )
-    add_array(conditions)
-    conditions.add_argument(
+    add_array(group)
+    group.add_argument(
         "--level-range",
         type=float,
         nargs=2,
@@ -72,23 +80,25 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="how far the first speaker lies above the last, in dB (0 to 5)",
     )
-    conditions.add_argument(
+    group.add_argument(
         "--channel",
         choices=("telephone", "mulaw", "alaw", "gsm", "opus"),
         help="what the mixtures come through: the band of a telephone, 300 to 3400 Hz, or a codec",
     )
-    talk = parser.add_argument_group("conversations")
-    talk.add_argument(
+
+
+def _describe_talk(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--scene",
         choices=("overlap", "talk"),
         default="overlap",
         help="whether all speak all the time (%(default)s) or take turns; a NAME.json beside each mixture then "
         "says who speaks when, as SegLST",
     )
-    talk.add_argument("--seconds", type=float, default=60.0, help="of each conversation (%(default)s)")
-    talk.add_argument("--pause", type=float, default=1.0, help="mean seconds between two turns (%(default)s)")
-    talk.add_argument("--overlap", type=float, default=2.0, help="of two turns that overlap (%(default)s)")
-    talk.add_argument(
+    group.add_argument("--seconds", type=float, default=60.0, help="of each conversation (%(default)s)")
+    group.add_argument("--pause", type=float, default=1.0, help="mean seconds between two turns (%(default)s)")
+    group.add_argument("--overlap", type=float, default=2.0, help="of two turns that overlap (%(default)s)")
+    group.add_argument(
         "--overlap-probability",
         type=float,
         nargs=2,
@@ -96,14 +106,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="of a turn, that it begins before the last one ends; drawn for each conversation (0 to 1)",
     )
-    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Do the work."""
     from speechbrain_tasnet.data.conversations import TurnTaking
     from speechbrain_tasnet.generate.mixing import make_mixtures
-    from speechbrain_tasnet.generate.room_plan import Array
     from speechbrain_tasnet.generate.talk import Talk
 
     talks = options.scene == "talk"
@@ -119,7 +127,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         noise=options.noise,
         reverb=options.reverb,
-        array=Array.parse(options.mics, options.places) if options.mics > 1 else None,
+        array=array(options),
         level_range=tuple(options.level_range),
         channel=options.channel,
         min_speakers=1 if talks and options.min_speakers is None else options.min_speakers,

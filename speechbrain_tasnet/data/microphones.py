@@ -26,6 +26,20 @@ def sources_at_reference(sources: Tensor, hparams) -> Tensor:
     return sources[..., hparams.reference] if getattr(hparams, "outputs", "reference") == "each" else sources
 
 
+def heard_alike(mixture: Tensor, hparams) -> Tensor:
+    """Return a mixture [..., time] as a recipe's network takes it, where all microphones hear the same.
+
+    Example
+    -------
+    >>> import torch
+    >>> from types import SimpleNamespace
+    >>> [heard_alike(torch.randn(4, 800), SimpleNamespace(mics=mics)).shape for mics in (1, 2)]
+    [torch.Size([4, 800]), torch.Size([4, 800, 2])]
+    """
+    channels = channels_of(hparams)
+    return mixture if channels == 1 else mixture.unsqueeze(-1).expand(*mixture.shape, channels)
+
+
 def for_network(mixture: Tensor, hparams) -> Tensor:
     """Return what the network hears of a mixture, the first ``mics`` channels.
 

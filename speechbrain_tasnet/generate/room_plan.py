@@ -107,12 +107,8 @@ class Array(NamedTuple):
         """
         whole_number("mics", mics, maximum=MOST_MICS)
         kind, _, metres = text.partition(":")
-        low, _, high = metres.partition("-")
-        try:
-            sizes = [float(low), float(high or low)] if metres else []
-        except ValueError:
-            sizes = [-1.0]
-        if kind not in PLACES or len(sizes) != (2 if kind in SIZED else 0):
+        sizes = _sizes(metres)
+        if kind not in PLACES or sizes is None or bool(sizes) != (kind in SIZED):
             raise InputError(f"array={text!r}: expected linear:METRES, circular:METRES, ears or random")
         if kind == "ears" and mics != 2:
             raise InputError(f"array='ears': expected 2 microphones, not {mics}")
@@ -133,6 +129,15 @@ class Array(NamedTuple):
 
 
 Offsets = list[Point]
+
+
+def _sizes(metres: str) -> tuple[float, ...] | None:
+    """Read from where to where metres may lie; nothing where nothing is written, None where it is no number."""
+    low, _, high = metres.partition("-")
+    try:
+        return (float(low), float(high or low)) if metres else ()
+    except ValueError:
+        return None
 
 
 def _linear(mics: int, spacing: float, turn: float, rng: np.random.Generator) -> Offsets:

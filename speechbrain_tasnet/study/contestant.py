@@ -15,7 +15,7 @@ import torch
 
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.schema import Hparams
-from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference
+from speechbrain_tasnet.data.microphones import at_reference, for_network, heard_alike, sources_at_reference
 from speechbrain_tasnet.errors import one_line_errors
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.experiment import workflow
@@ -111,11 +111,8 @@ def training_memory(model: Model, hparams: Hparams, device: str, precision: str)
     def step(items: int, seconds: float) -> None:
         sources = 0.1 * torch.randn(items, round(seconds * hparams.sample_rate), hparams.num_spks)
         sources = sources.to(device)
-        mixture = (
-            sources.sum(2) if hparams.mics == 1 else sources.sum(2, keepdim=True).expand(-1, -1, hparams.mics)
-        )
         with cast:
-            estimates = model(mixture)
+            estimates = model(for_network(heard_alike(sources.sum(2), hparams), hparams))
             loss = pit_si_snr_loss(sources, estimates).mean()
         loss.backward()
         optimizer.step()

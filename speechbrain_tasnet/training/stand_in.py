@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 
-from speechbrain_tasnet.data.microphones import channels_of
+from speechbrain_tasnet.data.microphones import channels_of, heard_alike
 from speechbrain_tasnet.data.skipping import BadItem, Fetched, collate
 
 SECONDS = 0.5  # the padding of SpeechBrain's own network fails on much less
@@ -14,10 +14,9 @@ SECONDS = 0.5  # the padding of SpeechBrain's own network fails on much less
 def noise_item(name: str, size: int, hparams, generator: torch.Generator | None = None) -> Fetched:
     """Make an item of noise: ``mixture`` [size], or [size, channels] of several, and its ``sources``."""
     sources = 0.1 * torch.randn(size, hparams.num_spks, generator=generator)
-    channels = channels_of(hparams)
-    mixture = sources.sum(1) if channels == 1 else sources.sum(1, keepdim=True).expand(-1, channels)
+    mixture = heard_alike(sources.sum(1), hparams)
     if hparams.outputs == "each":
-        sources = sources.unsqueeze(2).expand(-1, -1, channels)
+        sources = sources.unsqueeze(2).expand(-1, -1, channels_of(hparams))
     return Fetched({"id": name, "mixture": mixture, "sources": sources})
 
 
