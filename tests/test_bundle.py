@@ -16,7 +16,9 @@ from speechbrain.inference.separation import SepformerSeparation
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, TasNetSeparation, separate
 from speechbrain_tasnet.bundle import load_bundle, save_bundle
+from speechbrain_tasnet.bundle.about import speakers_of
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.evaluation.talk import summarize
 
 ABOUT = {
     "name": "two | voices: a test",
@@ -221,6 +223,24 @@ def test_a_card_says_nothing_that_is_not_known(modules, tmp_path):
     assert "None are known." in card.text
 
 
+def test_a_card_says_how_well_speakers_are_counted(modules, tmp_path):
+    rows = [
+        {"speakers": 1, "found": 1, "si-snr": 40.0, "silence": -50.0},
+        {"speakers": 1, "found": 2, "si-snr": 42.0, "silence": -10.0},
+        {"speakers": 2, "found": 2, "si-snr": 9.0, "si-snr_i": 8.5},
+    ]
+    speakers = json.loads(json.dumps(speakers_of(summarize(rows))))
+    about = {"silence": "power", "scores": ABOUT["scores"], "speakers": speakers}
+    save_bundle(tmp_path / "bundle", modules, 8000, about)
+    assert load_bundle(tmp_path / "bundle").config.about == about
+    text = (tmp_path / "bundle/README.md").read_text()
+    assert "| 1 | 2 | 50 % | 41.0 dB |  | -30.0 dB |" in text
+    assert "| 2 | 1 | 100 % | 9.0 dB | 8.5 dB |  |" in text
+    assert "separates up to 3 voices" in text
+    assert "separate_voices" in text
+    assert "does not count" not in text
+
+
 # ---------------------------------------------------------------------------------------------------- writing
 
 
@@ -238,6 +258,11 @@ def test_a_card_says_nothing_that_is_not_known(modules, tmp_path):
         ({"about": {"conditions": {"length": 3}}}, "conditions: 'length'"),
         ({"about": {"conditions": {"length": {"3 s": {"mean": 1}}}}}, "score 'length, 3 s'"),
         ({"about": {"conditions": {"length": {"3\n4": {}}}}}, "conditions: 'length'"),
+        ({"about": {"speakers": {"1": 3}}}, "'1' speakers are 3: expected"),
+        ({"about": {"speakers": {"1": {"found": {}}}}}, "'1' speakers"),
+        ({"about": {"speakers": {"two": {"found": {}}}}}, "'two' speakers"),
+        ({"about": {"speakers": {"1": {"found": {"1": True}}}}}, "'1' speakers: found is"),
+        ({"about": {"speakers": {"1": {"found": {"1": 3}, "si-snr": 3}}}}, "score 'si-snr'"),
         ({"dtype": "bfloat16"}, "dtype='bfloat16'"),
         ({"sample_rate": 0}, "sample_rate=0"),
     ],

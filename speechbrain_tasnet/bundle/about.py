@@ -30,6 +30,7 @@ ABOUT: dict[str, type] = {
     "test_voices": str,
     "not_improved": int,  # mixtures of the test set with an SI-SNR improvement at or below 0 dB
     "scores": dict,  # metric: mean, ci95 (low and high, or null) and count
+    "speakers": dict,  # how many speak: ``found``, how often so many were found, and scores by metric
     "conditions": dict,  # condition: group: the same of the SI-SNR improvement
     "elsewhere": dict,  # other test set: metric: the same
     "revision": str,  # commit of the code that gave the scores
@@ -58,7 +59,7 @@ def check_about(about: Any) -> None:
         if not (_number(value) if expected is float else isinstance(value, expected)) or isinstance(value, bool):
             raise InputError(f"about has {name}={short(value)}: expected {expected.__name__}")
     texts = [(name, value) for name, value in about.items() if isinstance(value, str)]
-    names = ("datasets", "versions", "scores", "conditions", "elsewhere")
+    names = ("datasets", "versions", "scores", "speakers", "conditions", "elsewhere")
     texts += [(name, value) for name in names for value in about.get(name, ())]
     texts += [("versions", value) for value in about.get("versions", {}).values()]
     for name, value in texts:
@@ -66,6 +67,8 @@ def check_about(about: Any) -> None:
             raise InputError(f"about has {name}={short(value)}: expected one line of text")
     for metric, score in about.get("scores", {}).items():
         _check_score(metric, score)
+    for speakers, facts in about.get("speakers", {}).items():
+        _check_speakers(speakers, facts)
     for key, by in (("conditions", "group"), ("elsewhere", "metric")):
         for name, scores in about.get(key, {}).items():
             if not isinstance(scores, dict) or not all(inner.isprintable() for inner in scores):
@@ -76,6 +79,18 @@ def check_about(about: Any) -> None:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
+
+
+def _check_speakers(speakers: str, facts: Any) -> None:
+    """Refuse what does not say how many of so many speakers were found, and how well they were separated."""
+    found = facts.get("found") if isinstance(facts, dict) else None
+    if not isinstance(found, dict) or not found or not all(map(str.isdecimal, (speakers, *found))):
+        raise InputError(f"{short(speakers)} speakers are {short(facts)}: expected how often how many were found")
+    for metric, score in facts.items():
+        if metric != "found":
+            _check_score(metric, score)
+    if not all(isinstance(count, int) and _number(count) and count > 0 for count in found.values()):
+        raise InputError(f"{short(speakers)} speakers: found is {short(found)}: expected numbers of mixtures")
 
 
 def _check_score(metric: str, score: Any) -> None:
@@ -120,6 +135,16 @@ def scores_elsewhere(folder: Path) -> dict[str, Any]:
 def scores_of(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of `Evaluator.summary()` what the card shows, by metric."""
     return {metric: score_of(value) for metric, value in summary["metrics"].items() if value["count"]}
+
+
+def speakers_of(talk: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of ``Evaluator.summary()["talk"]`` what the card shows, by number of speakers."""
+    kept = {"si-snr", "si-snr_i", "silence"}
+    return {
+        speakers: {"found": found}
+        | {name: score_of(value) for name, value in talk["by speakers"][speakers].items() if name in kept}
+        for speakers, found in talk["confusion"].items()
+    }
 
 
 def score_of(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def write_card(config: Config) -> str:
         front_matter=card_data(config).to_yaml(),
         title=_title(config),
         config=config,
+        what=_what(config),
         about={name: _cell(value) if isinstance(value, str) else value for name, value in about.items()},
         network=_network(modules["encoder"] | modules["masknet"]),
         parameters=f"{sum(p.numel() for module in config.build().values() for p in module.parameters()):,}",
@@ -66,6 +67,7 @@ def write_card(config: Config) -> str:
             for condition, groups in about.get("conditions", {}).items()
             for group, score in groups.items()
         ],
+        speakers=[_of_speakers(*of) for of in about.get("speakers", {}).items()],
         elsewhere=[
             (_cell(test_set), scores.get("si-snr_i"), scores.get("sdr_i"))
             for test_set, scores in about.get("elsewhere", {}).items()
@@ -153,6 +155,23 @@ def _in_order(scores: dict[str, Any]) -> list[tuple[str, str, Any]]:
     """Return name, unit and value of each score."""
     rows = sorted(scores.items(), key=_order)
     return [(*METRICS.get(metric, (_cell(metric), "")), score) for metric, score in rows]
+
+
+def _what(config: Config) -> str:
+    if config.counts_voices:
+        return f"up to {config.num_spks} voices"
+    return "1 source" if config.num_spks == 1 else f"{config.num_spks} sources"
+
+
+def _of_speakers(speakers: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Say of mixtures of so many speakers how often these were counted rightly, and how well separated."""
+    mixtures = sum(facts["found"].values())
+    return {
+        "speakers": speakers,
+        "mixtures": mixtures,
+        "right": facts["found"].get(speakers, 0) / mixtures,
+        "scores": [facts.get(name) for name in ("si-snr", "si-snr_i", "silence")],
+    }
 
 
 def _order(item: tuple[str, Any]) -> int:

@@ -14,7 +14,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 
 import speechbrain_tasnet
 from speechbrain_tasnet.bundle import PRETRAINED, can_hold, find_bundle, load_bundle, save_bundle
-from speechbrain_tasnet.bundle.about import score_of, scores_of
+from speechbrain_tasnet.bundle.about import score_of, scores_of, speakers_of
 from speechbrain_tasnet.configuration.schema import Hparams
 from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference
 from speechbrain_tasnet.errors import InputError
@@ -121,6 +121,8 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
         about["hours"] = round(sum(seconds_of(hparams, "train_data")) / 3600, 4)
     if hparams.loss_silence is not None:
         about["silence"] = hparams.loss_silence
+    if summary["talk"]:
+        about["speakers"] = speakers_of(summary["talk"])
     about["not_improved"] = len(summary["not_improved"])
     if ledger.audio:
         about["audio_hours"] = round(ledger.audio / 3600 + _hours_before(hparams), 1)
