@@ -15,14 +15,17 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def test_they_fit_into_a_small_wheel():
-    assert sum(path.stat().st_size for path in HOME.rglob("*.safetensors")) < 12e6
+    sizes = [path.stat().st_size for path in HOME.rglob("*.safetensors")]
+    assert max(sizes) < 12e6
+    assert sum(sizes) < 30e6
 
 
 @pytest.mark.parametrize("name", bundled_names())
 def test_each_says_what_it_is(name):
     config = load_bundle(find_bundle(name)).config
     about = config.about
-    assert (about["name"], config.sample_rate, config.num_spks) == (name, 8000, 2)
+    assert (about["name"], config.sample_rate) == (name, 8000)
+    assert config.num_spks == (3 if config.counts_voices else 2)
     for known in ("data", "licence", "recipe", "revision", "conditions"):
         assert about[known], known
     score = about["scores"]["si-snr_i"]
