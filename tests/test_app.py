@@ -172,7 +172,8 @@ def test_separators_are_offered_once_each(models):
     separators = Separators("convtasnet-8k-2spk-live", [models])
     first, *others = separators.names
     assert first == "convtasnet-8k-2spk-live: 2 voices, live (8 ms)"
-    assert [name.split(":")[0] for name in others] == [*bundled_names()[::2], "mine", "mine"]
+    rest = [name for name in bundled_names() if name != "convtasnet-8k-2spk-live"]
+    assert [name.split(":")[0] for name in others] == [*rest, "mine", "mine"]
     assert separators.load("mine: 2 voices").hparams.sample_rate == RATE
     assert Separators(models / "run", [models]).names[0] == "mine: 2 voices"
     with pytest.raises(InputError, match=r"^/etc: no such separator; choose one of convtasnet"):
