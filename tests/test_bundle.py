@@ -260,6 +260,7 @@ def test_a_card_says_how_well_speakers_are_counted(modules, tmp_path):
         ({"about": {"conditions": {"length": {"3\n4": {}}}}}, "conditions: 'length'"),
         ({"about": {"speakers": {"1": 3}}}, "'1' speakers are 3: expected"),
         ({"about": {"speakers": {"1": {"found": {}}}}}, "'1' speakers"),
+        ({"about": {"speakers": {"1": {"found": {1: 3}}}}}, "'1' speakers"),
         ({"about": {"speakers": {"two": {"found": {}}}}}, "'two' speakers"),
         ({"about": {"speakers": {"1": {"found": {"1": True}}}}}, "'1' speakers: found is"),
         ({"about": {"speakers": {"1": {"found": {"1": 3}, "si-snr": 3}}}}, "score 'si-snr'"),

@@ -84,7 +84,8 @@ def _number(value: Any) -> bool:
 def _check_speakers(speakers: str, facts: Any) -> None:
     """Refuse what does not say how many of so many speakers were found, and how well they were separated."""
     found = facts.get("found") if isinstance(facts, dict) else None
-    if not isinstance(found, dict) or not found or not all(map(str.isdecimal, (speakers, *found))):
+    names = (speakers, *(found if isinstance(found, dict) else ()))
+    if len(names) < 2 or not all(isinstance(name, str) and name.isdecimal() for name in names):
         raise InputError(f"{short(speakers)} speakers are {short(facts)}: expected how often how many were found")
     for metric, score in facts.items():
         if metric != "found":
