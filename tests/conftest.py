@@ -74,6 +74,15 @@ def two_voices(speech_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def noise_folder(tmp_path_factory) -> Path:
+    """Six files of white noise, 1.5 s each."""
+    folder = tmp_path_factory.mktemp("noise")
+    for number in range(6):
+        write(folder / f"{number}.wav", white(number, seconds=1.5))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def hiss(tmp_path_factory) -> Path:
     """Five speakers of white noise, each louder than the one before, two utterances of 2 s each."""
     folder = tmp_path_factory.mktemp("hiss")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from mixed_speech import white, write
+from mixed_speech import write
 from tiny_models import SIZES
 
 from speechbrain_tasnet import TasNetSeparation
@@ -25,14 +25,6 @@ from speechbrain_tasnet.losses import Targets
 
 HOURS = {"hours": 6 / 3600, "valid_hours": 2 / 3600, "test_hours": 2 / 3600}
 TASK = "sep_reverb_noisy"
-
-
-@pytest.fixture(scope="module")
-def noise_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("noise")
-    for number in range(6):
-        write(folder / f"{number}.wav", white(number, seconds=1.5))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from mixed_speech import RATE, mixing, white, write
+from mixed_speech import RATE, mixing
 
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def noise_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("noise")
-    for number in range(6):
-        write(folder / f"{number}.wav", white(number, seconds=1.5))
-    return folder
 
 
 def delays(samples=3):
