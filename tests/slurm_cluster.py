@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 PROGRAMS = (
@@ -85,6 +86,25 @@ class Cluster:
         """Return what Slurm has written down of each job that has ended."""
         lines = (self.folder / "jobs.txt").read_text().splitlines()
         return [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
+
+
+def in_short(accounts: list[dict[str, str]]) -> str:
+    """Return accounts as a table in Markdown, times in seconds after the first job was submitted."""
+
+    def seconds(account: dict[str, str], what: str) -> float:
+        return datetime.fromisoformat(account[what]).timestamp()
+
+    began = min(seconds(account, "SubmitTime") for account in accounts)
+    rows = ["| job | node | processors | submitted | begun | ended | state | exit code |"]
+    rows.append("|---|---|--:|--:|--:|--:|---|--:|")
+    for account in accounts:
+        array = account.get("ArrayJobId")
+        job = f"{array}_{account['ArrayTaskId']}" if array else account["JobId"]
+        times = [f"{seconds(account, what) - began:.0f} s" for what in ("SubmitTime", "StartTime", "EndTime")]
+        node, state = account["NodeList"].replace("(null)", "none"), account["JobState"].lower()
+        cells = [job, node, account["ProcCnt"], *times, state, account["ExitCode"].partition(":")[0]]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
 
 
 def until(condition: Callable[[], object], what: str) -> None:

@@ -78,12 +78,22 @@ def test_a_recording(site, talk, visit, tmp_path):
     visit.page.wait_for_selector("[data-role=results] figure", timeout=120_000)
     assert "times real time" in visit.page.inner_text("[data-role=status]")
     mixture, *voices = downloads(visit, "results")
-    visit.page.screenshot(path=tmp_path / "page.png", full_page=True)
     assert not visit.elsewhere()
     separator = TasNetSeparation.from_bundle("convtasnet-8k-2spk", device="cpu")
     expected = separator.separate_file(talk, window=WINDOW)[0].T.numpy()
     np.testing.assert_allclose(mixture, soundfile.read(talk)[0], rtol=0, atol=1e-4)
     np.testing.assert_allclose(voices, expected, rtol=0, atol=1e-3)
+
+
+def test_what_it_looks_like(site, two_voices, visit, tmp_path):
+    """The screenshot is that of the documentation."""
+    visit.page.goto(site)
+    visit.page.set_input_files("input[type=file]", two_voices)
+    visit.page.wait_for_selector("[data-role=results] figure", timeout=120_000)
+    pictures = visit.page.locator("[data-role=results] figure canvas").all()
+    assert len(pictures) == 3
+    assert all(picture.bounding_box()["height"] > 50 for picture in pictures)
+    visit.page.screenshot(path=tmp_path / "page.png", full_page=True)
 
 
 def test_what_is_no_sound(site, visit, tmp_path):

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import soundfile
 import yaml
-from slurm_cluster import NODES, missing_programs, slurm, until
+from slurm_cluster import NODES, in_short, missing_programs, slurm, until
 
 from speechbrain_tasnet.cli import main
 
@@ -131,6 +131,7 @@ def test_separation_survives_a_stop_a_kill_and_a_drained_node(cluster, talks, ca
     assert cluster.ask("squeue", "--noheader") == ""
     ended = [account for account in cluster.accounts() if account["Name"].startswith("tasnet-")]
     assert {"COMPLETED", "FAILED"} <= {account["JobState"] for account in ended}
+    Path("accounting.md").write_text(in_short(ended))  # as docs/clusters.md shows it
     assert not Path("joined/.jobs").exists()
 
 
