@@ -203,7 +203,7 @@ def test_tensors_that_overlap(folder):
     header["decoder.weight"]["data_offsets"] = header["encoder.weight"]["data_offsets"]
     text = json.dumps(header).encode()
     write_weights(folder, len(text).to_bytes(8, "little") + text + data[8 + length :])
-    assert "is no safetensors file" in refused(folder)
+    assert "is not a safetensors file" in refused(folder)
 
 
 def test_a_header_of_a_gigabyte(folder):

@@ -245,7 +245,7 @@ def test_the_command_asks_for_the_rate_and_makes_nothing_before(package, tmp_pat
     path, out = tmp_path / "best_model.pth", tmp_path / "out"
     torch.save(package, path)
     assert tasnet("import", "asteroid", path, "--out", out) == 2
-    assert "does not tell its sample rate; give --sample-rate" in capsys.readouterr().err
+    assert "does not say its sample rate; give --sample-rate" in capsys.readouterr().err
     assert not out.exists()
     assert tasnet("import", "asteroid", path, "--out", out, "--sample-rate", 16000) == 0
     assert TasNetSeparation.from_bundle(out).hparams.sample_rate == 16000

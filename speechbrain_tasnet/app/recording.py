@@ -98,7 +98,7 @@ def separate_upload(
         done += more
         progress(min(done / seconds, 1.0))
         if not folder.is_dir():
-            raise InputError(f"{upload.name}: given up, for the page has been left")
+            raise InputError(f"{upload.name}: stopped, because the page was closed")
 
     voices = write_sources(separator, upload, folder, choices=CHOICES, progress=advance, tables=TABLES)
     tables = Destination(folder, tables=TABLES).listed(upload)
@@ -127,7 +127,7 @@ def _check_length(file: AudioFile, frames: int, max_minutes: float) -> None:
     minutes = frames / file.samplerate / 60
     if minutes > max_minutes:
         length = f"{minutes:.1f} minutes" if file.exact else "longer"
-        raise InputError(f"{file.name}: {length}; at most {max_minutes:g} minutes are separated here")
+        raise InputError(f"{file.name}: {length}; at most {max_minutes:g} minutes are accepted here")
 
 
 def keep(separated: Separated, out: Path) -> Path:

@@ -82,7 +82,7 @@ def running(options: AppOptions) -> Iterator[str]:
                 )
             except OSError as error:
                 raise InputError(
-                    f"host {options.host}, port {options.port}: cannot be listened at ({error}); choose others"
+                    f"host {options.host}, port {options.port}: cannot be used ({error}); choose others"
                 ) from None
             try:
                 yield address

@@ -75,7 +75,7 @@ class AudioFile(ABC):
     def _check_rate(self) -> None:
         """Refuse a rate that nothing is recorded at."""
         if self.samplerate > HIGHEST_RATE:
-            raise InputError(f"{self.name}: {self.samplerate} samples a second; expected at most {HIGHEST_RATE}")
+            raise InputError(f"{self.name}: {self.samplerate} samples per second; expected at most {HIGHEST_RATE}")
 
     def _check_same(self, samplerate: int, channels: int, done: int) -> None:
         """Refuse what goes on, after so many samples, at another rate or with other channels than it began."""

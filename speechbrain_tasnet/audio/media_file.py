@@ -57,7 +57,7 @@ class MediaAudio(AudioFile):
             self._container = opened.enter_context(_open(path, file, unknown))
             self.format = self._container.format.name
             if not self._container.streams.audio:
-                raise InputError(f"{self.name}: there is no sound in it; {WAY_OUT}")
+                raise InputError(f"{self.name}: has no audio track; {WAY_OUT}")
             self._stream = self._container.streams.audio[0]
             self.subtype = self._stream.codec_context.name
             self._frames = self._decoded()

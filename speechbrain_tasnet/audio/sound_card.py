@@ -66,7 +66,7 @@ class _Device:
         found = _find(self._library, device, self.way)
         self.name, self._index, most = found["name"], found["index"], found[f"max_{self.way}_channels"]
         if most < least:
-            raise InputError(f"{self.name}: {most} {self.way} channels, {least} are needed; choose another device")
+            raise InputError(f"{self.name}: {most} {self.way} channels, {least} needed; choose another device")
         self.channels = min(channels, most)
         self.rate = self._rate(round(found["default_samplerate"]))
         self.calls = 0  # of the callback, by which it is known whether the device still works

@@ -155,7 +155,7 @@ def _own_file(folder: Path, name: str) -> Path:
     # The hub's cache keeps the files of a snapshot as links to its blobs.
     homes = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
     if file.parent not in homes or not file.is_file():
-        raise InputError(f"{folder / name}: leads out of the folder or is no file; expected a file of the bundle")
+        raise InputError(f"{folder / name}: leads out of the folder or is not a file; expected one of the bundle")
     return folder / name  # what it is called, and not the blob that it leads to
 
 

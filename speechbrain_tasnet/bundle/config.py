@@ -181,14 +181,14 @@ def strict_json(text: bytes) -> Any:
         return values
 
     def refuse(word: str) -> None:
-        raise InputError(f"has {word}, which is no number of JSON")
+        raise InputError(f"has {word}, which is not a number in JSON")
 
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=once, parse_constant=refuse)
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InputError(f"is no JSON ({' '.join(str(error).split())[:100]})") from None
+        raise InputError(f"is not JSON ({' '.join(str(error).split())[:100]})") from None
 
 
 def expect_keys(values: Any, keys: set[str], where: str = "", optional: Set[str] = frozenset()) -> None:

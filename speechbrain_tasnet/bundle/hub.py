@@ -159,11 +159,11 @@ def _explained(name: HubName) -> Iterator[None]:
         page = f"{HfApi().endpoint}/{name.repository}"
         line = f"is given to those alone who ask for it at {page}; do so, and run `hf auth login`"
     except RepositoryNotFoundError:
-        line = "no such repository on the Hugging Face hub, or a private one; see to its name, or `hf auth login`"
+        line = "no such repository on the Hugging Face hub, or a private one; check the name, or `hf auth login`"
     except RevisionNotFoundError:
         line = f"has no revision {name.revision or NEWEST!r}; expected a commit, a tag or a branch"
     except LocalEntryNotFoundError as error:
-        line = "the Hugging Face hub cannot be reached, and no copy of it is here; see to the network"
+        line = "the Hugging Face hub cannot be reached, and no copy of it is here; check the network connection"
         if isinstance(error.__cause__, HfHubHTTPError):
             line = _refusal(error.__cause__)
     except EntryNotFoundError:
@@ -172,7 +172,7 @@ def _explained(name: HubName) -> Iterator[None]:
         line = _refusal(error)
     except NO_ANSWER as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
-            raise DiskError(f"{error.filename or name}: {error.strerror}; see to HF_HOME and disk space") from None
+            raise DiskError(f"{error.filename or name}: {error.strerror}; check HF_HOME and disk space") from None
         line = f"the way to the Hugging Face hub was cut ({error}); try again, it goes on where it stopped"
     else:
         return

@@ -106,7 +106,7 @@ def read(argv: Sequence[str]) -> Recipe:
         precisions = {options.get(option, "fp32") for option in PRECISIONS}
         device = check_device(options.get("device"), "fp16" in precisions or bool(options.get("auto_mix_prec")))
         if run_opts["data_parallel_backend"] and not device.startswith("cuda"):
-            raise InputError("--data_parallel_backend: spreads a batch over GPUs, and there is none; leave it out")
+            raise InputError("--data_parallel_backend: spreads a batch over GPUs; there is none, leave it out")
         for each in precisions:
             precision.check(each, device, allow_slow)
     return Recipe(path, resolved, settings, run_opts)

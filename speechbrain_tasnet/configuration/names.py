@@ -41,7 +41,7 @@ def check_names(text: str, argv: Sequence[str]) -> None:
     for name in sorted(keys - known):
         used = re.search(rf"<{name}[>\[]", text)
         if not used and (near := similar(name, known)):
-            raise InputError(f"{name}: nothing reads this key{near}")
+            raise InputError(f"{name}: this key is not used by anything{near}")
 
 
 def top_level(text: str) -> set[str]:

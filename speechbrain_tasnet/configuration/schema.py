@@ -64,7 +64,7 @@ class Settings(Data, Mixing, Training, Network):
         known = {*signature(DataLoader).parameters, "looped_nominal_epoch"}
         for options in ("dataloader_opts", "valid_dataloader_opts"):
             for name in sorted(set(dict(self).get(options) or ()) - known):
-                raise InputError(f"{options}: {name} is no option of a DataLoader{similar(name, known)}")
+                raise InputError(f"{options}: {name} is not an option of a DataLoader{similar(name, known)}")
         for name in ("sampler", "batch_sampler", "looped_nominal_epoch"):
             if (dict(self).get("dataloader_opts") or {}).get(name) is not None:
                 raise InputError(

@@ -123,7 +123,7 @@ def export_weights(
     express = _find(toolkit).express
     if express is None:
         able = [name for name, kit in TOOLKITS.items() if kit.express is not None]
-        raise InputError(f"{toolkit}: weights go to {' and '.join(able)} alone")
+        raise InputError(f"{toolkit}: weights can only go to {' and '.join(able)}")
     return express(Model(encoder, masknet, decoder), sample_rate)
 
 
@@ -149,7 +149,7 @@ def _read(kit: Toolkit, content: object) -> tuple[dict[str, object], Settings]:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         cause = " ".join(str(error).split())[:100]
-        raise InputError(f"a {type(content).__name__} that is no Conv-TasNet of {kit.name} ({cause})") from error
+        raise InputError(f"a {type(content).__name__}, but not a Conv-TasNet of {kit.name} ({cause})") from error
 
 
 def _find(toolkit: str) -> Toolkit:

@@ -50,4 +50,4 @@ def expect_three_taps(tensors: State, settings: Settings) -> None:
     """
     taps = tensors["masknet.tcn.blocks.0.depthwise.weight"].shape[-1]
     if not settings["causal"] and taps != 3:
-        raise InputError(f"P={taps}: this toolkit's own non-causal network runs with P=3 alone")
+        raise InputError(f"P={taps}: this toolkit's own non-causal network runs only with P=3")

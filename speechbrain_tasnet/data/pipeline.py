@@ -99,7 +99,7 @@ def make_dataset(
         raise InputError(f"speeds={list(speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
     if mics > 1 and set(speeds) != {1.0}:
         raise InputError(
-            f"speeds={list(speeds)}: expected [1.0] with mics={mics}, for delays between microphones would change"
+            f"speeds={list(speeds)}: expected [1.0] with mics={mics}, as delays between microphones would change"
         )
     size = None if segment is None else round(segment * sample_rate)
     signals = _Signals(sample_rate, size, tuple(speeds), seed, mics, reference, outputs == "each")
@@ -220,7 +220,7 @@ def _check_unclipped(names: list[str], stretch: np.ndarray, rate: int) -> None:
         return
     for name, flat in zip(names, at_limit.T, strict=True):
         if sliding_window_view(flat, run).all(axis=1).any():
-            raise InputError(f"{name}: clipped, {run} samples on end at full scale; {WAY_OUT}")
+            raise InputError(f"{name}: clipped, {run} samples in a row at full scale; {WAY_OUT}")
 
 
 def _perturb_speed(

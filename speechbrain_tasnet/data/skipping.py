@@ -102,7 +102,7 @@ class SkipBadItems(EpochDataset):
                     return Fetched(None, tuple(bad))
             else:
                 return Fetched(item, tuple(bad))
-        raise InputError(f"{len(bad)} bad items in a row; see to the corpus: {': '.join(bad[-1])}")
+        raise InputError(f"{len(bad)} bad items in a row; check the corpus: {': '.join(bad[-1])}")
 
 
 def collate(fetched: list[Fetched]) -> PaddedBatch | SimpleNamespace:

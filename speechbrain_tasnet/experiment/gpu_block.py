@@ -70,7 +70,7 @@ def _decide(path: Path, forecast: Forecast, time_compiled: Callable[[], float]) 
         return
     name = "triton"
     if forecast.whole >= LONG and not choice.is_left("triton"):
-        logger.info("Comparing the GPU's kernels with what torch compiles, which takes up to a minute, once")
+        logger.info("Comparing the GPU's kernels with the compiled path: takes up to a minute, once")
         choice.prefer("compiled")
         try:
             seconds = time_compiled()

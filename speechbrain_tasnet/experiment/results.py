@@ -60,7 +60,7 @@ def write_results(brain: SeparationBrain, hparams: Hparams, test: DynamicItemDat
         levelled = at_level_of(_some_mixtures(hparams), model)
         save_bundle(folder / PRETRAINED, levelled, hparams.sample_rate, about, replace=True)
     else:
-        logger.info("No bundle in %s: it can hold a network of this package alone", folder / PRETRAINED)
+        logger.info("No bundle in %s: it can only hold a network of this package", folder / PRETRAINED)
 
     def separate_again(utterance_id: str):
         item = test[test.data_ids.index(utterance_id)]

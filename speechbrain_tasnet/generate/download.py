@@ -147,10 +147,10 @@ def _ask(address: str, have: int, known: dict) -> HTTPResponse:
         if error.code == RANGE_NOT_SATISFIABLE and have:
             return _ask(address, 0, {})
         reason = printable(str(error.reason))
-        raise InputError(f"{address}: the server answers {error.code} {reason}; try --mirror") from None
+        raise InputError(f"{address}: the server answered {error.code} {reason}; try --mirror") from None
     except (OSError, HTTPException, ValueError) as error:
         reason = printable(str(getattr(error, "reason", error)))
-        raise InputError(f"{address}: cannot be reached ({reason}); see to the network or try --mirror") from None
+        raise InputError(f"{address}: cannot be reached ({reason}); check the network or try --mirror") from None
 
 
 def _identity(response: HTTPResponse) -> dict:
@@ -196,7 +196,7 @@ def _copy(response: HTTPResponse, address: str, path: Path, have: int, size: int
                 have += len(block)
                 bar.update(len(block))
     except OSError as error:
-        raise DiskError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); check the folder and disk space") from None
     if block:
         path.unlink()
         raise InputError(f"{address}: sends more than {most} bytes; the file was removed, try another --mirror")

@@ -109,12 +109,13 @@ def unpack(
     except InputError:
         raise
     except BROKEN as error:
-        raise InputError(f"no archive, or a damaged one ({_reason(error)})") from None
+        raise InputError(f"not an archive, or a damaged one ({_reason(error)})") from None
     except OSError as error:
         # Of a compression, not of the system; or a file where the archive has a folder.
         if error.errno is None or isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-            raise InputError(f"no archive, or a damaged one ({_reason(error)})") from None
-        raise DiskError(f"{target}: cannot be written ({error.strerror}); see to folder and disk space") from None
+            raise InputError(f"not an archive, or a damaged one ({_reason(error)})") from None
+        reason = f"({error.strerror}); check the folder and disk space"
+        raise DiskError(f"{target}: cannot be written {reason}") from None
 
 
 def _unpack(archive: Path, wanted: PurePosixPath, work: Path, beside: Path, limits: Limits) -> None:
@@ -141,7 +142,7 @@ def _join(work: Path, beside: Path, target: Path, reserved: Collection[str]) -> 
     """Move what was unpacked to its place."""
     own = {path.name for path in work.iterdir()}
     if own & set(reserved):
-        raise InputError(f"unsafe archive, its {min(own & set(reserved))!r} is a name of this program's own")
+        raise InputError(f"unsafe archive, its {min(own & set(reserved))!r} is a name reserved for this program")
     taken = {name.casefold() for name in (*own, *reserved)}  # some disks know no capital letters
     more = [path for path in beside.iterdir() if path.name.casefold() not in taken] if beside.exists() else []
     for path in (*work.iterdir(), *more):
@@ -170,7 +171,7 @@ class _Budget:
         self._left -= number
         if self._left < 0:
             raise InputError(
-                f"unsafe archive, its {self._size} bytes unpack to more than {self._bytes}, which no sound does"
+                f"unsafe archive, its {self._size} bytes unpack to more than {self._bytes}, which audio never does"
             )
 
 

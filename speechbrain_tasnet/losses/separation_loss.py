@@ -68,10 +68,10 @@ class SeparationLoss:
             raise InputError(f"silence={silence!r}: expected None or one of {list(SILENCES)}")
         if ratio == "sa-sdr" and silence == "power":
             raise InputError(
-                "sa-sdr with silence by power: its one ratio knows of silent voices; leave silence out"
+                "sa-sdr with silence by power: its one ratio already covers silent voices; leave silence out"
             )
         if level is not None and ratio != "si-snr":
-            raise InputError(f"level={level} with {ratio}: it knows of levels itself; leave level out")
+            raise InputError(f"level={level} with {ratio}: it already depends on levels; leave level out")
         self.ratio, self.silence, self.cap, self.level = ratio, silence, cap, level
 
     @property

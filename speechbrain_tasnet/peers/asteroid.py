@@ -69,7 +69,7 @@ def conv_tasnet(
 def not_there(error: ImportError) -> InputError:
     """Return what to say where Asteroid cannot be imported."""
     return InputError(
-        f"the network is Asteroid's, which is not there ({error}); pip install 'speechbrain-tasnet[study]'"
+        f"the network is Asteroid's, which is not installed ({error}); pip install 'speechbrain-tasnet[study]'"
     )
 
 

@@ -103,7 +103,7 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise DiskError(f"{self._file}: cannot be written ({error.strerror}); see to disk space") from None
+            raise DiskError(f"{self._file}: cannot be written ({error.strerror}); check disk space") from None
 
 
 def _key(mixture: Path) -> str:

@@ -68,7 +68,7 @@ def separate_files(
     Raises
     ------
     InputError
-        Before work starts: two mixtures have one name, a file is there already, the disk has too little space or
+        Before work starts: two mixtures have one name, a file already exists, the disk has too little space or
         the separator has no choice of channels.
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
@@ -194,7 +194,7 @@ def check_names(
         for path in paths:
             if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
                 raise InputError(
-                    f"{path}: a name of {size} bytes, the system has {LONGEST_NAME}; rename {mixture}"
+                    f"{path}: a name of {size} bytes, the system allows {LONGEST_NAME}; rename {mixture}"
                 )
             owner = owners.setdefault(path, mixture)
             if owner is not mixture:
@@ -211,7 +211,7 @@ def _check_space(jobs: Sequence[_Job], out: Path, kind: AudioFormat) -> None:
     """Refuse a folder that cannot take the sources and, one recording at a time, the scratch file."""
     folder = existing_parent(out)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise DiskError(f"{out}: no folder that can be written to; choose another --out")
+        raise DiskError(f"{out}: not a writable folder; choose another --out")
     needed = sum(kind.num_bytes(job.num_samples) for job in jobs)
     needed += max((job.num_samples * SCRATCH_BYTES for job in jobs), default=0)
     free = shutil.disk_usage(folder).free

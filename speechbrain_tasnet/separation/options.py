@@ -76,7 +76,7 @@ class SeparationOptions:
         if self.beamform not in (None, "mvdr"):
             raise InputError(f"beamform={self.beamform!r}: expected mvdr, or None for none")
         if self.window is not None and not SHORTEST_WINDOW <= self.window < float("inf"):
-            raise InputError(f"window={self.window}: expected seconds, {SHORTEST_WINDOW:g} at least")
+            raise InputError(f"window={self.window}: expected at least {SHORTEST_WINDOW:g} seconds")
         if self.workers is not None:
             whole_number("workers", self.workers)
 

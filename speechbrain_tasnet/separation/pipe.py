@@ -160,7 +160,7 @@ def _check_raw(head: bytes, pcm: str, rate: int, channels: int) -> None:
         return
     kind = pcm.removesuffix("le")
     raise InputError(
-        f"standard input: a file ({name}), expected raw PCM; convert it first, as by "
+        f"standard input: a file ({name}), expected raw PCM; convert it first, for example with "
         f"`sox FILE -t {kind} -r {rate} -c {channels} - | tasnet stream --format {pcm}`"
     )
 

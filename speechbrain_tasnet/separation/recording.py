@@ -174,7 +174,7 @@ def write_sources(
     Raises
     ------
     InputError
-        The mixture cannot be read, a file is there already or cannot be written (`DiskError`).
+        The mixture cannot be read, a file already exists or cannot be written (`DiskError`).
     """
     destination = Destination(out, overwrite, kind, tables, name)
     with closing(write_recordings(separator, [mixture], destination, choices, progress)) as results:

@@ -94,7 +94,7 @@ class StreamingSeparator:
             raise InputError(f"chunk of shape {list(chunk.shape)}: no streams, expected at least 1")
         if self._state is not None and len(chunk) != len(self._state.heard):
             raise InputError(
-                f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins again"
+                f"chunk of {len(chunk)} streams: expected {len(self._state.heard)}; reset() starts again"
             )
         chunk = fit_weights(chunk, self.encoder).to(self.encoder.weight.device)
         if not (chunk.abs() <= LOUDEST).all():

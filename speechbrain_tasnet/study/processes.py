@@ -120,7 +120,7 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
     if status == 0 or (stopped and status == STATUS):
         return None
     if status < 0:
-        return f"killed by {signal.Signals(-status).name}; for want of memory?"
+        return f"killed by {signal.Signals(-status).name}; out of memory?"
     return said.removeprefix("tasnet: error: ") or f"exit status {status}"
 
 

@@ -58,7 +58,7 @@ def new_file(path: Path | str) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise DiskError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); check the folder and disk space") from None
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
     partial = out.with_name(f"{_hidden_prefix(out)}{secret_name(PARTIAL)}")
     missing_parents = [parent for parent in partial.parents if not parent.exists()]
     if not _make_folder(partial, out):
-        raise InputError(f"{partial}: is there already; delete it")
+        raise InputError(f"{partial}: already exists; delete it")
     try:
         with Termination():
             yield partial
@@ -148,7 +148,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     Raises
     ------
     InputError
-        `out` already holds something or cannot be made, another run is at work on it, an unfinished run had other
+        `out` already holds something or cannot be made, another run is using it, an unfinished run had other
         options, or somebody else may have put one there.
     """
     out = Path(out).resolve()
@@ -229,7 +229,7 @@ def check_not_there(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         if path.exists():
-            raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
+            raise InputError(f"{path}: already exists; choose another --out or give --overwrite")
 
 
 @contextmanager
@@ -256,7 +256,7 @@ def scratch_file(near: Path | str) -> Iterator[IO[bytes]]:
             yield file
     except OSError as error:
         raise DiskError(
-            f"{near}: no room for a scratch file ({error.strerror}); see to folder and disk space"
+            f"{near}: no room for a scratch file ({error.strerror}); check the folder and disk space"
         ) from None
 
 

@@ -74,7 +74,7 @@ def check_own(path: Path) -> None:
             "choose another place"
         )
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH:
-        raise InputError(f"{path}: everybody can write to it, so it is not trusted; delete it and start again")
+        raise InputError(f"{path}: anyone can write to it, so it is not trusted; delete it and start again")
 
 
 def _owner_of_new_files(path: Path) -> int | None:

@@ -80,7 +80,7 @@ def in_parallel(function: Callable, tasks: Iterable, workers: Workers, label: st
             results = pool.map(function, tasks, chunksize=chunk)
         return list(tqdm(results, **bar))
     except BrokenProcessPool:
-        raise InputError(f"{label}: a process was killed, for want of memory perhaps; try fewer workers") from None
+        raise InputError(f"{label}: a process was killed, perhaps for lack of memory; try fewer workers") from None
     finally:
         # Waits for the workers, so that none writes on after its folder is cleared away.
         pool.shutdown(cancel_futures=True)

@@ -161,7 +161,7 @@ def _step(brain: sb.Brain, items: int, longest: float) -> tuple[float, float]:
     if not finite:
         raise InputError(
             f"precision={brain.precision}: loss or gradient of the first batch is not finite, before any step; "
-            "use bf16 or fp32, or see to the weights that training begins with"
+            "use bf16 or fp32, or check the weights that training starts from"
         )
     brain.modules.zero_grad(set_to_none=True)
     return forward, time.perf_counter() - start

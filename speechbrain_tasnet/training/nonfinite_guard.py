@@ -82,7 +82,7 @@ class GuardedBrain(sb.Brain):
             raise InputError(
                 f"{self.nonfinite_count} steps of this epoch had a loss or gradient that is not finite, more than "
                 f"nonfinite_patience={self.nonfinite_patience}; the last, step {self.step}, was on {names}; see "
-                "to these utterances, lower lr, or take more precision than this"
+                "to these utterances, lower lr, or use a higher precision"
             )
         logger.warning(
             "Step %d skipped: its %s is not finite (%d of at most %d in an epoch); utterances: %s",

@@ -199,7 +199,7 @@ def _read(path: Path, header: Header, start: int, count: int) -> np.ndarray:
             # Four times as fast as through the library.
             with open(path, "rb", buffering=0) as file:
                 if file.read(4) != b"RIFF":
-                    raise InputError(f"{path}: overwritten, no wav any more; {WAY_OUT}")
+                    raise InputError(f"{path}: overwritten, no longer a wav; {WAY_OUT}")
                 file.seek(header.offset + 2 * start)
                 pcm = np.frombuffer(file.read(2 * count), "<i2")
             samples = np.multiply(pcm, 1 / full_scale(), dtype=np.float32)
@@ -234,7 +234,7 @@ def unreadable(path: Path, error: soundfile.LibsndfileError | OSError) -> InputE
         To be raised.
     """
     if not path.exists():
-        return InputError(f"{path}: no such file any more; restore it, or start again without it")
+        return InputError(f"{path}: the file is gone; restore it, or start again without it")
     reason = error.error_string.strip(" .") if isinstance(error, soundfile.LibsndfileError) else error.strerror
     return InputError(f"{path}: cannot be read as audio ({reason}); {WAY_OUT}")
 

@@ -146,7 +146,7 @@ def _splits_of_csv(folder: Path) -> dict[str, list[Path]]:
         if not file or Path(file).is_absolute() or not (folder / file).is_file():
             raise InputError(f"{where}: no file {file!r} in {folder}; fix or delete the line")
         if (folder / file).resolve() in seen:
-            raise InputError(f"{where}: {file!r} is there twice; keep one of the lines")
+            raise InputError(f"{where}: {file!r} appears twice; keep one of the lines")
         seen.add((folder / file).resolve())
         splits[SPLITS[split]].append(folder / file)
     for name, split in SPLITS.items():

@@ -80,7 +80,7 @@ def generate_sparselibrimix(
     for name, (_, mixtures) in sets.items():
         most = max(len(mixture.sources) for mixture in mixtures)
         if num_speakers is not None and num_speakers < most:
-            raise InputError(f"{num_speakers} speakers: {name} has mixtures of {most}; expected as many at least")
+            raise InputError(f"{num_speakers} speakers: {name} has mixtures of {most}; expected at least as many")
         _check_files(mixtures, Path(librispeech), None if noise is None else Path(noise))
     options = {
         "version": __version__,
@@ -214,7 +214,7 @@ def _render(root: Path, part: Part, rate: int) -> np.ndarray:
     loudness = Meter(rate, block_size=BLOCK).integrated_loudness(samples)
     if not np.isfinite(loudness):
         raise InputError(
-            f"{path}: silent from {part.orig_start} to {part.orig_stop} s; expected what can be {part.lvl} LUFS"
+            f"{path}: silent from {part.orig_start} to {part.orig_stop} s; expected speech of {part.lvl} LUFS"
         )
     with warnings.catch_warnings():  # of samples beyond full scale, which writing clips
         warnings.simplefilter("ignore")
