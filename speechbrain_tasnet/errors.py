@@ -25,7 +25,7 @@ def _escape(found: re.Match) -> str:
 
 
 class InputError(ValueError):
-    r"""Something that came from outside is wrong: a file, a folder, an option, a configuration value.
+    r"""An error in the input: a file, a folder, an option, a configuration value.
 
     The message is one line that names the value, what was expected and the way out. What would begin another line
     in it, or command a terminal, is written as an escape: names of files and values may hold anything.

@@ -1,4 +1,4 @@
-"""What whoever starts the page decides."""
+"""The options of the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

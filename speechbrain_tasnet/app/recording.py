@@ -1,4 +1,4 @@
-"""A recording that somebody gives a page, as files of what is heard in it."""
+"""Separate a recording given to the page, into files."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ _keeping = Lock()
 
 @dataclass(frozen=True)
 class Separated:
-    """What has come of a recording.
+    """The result of separating a recording.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which of several separated voices is heard when: activity, frame by frame, from their energies."""
+"""Voice activity: which of several separated voices is heard when, frame by frame, from their energies."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """The pages of an Ogg file: where one stream ends and the next begins, and whether the last one ends at all.
 
 An Ogg file (Vorbis, Opus, FLAC) is a row of pages, each with the number of its stream and three flags; the last
-page of a stream says so. Files may be joined: whole streams in a row, of which libsndfile decodes the first alone.
+page of a stream says so. Files may be joined: whole streams in a row, of which libsndfile decodes only the first.
 """
 
 from typing import IO

@@ -1,4 +1,4 @@
-"""Audio files of which a stretch is read from the middle, with the samples that reading from the begin gives."""
+"""Read a stretch from the middle of an audio file, with the samples that reading from the beginning gives."""
 
 import os
 from io import BytesIO

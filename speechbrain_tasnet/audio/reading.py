@@ -1,4 +1,4 @@
-"""Audio files read to their end at any rate, whole or in blocks: what decodes is what there is."""
+"""Read audio files to their end at any rate, whole or in blocks, whatever their headers say."""
 
 import math
 from collections.abc import Iterator
@@ -172,7 +172,7 @@ def read_blocks(file: AudioFile, channels: str = "mean") -> Iterator[np.ndarray]
 
 
 def _choose(samples: np.ndarray, channels: str) -> np.ndarray:
-    """Make of samples [time, all channels] those that are wanted, [channels, time]."""
+    """Choose the wanted channels of samples [time, all channels], and return them as [channels, time]."""
     if channels == "mean":
         return samples.mean(axis=1)[np.newaxis]
     if channels == "each":

@@ -1,4 +1,4 @@
-"""Audio files that soundfile reads, to their end: what decodes is what there is."""
+"""Audio files that soundfile reads, read to their end, whatever their headers say."""
 
 import os
 import re

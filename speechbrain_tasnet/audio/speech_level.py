@@ -1,4 +1,4 @@
-"""How loud speech is while someone speaks: the active speech level of ITU-T P.56."""
+"""The level of speech while someone speaks: the active speech level of ITU-T P.56."""
 
 from functools import cache
 from math import acosh, atan, ceil, cosh, exp, pi, sqrt, tan

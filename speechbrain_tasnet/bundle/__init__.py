@@ -161,7 +161,7 @@ def _own_file(folder: Path, name: str) -> Path:
 
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """Put a file's name before what is wrong with it."""
+    """Put a file's name before its error message."""
     try:
         yield
     except InputError as error:

@@ -1,4 +1,4 @@
-"""``config.json`` of a bundle: what the network is and where it comes from, believed only after it is checked."""
+"""``config.json`` of a bundle: what the network is and where it comes from, trusted only after it is checked."""
 
 import inspect
 import json
@@ -35,7 +35,7 @@ LARGEST_SIZE = 2**20
 
 @dataclass(frozen=True)
 class Config:
-    """What a bundle says of itself.
+    """The configuration of a bundle.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def strict_json(text: bytes) -> Any:
 
 
 def expect_keys(values: Any, keys: set[str], where: str = "", optional: Set[str] = frozenset()) -> None:
-    """Refuse what is no mapping of exactly these keys, of which some may be missing."""
+    """Refuse anything but a mapping with exactly these keys, of which some may be missing."""
     if not isinstance(values, dict):
         raise InputError(f"{where or 'it'} is {type(values).__name__}: expected a mapping of names to values")
     missing, unknown = sorted(keys - optional - values.keys()), sorted(values.keys() - keys)

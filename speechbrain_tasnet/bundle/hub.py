@@ -1,7 +1,7 @@
-"""Bundles on the Hugging Face hub: their names there, and how one comes into the cache of this machine.
+"""Bundles on the Hugging Face hub: their names there, and their download into the local cache.
 
 `find_separator` is `find_bundle` that looks on the hub as well, for what can be nothing else. Of a repository it
-takes the configuration, the weights and the card; no code is in these, and `load_bundle` believes them as little
+takes the configuration, the weights and the card; these hold no code, and `load_bundle` trusts them as little
 as those of any folder.
 """
 
@@ -107,7 +107,7 @@ def find_separator(name: Path | str) -> Path:
 
 
 def download_bundle(name: HubName) -> Path:
-    """Bring a bundle from the hub into the cache of huggingface_hub, unless it is there.
+    """Download a bundle from the hub into the cache of huggingface_hub, unless it is there.
 
     The configuration comes first, and the weights only if it is one of a separator. Where the hub cannot be
     reached, the copy is taken that an earlier call has left. A commit that is here is not asked for again.
@@ -131,7 +131,7 @@ def download_bundle(name: HubName) -> Path:
 
 
 def _fetch(repository: str, file: str, revision: str) -> Path:
-    """Bring a file into the cache, unless it is there or too large for what it should be."""
+    """Download a file into the cache, unless it is there or larger than it may be."""
     api = HfApi(library_name="speechbrain_tasnet", library_version=__version__)
     cached = try_to_load_from_cache(repository, file, revision=revision)
     if isinstance(cached, str) and Path(cached).parent.name == revision:
@@ -150,7 +150,7 @@ def _fetch(repository: str, file: str, revision: str) -> Path:
 
 @contextmanager
 def _explained(name: HubName) -> Iterator[None]:
-    """Say in one line what the hub, or the way there, refuses."""
+    """Describe in one line why the hub, or the connection to it, failed."""
     try:
         yield
     except InputError as error:

@@ -1,7 +1,7 @@
-"""What recipes share stands in files of its own: ``<<: !include:shared/training.yaml`` brings another file's keys.
+"""Shared parts of recipes in files of their own: ``<<: !include:shared/training.yaml`` includes another's keys.
 
 HyperPyYAML includes a file as the value of a key. Here its keys become the recipe's own, as YAML's ``<<`` does
-with a mapping, so that the command line overrides them by their names; what the recipe says itself goes first.
+with a mapping, so that the command line overrides them by name; the recipe's own values take precedence.
 """
 
 import re

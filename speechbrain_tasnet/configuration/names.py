@@ -1,4 +1,4 @@
-"""Names in a recipe and on a command line: which keys there are, and what was meant by one that is not there."""
+"""Names in a recipe and on a command line: which keys there are, and which one a misspelled key may mean."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -50,6 +50,6 @@ def top_level(text: str) -> set[str]:
 
 
 def similar(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Ask for the known name that looks most like a wrong one, if one does."""
+    """Return a hint at the known name most like a wrong one, if there is one."""
     near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
     return f"; did you mean {prefix}{near[0]}?" if near else ""

@@ -1,4 +1,4 @@
-"""The plain values that every recipe has, in sections, each with its type and what it means."""
+"""The plain values that every recipe has, in sections, each with its type and meaning."""
 
 from typing import Annotated
 

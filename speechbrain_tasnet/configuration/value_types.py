@@ -1,4 +1,4 @@
-"""The types that values of a recipe have, each with the words that a message says it in."""
+"""The types of a recipe's values, each with its description in messages."""
 
 import math
 import re
@@ -21,13 +21,13 @@ MOST_HERTZ = 2**20  # a larger number is a mistake
 
 
 class Expected(NamedTuple):
-    """What a message says that a value should be."""
+    """A description, for messages, of what a value should be."""
 
     words: str
 
 
 def _holds(condition: Callable[[Any], object]) -> AfterValidator:
-    """Refuse what is not so, or cannot even be asked."""
+    """Refuse values for which the condition is false or cannot be evaluated."""
 
     def check(value: Any) -> Any:
         try:

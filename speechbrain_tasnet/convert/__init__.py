@@ -1,4 +1,4 @@
-"""Weights of other toolkits: in, with the same samples coming out, and back where they can express a model."""
+"""Weights of other toolkits: import, with identical output, and export of models that they can express."""
 
 from os import PathLike
 from pathlib import Path

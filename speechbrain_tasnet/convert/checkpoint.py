@@ -1,4 +1,4 @@
-"""What is in a checkpoint: read without running any code that it may hold."""
+"""Read a checkpoint without running any code that it may hold."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ def _load_safetensors(path: Path) -> object:
 
 @contextmanager
 def _plain_values() -> Iterator[None]:
-    """Let NumPy's numbers and torch's version through, which Asteroid's files hold: neither runs foreign code."""
+    """Allow NumPy's numbers and torch's version, which Asteroid's files hold: neither runs foreign code."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(code)) for code in "?bhilqBHILQefd"]
     names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]

@@ -1,4 +1,4 @@
-"""The way back: whether another toolkit can express a model of ours."""
+"""Check whether another toolkit can express one of our models."""
 
 from collections.abc import Mapping
 

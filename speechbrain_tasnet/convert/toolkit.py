@@ -1,4 +1,4 @@
-"""What has to be known of a toolkit, and what its checkpoints leave open."""
+"""What must be known about a toolkit, and what its checkpoints leave open."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A corpus is checked before training: every header, and a sample of the sums."""
+"""Check a corpus before training: every header, and a sample of the sums."""
 
 from pathlib import Path
 from typing import TypeVar

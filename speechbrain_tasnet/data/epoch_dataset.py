@@ -1,4 +1,4 @@
-"""Training items as functions of the epoch and their index: whatever is drawn for them, it is drawn from these."""
+"""Training items as functions of the epoch and their index, from which everything random is drawn."""
 
 import torch
 from torch.utils.data import Dataset
@@ -34,7 +34,7 @@ class EpochDataset(Dataset):
         self._epoch.fill_(whole_number("epoch", epoch, minimum=0))
 
     def __getitem__(self, index: int) -> object:
-        """Make an item of the present epoch."""
+        """Make an item of the current epoch."""
         return self.at(int(self._epoch), index)
 
     def at(self, epoch: int, index: int) -> object:

@@ -1,4 +1,4 @@
-"""Batches of an epoch whose order is a function of seed and epoch alone, shared out among processes."""
+"""Batches of an epoch whose order depends only on seed and epoch, divided among processes."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Manifests: one row a mixture, any number of sources, in the CSV form that SpeechBrain's loaders read."""
+"""Manifests: one row per mixture, any number of sources, in the CSV form that SpeechBrain's loaders read."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""From a manifest to the batches of the Brain: one ``mixture`` [time] and one ``sources`` [time, C] an item."""
+"""From a manifest to the Brain's batches: one ``mixture`` [time] and one ``sources`` [time, C] per item."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -205,7 +205,7 @@ def _stretch(
 
 
 def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray, mics: int) -> None:
-    """Refuse a whole item [time, channels] that teaches nothing; one silent source among others may be."""
+    """Refuse an item [time, channels] whose mixture, or all of whose sources, are silent."""
     if not whole[:, :mics].any():
         raise InputError(f"{signals[0].name}: silent; {WAY_OUT}")
     if not whole[:, mics:].any():

@@ -1,4 +1,4 @@
-"""Read a manifest, also one that a spreadsheet or another program has written."""
+"""Read a manifest, even one written by a spreadsheet or another program."""
 
 import codecs
 import csv
@@ -138,7 +138,7 @@ def _columns(names: list[str], needed: list[str]) -> list[str]:
 
 
 def _with_root(row: Item, data_folder: str, where: str) -> Item:
-    """Put the data folder into the paths of a line."""
+    """Insert the data folder into the paths of a line."""
     for column, value in row.items():
         if column.endswith("_wav") and value.startswith("$"):
             name = value.partition("/")[0]

@@ -1,4 +1,4 @@
-"""Every fast path: is it used here, does it equal its readable twin, how much faster is it."""
+"""Check every fast path: whether it is used here, equals its readable reference, and how much faster it is."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a finished run leaves: its scores, the separator as a bundle, the report."""
+"""Write the results of a finished run: its scores, the separator as a bundle, the report."""
 
 import logging
 from collections.abc import Mapping
@@ -175,5 +175,5 @@ def _folder_name(path: Path | str) -> str:
 
 
 def _one_line(value: object) -> str:
-    """Keep what fits in one line: a finished training must not fail for an odd name."""
+    """Keep what fits in one line: a finished training must not fail because of an odd name."""
     return "".join(letter for letter in str(value) if letter.isprintable())

@@ -1,4 +1,4 @@
-"""How long a training lasts, in which order items come, how the learning rate goes: by epochs or by budget."""
+"""Schedules of a training, by epochs or by budget: its length, the order of items, the learning rate."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from speechbrain_tasnet.training.ledger import Ledger
 
 
 class EpochPlan:
-    """Once through the training set in each epoch, with the recipe's own schedulers.
+    """One pass through the training set per epoch, with the recipe's own schedulers.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class _State(NamedTuple):
 
 
 class _Step(nn.Module):
-    """One step with everything in and everything out, as ONNX wants it: flat."""
+    """One step with all its state as flat inputs and outputs, as ONNX needs it."""
 
     def __init__(self, encoder: Encoder, masknet: MaskNet, decoder: Decoder, state: _State):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Download an archive of speech or noise, go on where an earlier run stopped, check and unpack it."""
+"""Download an archive of speech or noise, continuing an earlier run, then check and unpack it."""
 
 import json
 import re
@@ -133,7 +133,7 @@ def _note(path: Path) -> Path:
 
 
 def _ask(address: str, have: int, known: dict) -> HTTPResponse:
-    """Ask for a file, or for what follows the bytes that we have if it is still the same."""
+    """Request a file, or the rest of one that has not changed since its first part was downloaded."""
     headers = {"User-Agent": f"speechbrain-tasnet/{__version__}"}
     if have:
         headers["Range"] = f"bytes={have}-"

@@ -1,4 +1,4 @@
-"""The archives that `tasnet download` knows: where each lies, what it should be, what it unpacks to."""
+"""The archives that `tasnet download` knows: their addresses, checksums and sizes, and what they unpack to."""
 
 from dataclasses import dataclass
 

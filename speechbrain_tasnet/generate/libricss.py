@@ -1,7 +1,7 @@
 """Cut LibriCSS's sessions into excerpts with few speakers each, in the layout of wsj0-mix.
 
 A session is ten minutes of eight people, played by loudspeakers in a room and recorded by seven microphones.
-Utterances between two moments in which nobody speaks stay together; a separator of three outputs can keep apart
+Utterances between two moments in which nobody speaks stay together; a separator with three outputs can separate
 what three people say.
 """
 
@@ -213,7 +213,7 @@ def _excerpt(group: Sequence[Said], said: Sequence[Said]) -> Excerpt:
 
 
 def _unbroken(said: Sequence[Said]) -> Iterator[list[Said]]:
-    """Part utterances where nobody speaks."""
+    """Split utterances where nobody speaks."""
     group: list[Said] = []
     end = 0.0
     for one in said:

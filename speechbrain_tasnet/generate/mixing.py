@@ -174,7 +174,7 @@ def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, min
 
 
 def _check_conditions(level_range: tuple[float, float], channel: str | None, rate: int) -> None:
-    """Refuse levels and channels that nobody could make."""
+    """Refuse impossible levels and channels."""
     low, high = level_range
     if not 0 <= low <= high <= MOST_DB:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Scenes: what surrounds the speakers of a mixture, a room or noise or both, and the signals that come of it."""
+"""Scenes: what surrounds the speakers of a mixture, a room or noise or both, and the resulting signals."""
 
 import csv
 import io
@@ -173,7 +173,7 @@ def render(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
 
 
 def _through(channel: str, signals: dict[str, np.ndarray], rate: int) -> dict[str, np.ndarray]:
-    """Let the signals of a scene go through a telephone's band, or their mixtures through a codec."""
+    """Pass the signals of a scene through a telephone's band, or their mixtures through a codec."""
     if channel == "telephone":
         return {name: band(signal, rate, *TELEPHONE) for name, signal in signals.items()}
     return {
@@ -228,7 +228,7 @@ def _sources(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
 
 
 def _convolve(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Let samples `[time]` pass responses `[taps]` or `[mics, taps]`."""
+    """Convolve samples `[time]` with responses `[taps]` or `[mics, taps]`."""
     samples = samples.reshape((1,) * (response.ndim - 1) + (-1,))
     return oaconvolve(samples, response, axes=-1)[..., LEAD:]
 

@@ -1,4 +1,4 @@
-"""Check an archive and unpack one folder of it, wherever it comes from."""
+"""Check an archive and unpack one folder of it, even from an untrusted source."""
 
 import gzip
 import hashlib
@@ -188,7 +188,7 @@ def _leads_out(name: str) -> bool:
 
 
 def _members(archive: Path, work: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes] | None]]]:
-    """Go through the files of an archive: the name of each, the bytes it takes to pass it, and what opens it."""
+    """Iterate over the files of an archive: name, bytes to read to get past it, and a function that opens it."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             for info in file.infolist():
@@ -202,7 +202,7 @@ def _members(archive: Path, work: Path) -> Iterator[tuple[str, int, Callable[[],
 
 
 def _open(file: tarfile.TarFile, member: tarfile.TarInfo, work: Path) -> IO[bytes] | None:
-    """Open a member that the standard library thinks safe to unpack, where it has an opinion."""
+    """Open a member, if the standard library's filter, where it has one, considers it safe."""
     data_filter = getattr(tarfile, "data_filter", None)  # Python 3.10 before 3.10.12 has none
     if data_filter is not None and member.isreg():
         data_filter(member, str(work))

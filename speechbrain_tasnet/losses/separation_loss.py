@@ -1,4 +1,4 @@
-"""The loss of a training in which some of the voices may be silent."""
+"""The loss of a training in which some voices may be silent."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ SILENCE_CAP = 20.0
 
 
 class SeparationLoss:
-    """What separated voices are compared by, and what is asked of an output for which nobody speaks.
+    """A loss for separated voices, and for outputs for which nobody speaks.
 
     Targets are silent where a mixture has fewer voices than the network has outputs. The estimates are compared in
     the best of all orders, silent targets included, so that any output may be the one that is silent.

@@ -1,4 +1,4 @@
-"""Global, cumulative and channelwise layer norm, and the names by which a configuration asks for them."""
+"""Global, cumulative and channelwise layer norm, and their names in a configuration."""
 
 import torch
 from torch import Tensor, nn

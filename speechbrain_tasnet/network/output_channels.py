@@ -59,7 +59,7 @@ def as_sources(weights: Tensor, outputs: int) -> Tensor:
 
 
 def as_signals(decoded: Tensor, outputs: int, reference: int) -> Tensor:
-    """Give decoded sources their shape outside.
+    """Reshape decoded sources to their public shape.
 
     Parameters
     ----------

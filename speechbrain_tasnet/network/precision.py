@@ -1,4 +1,4 @@
-"""Half precision: measured, because names of processors do not say whether it is faster on them."""
+"""Half precision: measured, because a processor's name does not say whether it is faster there."""
 
 import time
 from functools import cache

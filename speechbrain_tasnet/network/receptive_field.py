@@ -1,4 +1,4 @@
-"""How far a model reaches back, and how long it must wait: both computed from its configuration."""
+"""Receptive field and latency of a model, both computed from its configuration."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""From a mixture to its sources: the one way through encoder, mask network and decoder."""
+"""From a mixture to its sources: the only way through encoder, mask network and decoder."""
 
 from functools import partial
 from typing import Protocol
@@ -18,7 +18,7 @@ from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 
 class AnyEncoder(Protocol):
-    """What `separate` asks of an encoder, ours or another toolkit's in an adapter.
+    """What `separate` requires of an encoder, ours or another toolkit's in an adapter.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class AnyEncoder(Protocol):
 
 
 class AnyMaskNet(Protocol):
-    """What `separate` asks of a mask network."""
+    """What `separate` requires of a mask network."""
 
     def __call__(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
         """Estimate masks [C, batch, N, frames] of [batch, N, frames].
@@ -47,7 +47,7 @@ class AnyMaskNet(Protocol):
 
 
 class AnyDecoder(Protocol):
-    """What `separate` asks of a decoder."""
+    """What `separate` requires of a decoder."""
 
     def __call__(self, weights: Tensor) -> Tensor:
         """Decode [..., N, frames] to [..., time]."""

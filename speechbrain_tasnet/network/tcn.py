@@ -59,7 +59,7 @@ class DepthwiseConv(nn.Module):
 
 
 class PReLU(nn.PReLU):
-    """One learned slope for what is negative, all channels together."""
+    """PReLU with one learned slope, shared by all channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x`` of any shape."""
@@ -312,7 +312,7 @@ class TemporalConvNet(nn.Module):
         return skip if self.skip_channels else x
 
     def stack(self, like: Tensor) -> StackedBlocks:
-        """Make the blocks ready, with the weights they have now, for any number of inputs such as ``like``."""
+        """Prepare the blocks, with their current weights, for any number of inputs such as ``like``."""
         if isinstance(self.blocks[0], ReflectingBlock) or any(map(_is_watched, self.blocks)):
             return self._one_by_one
         dilations = [block.depthwise.dilation for block in self.blocks]

@@ -1,4 +1,4 @@
-"""Which fast path there is for a tensor: what it needs must be installed and work."""
+"""Choose the fast path for a tensor: what it needs must be installed and work."""
 
 import importlib
 from functools import cache

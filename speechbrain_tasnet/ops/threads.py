@@ -1,4 +1,4 @@
-"""Threads that compute alone, and what an operation is worth sharing for."""
+"""Threads that compute independently, and when an operation is worth dividing among threads."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def settings_here() -> Callable[[], AbstractContextManager[None]]:
 
 @contextmanager
 def alone(numbers: int = 0) -> Iterator[None]:
-    """Let the operations of this thread use no others, which they would wait for longer than small ones take.
+    """Keep the operations of this thread on it: small ones take less time than waiting for other threads.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def alone(numbers: int = 0) -> Iterator[None]:
 
 
 def _compute_alone() -> None:
-    """Let the operations of this thread use no others, for good."""
+    """Keep the operations of this thread on it, permanently."""
     torch.get_num_threads()  # torch sets the number when it is first asked in a thread
     _use(1)
 
 
 def _use(threads: int) -> None:
-    """Let the operations of this thread, and of no other, use so many threads."""
+    """Set how many threads the operations of this thread, and of no other, use."""
     for function in _setters():
         function(threads)
 

@@ -1,6 +1,6 @@
 """Asteroid's Conv-TasNet, in three parts.
 
-Samples behind the last whole frame come out as zeros. Its last residual convolution feeds nothing and learns
+Samples after the last whole frame come out as zeros. Its last residual convolution feeds nothing and learns
 nothing.
 """
 

@@ -129,7 +129,7 @@ def _read(card: Path) -> str:
 
 @contextmanager
 def _explained(name: HubName) -> Iterator[None]:
-    """Say in one line why nothing was uploaded."""
+    """Describe in one line why nothing was uploaded."""
     try:
         yield
     except InputError:

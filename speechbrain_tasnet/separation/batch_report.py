@@ -1,4 +1,4 @@
-"""What is said of recordings while they are separated: the names of files, or a line of JSON for programs."""
+"""Progress reports while recordings are separated: the names of files, or a line of JSON for programs."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from speechbrain_tasnet.separation.recording import Written
 
 
 class Report:
-    """Says nothing; what its kinds are told."""
+    """Reports nothing; the base of the other reports."""
 
     def written(self, mixture: Path, written: Written, elapsed: float) -> None:
         """Report a mixture that has been separated, in so many seconds."""

@@ -1,4 +1,4 @@
-"""Wav files that grow while they are heard, and are valid at every moment."""
+"""Wav files that grow while they are recorded, and are valid at any moment."""
 
 import wave
 from contextlib import ExitStack

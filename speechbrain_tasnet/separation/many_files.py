@@ -1,4 +1,4 @@
-"""Many recordings, in a row; what can be checked is checked before the first one is separated."""
+"""Separate many recordings in a row, after checking whatever can be checked before the first."""
 
 import os
 import shutil
@@ -168,7 +168,7 @@ def _voices(count: int) -> str:
 
 
 def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
-    """Look at a recording's header; a pipe is read when its turn comes, for that is possible once."""
+    """Look at a recording's header; a pipe is read only when its turn comes, because it can be read only once."""
     if is_pipe(mixture):
         return _Job(mixture, 0, 0)
     with open_audio(mixture) as file:
@@ -180,7 +180,7 @@ def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
 def check_names(
     separator: Separator, mixtures: Sequence[Path], destination: Destination, journal: Journal | None = None
 ) -> None:
-    """Refuse files that would replace each other, a mixture, or what is there.
+    """Refuse files that would replace each other, a mixture, or existing files.
 
     Raises
     ------

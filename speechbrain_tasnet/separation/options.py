@@ -1,4 +1,4 @@
-"""How recordings are separated, and by what."""
+"""Options of separation, and what it needs of a model."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ SHORTEST_WINDOW = 1.0
 
 
 class Separator(Protocol):
-    """What is needed of a model: `TasNetSeparation` has it.
+    """What is needed of a model; `TasNetSeparation` provides it.
 
     One that also has an attribute ``parallel``, which is true, is called by several threads at once; of one with
     ``counts_voices`` only those outputs are kept in which somebody is heard. One with ``mics`` above 1 is given
@@ -27,7 +27,7 @@ class Separator(Protocol):
     hparams: SimpleNamespace  # sample_rate in Hz, num_spks
 
     def separate_batch(self, mix: Tensor) -> Tensor:
-        """From mixtures [batch, time] to sources [batch, time, C]."""
+        """Separate mixtures [batch, time] into sources [batch, time, C]."""
 
 
 @dataclass(frozen=True)

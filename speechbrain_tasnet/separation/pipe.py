@@ -1,4 +1,4 @@
-"""Raw PCM from a pipe through a separator into pipes, as it comes."""
+"""Separate raw PCM from a pipe into pipes, as it arrives."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ HEAD = 12  # bytes that tell
 
 @dataclass
 class Account:
-    """What has happened so far."""
+    """Statistics of a stream so far."""
 
     samples: int = 0  # that came in
     busy: float = 0.0  # seconds of computation
@@ -155,7 +155,7 @@ def _read(source: int, size: int) -> bytes:
 
 
 def _check_raw(head: bytes, pcm: str, rate: int, channels: int) -> None:
-    """Refuse what begins like a file: its header would be heard as a click, and what is compressed as noise."""
+    """Refuse input that begins like a file: a header would sound like a click, compressed audio like noise."""
     if not (name := next((name for begin, name in FILES.items() if head.startswith(begin)), None)):
         return
     kind = pcm.removesuffix("le")

@@ -1,4 +1,4 @@
-"""Recordings into files of their sources, or into memory."""
+"""Separate recordings into files of their sources, or in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -120,7 +120,7 @@ def _whole(
 
 
 class Written(NamedTuple):
-    """What has come of a recording: the files of its sources, the tables of who speaks when, and some figures.
+    """The result for a recording: the files of its sources, the tables of who speaks when, and some figures.
 
     Levels are in dB of full scale, or None of silence: that of the mixture as it was heard, those of the sources
     as they are written.
@@ -191,7 +191,7 @@ def write_recordings(
     choices: SeparationOptions,
     progress: Progress | None,
 ) -> Iterator[Written | InputError]:
-    """Do with each of several files, in order, what `write_sources` does with one.
+    """Separate several files, in order, as `write_sources` does with one.
 
     Yields
     ------
@@ -244,7 +244,7 @@ def _gather(
     progress: Progress | None,
     listen: Callable[[int], Listener] | None,
 ) -> Heard | None:
-    """Keep sources in a scratch file until their gain is known, and find out who is heard in them, if wanted."""
+    """Keep sources in a scratch file until their gain is known, and detect who is heard in them, if wanted."""
     listener = None
     for sources in blocks:
         scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]

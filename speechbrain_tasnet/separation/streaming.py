@@ -1,4 +1,4 @@
-"""Separate while it is being said: chunks of any size in, what can be known of the sources out."""
+"""Separate live: chunks of any size in, the samples of the sources that can be known out."""
 
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ class StreamingSeparator:
 
     @torch.no_grad()
     def step(self, chunk: Samples) -> Samples:
-        """Take the next samples and give out those that are now known.
+        """Process the next samples, and return the source samples that are now known.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class StreamingSeparator:
         return torch.cat([known, self._signals(tail)], dim=1)[:, : heard - before]
 
     def reset(self, batch: int | None = None) -> None:
-        """Forget the streams; ``batch`` new ones may be begun at once, or else with the next chunk."""
+        """Drop the streams; start ``batch`` new ones now, or else with the next chunk."""
         self._state = None if batch is None else self._packed(self._initial_state(batch))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -151,7 +151,7 @@ class StreamingSeparator:
         return {name: tensor.clone() for name, tensor in named_tensors(self._unpacked(self._state))}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Go on with streams whose state another separator with the same weights has saved, on any device.
+        """Continue streams whose state was saved by a separator with the same weights, on any device.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class StreamingSeparator:
         return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks), spatial))
 
     def _run(self, chunk: Tensor) -> Tensor:
-        """Take samples through the network: [batch, n] to [batch, m, C], as `step` does."""
+        """Run samples through the network: [batch, n] to [batch, m, C], as `step` does."""
         state = self._state
         mixture_w, waiting = self.encoder.step(chunk, state.encoder)
         if mixture_w.shape[2] == 0:
@@ -215,17 +215,17 @@ class StreamingSeparator:
         return self.masknet.num_sources * self.encoder.outputs
 
     def _signals(self, decoded: Tensor) -> Tensor:
-        """Give what was decoded, [batch, signals, m], its shape outside."""
+        """Reshape what was decoded, [batch, signals, m], to its public shape."""
         return as_signals(decoded.transpose(1, 2), self.encoder.outputs, self.encoder.reference)
 
     def _given(self, state: StreamState) -> int:
-        """Count the samples given out: those decoded, less the edge padding."""
+        """Count the samples returned: those decoded, less the edge padding."""
         edge = self.encoder.stride if self.encoder.edge_padding else 0
         return max(int(state.decoded[0]) - edge, 0)
 
 
 def _as(like: Tensor, name: str, tensor: Tensor) -> Tensor:
-    """Bring a loaded tensor to device and dtype of a fresh one; only the encoder's has no fixed length."""
+    """Move a loaded tensor to the device and dtype of a fresh one; only the encoder's has no fixed length."""
     if tensor.shape != like.shape and not (name == "encoder" and tensor.shape[:-1] == like.shape[:-1]):
         raise InputError(f"{name} of shape {list(tensor.shape)}: expected {list(like.shape)}")
     return tensor.detach().to(like, copy=True)

@@ -1,4 +1,4 @@
-"""What voices sound like, remembered from window to window: who comes back after a pause gets his output again."""
+"""What voices sound like, remembered across windows: a speaker who returns after a pause keeps their output."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Voiceprints(NamedTuple):
 
 
 def voiceprints(sources: Tensor, rate: int) -> Voiceprints:
-    """Take the mean spectra of sources, each where it is louder than all others.
+    """Compute the mean spectra of sources, each where it is louder than all others.
 
     Loudness plays no part, and what leaks of other voices little.
 
@@ -96,7 +96,7 @@ class VoiceMemory:
         return (SAME - distances).clamp(min=-SAME) * ((frames - UNKNOWN) / (KNOWN - UNKNOWN)).clamp(0, 1)
 
     def remember(self, voices: Voiceprints) -> None:
-        """Take in how the voices, in the order of those remembered, sound now."""
+        """Update the memory with how the voices, in the order of those remembered, sound now."""
         known = self._known
         if known is not None:
             frames = known.frames + voices.frames

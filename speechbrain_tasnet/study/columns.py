@@ -1,4 +1,4 @@
-"""What a study tells of each contestant: one list for page, CSV and LaTeX."""
+"""The columns of a study's results: one list for page, CSV and LaTeX."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

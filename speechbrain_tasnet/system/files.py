@@ -189,7 +189,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
 
 @contextmanager
 def _held(lock: Path, out: Path, new: Path | None) -> Iterator[None]:
-    """Hold the lock of a folder; where there is none to be had, the new folder is removed again."""
+    """Hold the lock of a folder; if it cannot be had, remove the new folder again."""
     with ExitStack() as held:
         try:
             held.enter_context(exclusive(lock, out))
@@ -202,7 +202,7 @@ def _held(lock: Path, out: Path, new: Path | None) -> Iterator[None]:
 
 
 def check_free(out: Path | str) -> None:
-    """Refuse a folder that holds something.
+    """Refuse a folder that is not empty.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def _give_name(partial: Path, out: Path) -> None:
 
 
 def _swap(partial: Path, out: Path) -> None:
-    """Put a new folder in the place of the old one, which is there until the new one is."""
+    """Replace the old folder by the new one; one of them is always there."""
     replaced = out.with_name(f"{_hidden_prefix(out)}{REPLACED}")
     out.rename(replaced)
     try:

@@ -1,4 +1,4 @@
-"""What a checkpoint's files should be, and whether they still are: a crash of a machine can leave some empty."""
+"""Check that a checkpoint's files are as they were written: a crash of a machine can leave some empty."""
 
 import json
 import zipfile

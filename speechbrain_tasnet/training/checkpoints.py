@@ -1,4 +1,4 @@
-"""Checkpoints that are there as a whole or not at all, whenever the process is killed.
+"""Checkpoints that are complete or absent, whenever the process is killed.
 
 SpeechBrain's `Checkpointer` writes the file that marks a folder as a checkpoint before the parameters:
 killed in between, it leaves a folder that the next run would load.

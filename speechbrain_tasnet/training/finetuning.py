@@ -1,4 +1,4 @@
-"""Begin a training with the weights of a trained separator."""
+"""Start a training from the weights of a trained separator."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A deeper network that begins as a shallower one."""
+"""A deeper network that starts as a shallower one."""
 
 from collections.abc import Mapping
 

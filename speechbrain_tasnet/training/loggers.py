@@ -1,4 +1,4 @@
-"""What is written after each epoch: SpeechBrain's train log, the ledger and its picture, TensorBoard's events."""
+"""Write after each epoch: SpeechBrain's train log, the ledger and its picture, TensorBoard's events."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Muon: steps of matrices without a preferred direction."""
+"""Muon: orthogonalised steps of matrices."""
 
 import math
 from collections import defaultdict
@@ -118,7 +118,7 @@ class Muon(torch.optim.Adam):
 
 @torch.no_grad()
 def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Bring all singular values of matrices close to one by the iteration of Newton and Schulz.
+    """Bring all singular values of matrices close to one by Newton-Schulz iteration.
 
     Parameters
     ----------

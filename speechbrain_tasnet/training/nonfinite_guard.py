@@ -1,4 +1,4 @@
-"""Steps that would spoil the weights are not taken."""
+"""Skip steps that would spoil the weights."""
 
 import logging
 import math

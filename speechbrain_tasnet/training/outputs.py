@@ -1,4 +1,4 @@
-"""A network of another number of sources that begins as the one that was trained."""
+"""A network with another number of sources that starts as the one that was trained."""
 
 from collections.abc import Mapping
 

@@ -35,7 +35,7 @@ WIDE_GAIN_DB = 10.0  # the first speaker up to 20 dB above the last
 
 
 class Shares(NamedTuple):
-    """Which share of the items has what."""
+    """Shares of the items that have each property."""
 
     noise_share: float
     room_share: float
@@ -267,7 +267,7 @@ class DynamicMixing(EpochDataset):
         return {"id": name, "mixture": heard, "sources": sources if self._outputs > 1 else sources[..., 0]}
 
     def _parts(self, signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Part signals into the mixture `[mics, time]` and the sources `[C, outputs, time]`."""
+        """Split signals into the mixture `[mics, time]` and the sources `[C, outputs, time]`."""
         return signals[: self.mics], signals[self.mics :].reshape(self.num_spks, self._outputs, self.size)
 
     def _fill(self, source: np.ndarray, number: int, amplitude: float, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Noise to lie under mixtures, as loud as in WHAM!."""
+"""Background noise for mixtures, as loud as in WHAM!."""
 
 from collections.abc import Collection, Sequence
 from math import sqrt

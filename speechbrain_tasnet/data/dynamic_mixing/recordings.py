@@ -1,4 +1,4 @@
-"""Recordings known by their headers, of which a stretch is read at a time, wherever there is something to hear."""
+"""Recordings known by their headers, read a stretch at a time, where there is something to hear."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ LARGEST_DENOMINATOR = 500
 
 
 class Header(NamedTuple):
-    """What is known of a file before a stretch of it is read."""
+    """What is known about a file before a stretch of it is read."""
 
     rate: int  # Hz
     frames: int  # samples in each channel

@@ -1,4 +1,4 @@
-"""All blocks of a network over a processor's memory: tensors in, tensors out, compiled loops between them."""
+"""All blocks of a network on a CPU: tensors in, tensors out, compiled loops in between."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A causal mask network packed for streams on a processor: the weights, state and scratch memory of `stream`."""
+"""A causal mask network packed for streams on a CPU: the weights, state and scratch memory of `stream`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -79,7 +79,7 @@ class PackedNet:
 
 
 class PackedStreams:
-    """What a packed network remembers of a batch of streams; a step changes it in place.
+    """The state of a packed network for a batch of streams; a step changes it in place.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def stack(blocks: Sequence[BlockWeights]) -> Stacked:
 
 
 def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
-    """Put skip and residual product together, for they multiply the same rows."""
+    """Combine skip and residual product, because they multiply the same rows."""
     if w.residual_weight is None:
         channels, hidden = w.expand_weight.shape[1], w.skip_weight.shape[1]
         residual = w.skip_weight.new_zeros(channels, hidden), w.skip_weight.new_zeros(channels)
@@ -58,7 +58,7 @@ def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
 
 
 class Packed(NamedTuple):
-    """What the loops read in place of the weights; "packed" is what `products.multiply` wants."""
+    """What the loops read in place of the weights; "packed" is the layout that `products.multiply` needs."""
 
     hidden: np.ndarray  # as in `Stacked`
     slopes: np.ndarray
