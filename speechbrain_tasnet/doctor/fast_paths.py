@@ -39,7 +39,7 @@ class FastPath(NamedTuple):
 
 
 def examine() -> list[FastPath]:
-    """Run every fast path on a small input beside its readable twin."""
+    """Run every fast path on a small input beside its readable reference."""
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -70,7 +70,7 @@ def render(found: Examination) -> str:
         mark = "!" if package["problem"] else " "
         lines.append(f" {mark} {package['name']:14} {package['version'] or 'missing':12} {package['wanted']}")
     if "fast paths" in facts:
-        lines += ["", "fast paths, each checked here against its readable twin", *map(_path, facts["fast paths"])]
+        lines += ["", "fast paths, each compared here with its reference", *map(_path, facts["fast paths"])]
         lines += ["", "folders"]
         for name, folder in facts["folders"].items():
             lines.append(f"   {name:16} {folder['free'] / GIGA:6.0f} GB free  {folder['path']}")
