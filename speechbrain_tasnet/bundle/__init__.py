@@ -63,12 +63,12 @@ def save_bundle(
     dtype : str
         ``float32``, or ``float16`` for half the size.
     replace : bool
-        Let it take the place of a folder that is there.
+        Whether it may replace an existing folder.
 
     Raises
     ------
     InputError
-        The folder holds something, `about` has an entry that nobody reads, a weight does not fit.
+        The folder holds something, `about` has an unknown entry, or a weight does not fit.
     """
     config = Config(arguments_of(modules), sample_rate, dtype, about=dict(about or {}))
     data = pack_weights(_named_weights(modules), dtype, config.identity)
@@ -82,7 +82,7 @@ def save_bundle(
 
 
 def load_bundle(folder: Path | str) -> Bundle:
-    """Load a separator without YAML, pickle or network, and only if it is what it says.
+    """Load a separator without YAML, pickle or network access, and only if it matches its description.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def load_weights(
     mask_activation: str | None = None,
     X: int | None = None,
 ) -> tuple[Encoder, MaskNet, Decoder]:
-    """Build a model from another toolkit's weights; it gives the same samples.
+    """Build a model from another toolkit's weights, with the same output.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def load_weights(
         A file that ``torch.save`` or safetensors wrote, or what it holds, or the module itself. SpeechBrain's is a
         folder with ``encoder.ckpt``, ``masknet.ckpt`` and ``decoder.ckpt``, or three modules or state dicts.
     norm, causal, mask_activation, X
-        As for `MaskNet`: what the checkpoint leaves open. The rest is read off it.
+        As for `MaskNet`: what the checkpoint leaves open. The rest is read from it.
 
     Returns
     -------

@@ -47,14 +47,14 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     argv : sequence of str
         As `configuration.loading.read` takes it.
     evaluate_only : bool
-        Evaluate the best checkpoint, or the separator that ``--pretrained`` names, and leave the training out.
+        Evaluate the best checkpoint, or the separator that ``--pretrained`` names, without training.
 
     Returns
     -------
     Path
         The output folder. It holds ``test_results.csv``, ``test_results.json``, ``report.html`` and, in
         ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads; ``runs.json`` records how it
-        came about, ``bad_items.csv`` what could not be used.
+        was made, ``bad_items.csv`` what could not be used.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def separate(
     mixture: Samples,
     lengths: Samples | None = None,
 ) -> Samples:
-    """Separate a batch of mixtures: the one way through the network, for training and for use.
+    """Separate a batch of mixtures: the only way through the network, for training and inference.
 
     Parameters
     ----------
@@ -72,15 +72,15 @@ def separate(
         `samples.as_samples` describes: floating point with full scale at 1, or PCM of 16 or 32 bits. No mixtures
         at all, [0, time], are fine too.
     lengths : Tensor or numpy.ndarray, optional
-        [batch], SpeechBrain's relative lengths in (0, 1]. Each item then comes out as it would alone,
-        whatever the padding holds, and with zeros behind its end.
+        [batch], SpeechBrain's relative lengths in (0, 1]. Each item then gives the same as it would alone,
+        whatever the padding holds, with zeros beyond its end.
 
     Returns
     -------
     Tensor or numpy.ndarray
         [batch, time, C], or [batch, time, C, mics] of an encoder with ``outputs="each"``; the mixture's own
-        length, an array if the mixture was one. Computed in the type of the weights; given out in that of the
-        mixture, for PCM in float32.
+        length, an array if the mixture was one. Computed in the type of the weights; returned in that of the
+        mixture, or in float32 for PCM.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class TasNetSeparation(Pretrained):
 
     `from_bundle` reads a configuration and weights, and runs no code from the folder. ``from_hparams``, which
     comes from SpeechBrain, runs the ``hyperparams.yaml`` that it is given: whatever YAML names is imported and
-    called. Use it only on folders of people whose programs you would run.
+    called. Use it only on folders from people whose programs you would run.
 
     Example
     -------
@@ -93,7 +93,7 @@ class TasNetSeparation(Pretrained):
         -------
         Tensor or numpy.ndarray
             [batch, time, C], or [batch, time, C, mics] at each microphone; an array if ``mix`` was one, in the
-            type of ``mix``; for PCM in float32.
+            type of ``mix``, or in float32 for PCM.
 
         Raises
         ------

@@ -145,11 +145,11 @@ def write_sources(
     tables: Sequence[str] = (),
     name: str = NAME,
 ) -> list[Path]:
-    """Separate a file into one file a source, ``OUT/NAME_s1.wav`` and so on, in constant memory.
+    """Separate a file into one file per source, ``OUT/NAME_s1.wav`` and so on, in constant memory.
 
-    Where a source would clip, all are scaled down together, so that their levels still compare. The sources
-    wait in a scratch file until the gain is known; all files appear whole or not at all. Of a separator that
-    counts voices there are as many files as voices are heard.
+    If a source would clip, all are scaled down together, so that their levels remain comparable. The sources
+    wait in a scratch file until the gain is known; all files appear whole or not at all. A separator that
+    counts voices writes as many files as voices are heard.
 
     Parameters
     ----------

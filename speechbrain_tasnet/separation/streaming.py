@@ -27,16 +27,16 @@ class StreamState(NamedTuple):
 
 
 class StreamingSeparator:
-    """A causal separator that is fed chunk by chunk and gives out each sample as soon as it is known.
+    """A causal separator that is fed chunk by chunk and returns each sample as soon as it is known.
 
-    All that it gives out, joined, is what `separate` makes of the whole signal. Sample ``i`` comes out with sample
-    ``i + L - 1`` at the latest: 2 ms behind at 8 kHz with L=16.
+    All that it returns, joined, equals what `separate` returns for the whole signal. Sample ``i`` is returned with
+    sample ``i + L - 1`` at the latest: a delay of 2 ms at 8 kHz with L=16.
 
     Parameters
     ----------
     encoder, masknet, decoder : Encoder, MaskNet, Decoder
-        A causal model. On a processor its weights are packed here, once: what is done to them later does not
-        reach this object (but for those of further microphones).
+        A causal model. On a CPU its weights are packed here, once: later changes to them have no effect on this
+        object (except for those of further microphones).
 
     Raises
     ------
@@ -109,7 +109,7 @@ class StreamingSeparator:
 
     @torch.no_grad()
     def flush(self) -> Tensor:
-        """Return out what is still open, as if silence followed, and be ready for new streams.
+        """Return what is still open, as if silence followed, and get ready for new streams.
 
         Returns
         -------
