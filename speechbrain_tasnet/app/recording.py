@@ -123,7 +123,7 @@ def _copy_mixture(file: AudioFile, path: Path, max_minutes: float) -> float:
 
 
 def _check_length(file: AudioFile, frames: int, max_minutes: float) -> None:
-    """Refuse a file of so many samples, or more, if they are too many."""
+    """Refuse a file with this many samples, or more, if that is too many."""
     minutes = frames / file.samplerate / 60
     if minutes > max_minutes:
         length = f"{minutes:.1f} minutes" if file.exact else "longer"

@@ -78,7 +78,7 @@ class AudioFile(ABC):
             raise InputError(f"{self.name}: {self.samplerate} samples per second; expected at most {HIGHEST_RATE}")
 
     def _check_same(self, samplerate: int, channels: int, done: int) -> None:
-        """Refuse what goes on, after so many samples, at another rate or with other channels than it began."""
+        """Refuse a file that changes its rate or channels after ``done`` samples."""
         if (samplerate, channels) != (self.samplerate, self.channels):
             raise InputError(
                 f"{self.name}: {self.samplerate} Hz and {self.channels} channels, after {done} samples "

@@ -58,7 +58,7 @@ def coded(samples: np.ndarray, rate: int, codec: str, compression: float = OPUS_
     Parameters
     ----------
     samples : numpy.ndarray
-        [time]; they are brought to full scale and back, for a codec's steps are fixed.
+        [time]; they are scaled to full scale and back, because a codec's steps are fixed.
     rate : int
         In Hz.
     codec : str

@@ -48,7 +48,7 @@ class MediaAudio(AudioFile):
     Raises
     ------
     InputError
-        It is no audio, there is no sound in it, or PyAV is not installed.
+        It is not audio, there is no sound in it, or PyAV is not installed.
     """
 
     def __init__(self, path: Path | str, file: IO[bytes], unknown: InputError):

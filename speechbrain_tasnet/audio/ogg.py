@@ -26,7 +26,7 @@ def ogg_parts(file: IO[bytes], size: int) -> tuple[list[Part], str] | None:
     -------
     tuple of list and str, or None
         The parts that are to be decoded each by itself, and what is missing of a file that is cut off. None if
-        this is no Ogg file.
+        this is not an Ogg file.
     """
     file.seek(0)
     if file.read(4) != b"OggS":

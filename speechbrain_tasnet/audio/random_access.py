@@ -50,7 +50,7 @@ def open_random(path: Path | str) -> RandomAccess:
     Raises
     ------
     soundfile.LibsndfileError
-        It is no audio.
+        It is not audio.
     InputError
         It cannot be decoded to its end.
     """

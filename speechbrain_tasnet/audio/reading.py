@@ -37,7 +37,7 @@ def open_audio(path: Bytes | AudioFile) -> AudioFile:
     Raises
     ------
     InputError
-        The file is missing, is no audio, is cut short, holds no samples, or has a rate above 768 kHz.
+        The file is missing, is not audio, is cut short, holds no samples, or has a rate above 768 kHz.
     """
     if isinstance(path, AudioFile):
         return path
@@ -72,7 +72,7 @@ def audio_length(path: Path | str, rate: int) -> int:
     Raises
     ------
     InputError
-        The file is missing, is no audio, is cut short or holds no samples.
+        The file is missing, is not audio, is cut short or holds no samples.
     """
     with open_audio(path) as file:
         return math.ceil(count_samples(file) * rate / file.samplerate)
@@ -113,7 +113,7 @@ def audio_rate(path: Path | str) -> int:
     Raises
     ------
     InputError
-        The file is missing, is no audio or holds no samples.
+        The file is missing, is not audio or holds no samples.
     """
     with open_audio(path) as file:
         return file.samplerate
@@ -137,7 +137,7 @@ def read_audio(path: Path | str, rate: int) -> np.ndarray:
     Raises
     ------
     InputError
-        The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
+        The file is missing, is not audio, is cut short, holds no samples, or holds NaN or infinite ones.
     """
     with open_audio(path) as file:
         samples = np.concatenate([block[0] for block in read_blocks(file)])

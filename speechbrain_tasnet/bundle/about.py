@@ -21,7 +21,7 @@ ABOUT: dict[str, type] = {
     "corpus": str,  # name of the folder
     "silence": str,  # what an output gives for which nobody speaks, see `SeparationLoss`
     "task": str,
-    "hours": float,  # of mixtures to train on, as they lie on disk
+    "hours": float,  # of mixtures to train on, on disk
     "speech": str,  # name of the folder that dynamic mixing drew from
     "audio_hours": float,  # that the training has gone through, with those before it; what is heard again counts
     "energy": float,  # kWh that its own steps took, where the machine measures them

@@ -44,7 +44,7 @@ class Config:
     sample_rate : int
         In Hz.
     dtype : str
-        ``float32`` or ``float16``: how the weights lie on disk.
+        ``float32`` or ``float16``: the weights' type on disk.
     sha256 : str
         Of the file of the weights.
     about : dict

@@ -1,6 +1,6 @@
 """Bundles on the Hugging Face hub: their names there, and their download into the local cache.
 
-`find_separator` is `find_bundle` that looks on the hub as well, for what can be nothing else. Of a repository it
+`find_separator` is a `find_bundle` that also looks on the hub, for names that can be nothing else. From a repository
 takes the configuration, the weights and the card; these hold no code, and `load_bundle` trusts them as little
 as those of any folder.
 """
@@ -173,7 +173,7 @@ def _explained(name: HubName) -> Iterator[None]:
     except NO_ANSWER as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
             raise DiskError(f"{error.filename or name}: {error.strerror}; check HF_HOME and disk space") from None
-        line = f"the way to the Hugging Face hub was cut ({error}); try again, it goes on where it stopped"
+        line = f"the connection to the Hugging Face hub was lost ({error}); try again to resume"
     else:
         return
     raise InputError(f"{name}: {line}")

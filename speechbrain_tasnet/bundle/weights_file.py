@@ -102,7 +102,7 @@ def read_weights(
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise InputError(f"has NaN or infinite weights in {name!r}; the separator is of no use")
-    # A copy, for what safetensors gives lies anywhere in memory, and the kernels like it aligned.
+    # A copy, because safetensors does not align its tensors in memory, and the kernels prefer them aligned.
     return {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
 
 

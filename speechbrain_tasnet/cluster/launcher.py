@@ -68,7 +68,7 @@ class JobLauncher:
         ------
         InputError
             Of a job's function, or submitit or Slurm are missing, or Slurm has refused the jobs, or another run is
-            at work in the folder.
+            using the folder.
         UnfinishedError
             A job was lost too often.
         """

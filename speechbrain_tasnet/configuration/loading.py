@@ -77,7 +77,7 @@ def read(argv: Sequence[str]) -> Recipe:
     Raises
     ------
     InputError
-        The file is not there, is no valid recipe, or a value in it or on the command line is not possible.
+        The file is not there, is not valid recipe, or a value in it or on the command line is not possible.
     """
     argv, model = _take_out(list(argv), "--model")
     allow_slow, argv = ALLOW_SLOW in argv, [word for word in argv if word != ALLOW_SLOW]

@@ -68,7 +68,7 @@ def sizes_of(model: str) -> dict[str, object]:
 def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None = None) -> str:
     r"""Replace the network of a recipe.
 
-    The sizes of the new network stand at the recipe's top level afterwards, where the command line can override
+    The sizes of the new network are at the recipe's top level afterwards, where the command line can override
     them; those of the former network that it does not have are gone. All else stays as it is written.
 
     Parameters

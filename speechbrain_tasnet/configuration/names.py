@@ -45,7 +45,7 @@ def check_names(text: str, argv: Sequence[str]) -> None:
 
 
 def top_level(text: str) -> set[str]:
-    """List the keys that stand at the top of a recipe's text, where a command line can override them."""
+    """List the keys at the top level of a recipe's text, where a command line can override them."""
     return set(re.findall(r"^(\w+):", text, re.MULTILINE))
 
 

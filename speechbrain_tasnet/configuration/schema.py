@@ -98,7 +98,7 @@ class Settings(Data, Mixing, Training, Network):
 
     @property
     def item_seed(self) -> int:
-        """The seed of all that is drawn for training items."""
+        """The seed of everything random in training items."""
         return self.seed if self.data_seed is None else self.data_seed
 
 
@@ -118,7 +118,7 @@ class Built(Section):
     epoch_counter: Epochs
     """Counts the epochs."""
     checkpointer: Checkpoints
-    """Saves what a training needs to go on."""
+    """Saves what a training needs to resume."""
     train_logger: Log
     """Writes `train_log`."""
     dataloader_opts: LoaderOptions

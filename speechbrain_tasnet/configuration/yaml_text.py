@@ -35,7 +35,7 @@ def entries(text: str) -> dict[str, Entry]:
     Raises
     ------
     InputError
-        It is no mapping.
+        It is not a mapping.
     """
     root = yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):

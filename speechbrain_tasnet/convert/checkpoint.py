@@ -14,7 +14,7 @@ from torch.torch_version import TorchVersion
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system import lfs
 
-# A folder of the toolkit that this package extends holds these.
+# SpeechBrain's folders hold these.
 PARTS = ("encoder", "masknet", "decoder")
 
 
@@ -30,7 +30,7 @@ def open_checkpoint(source: object) -> object:
     Raises
     ------
     InputError
-        There is no such file, it is no checkpoint, or it holds more than weights and plain values.
+        There is no such file, it is not a checkpoint, or it holds more than weights and plain values.
     """
     if not isinstance(source, str | Path):
         return source

@@ -33,7 +33,7 @@ class TurnTaking:
     """How people take turns.
 
     After each utterance somebody else speaks: with a probability before it has ended, else after a pause. Who is
-    alone goes on after a pause. An overlap is no longer than either utterance, and nobody talks over himself.
+    alone continues after a pause. An overlap is no longer than either utterance, and nobody overlaps themselves.
 
     The model, and its default values, are those of lhotse's `ConversationalMeetingSimulator`.
 

@@ -11,7 +11,7 @@ class EpochDataset(Dataset):
 
     A subclass says in `at` what an item is. It depends on nothing else: not on which process makes it, nor on what
     was drawn before, by the network's initialisation for instance. Loading processes, an interrupted epoch that
-    goes on and processes that share an epoch so all see the same items. The epoch lies in shared memory, so that
+    continues and processes that share an epoch so all see the same items. The epoch is in shared memory, so that
     loading processes which outlive an epoch learn of the next.
     """
 

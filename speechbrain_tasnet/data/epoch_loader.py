@@ -64,7 +64,7 @@ class EpochLoader(DataLoader):
         super().__init__(items, batch_sampler=_Share(self), **options)
 
     def begin(self) -> None:
-        """Begin the epoch, or go on with it; an iteration does so, too."""
+        """Begin or continue the epoch; an iteration does so, too."""
         self.position.start(self._epoch(), self.order)
         self.dataset.set_epoch(self._epoch())  # before the loading processes copy the dataset
 

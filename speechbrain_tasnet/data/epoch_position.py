@@ -28,7 +28,7 @@ class EpochPosition:
     >>> position = EpochPosition()
     >>> position.start(epoch=1, order="400 items")
     >>> position.items += 74
-    >>> position.start(epoch=1, order="400 items")  # as after a resume: goes on
+    >>> position.start(epoch=1, order="400 items")  # as after a resume: continues
     >>> position.items
     74
     >>> position.start(epoch=2, order="400 items")

@@ -25,7 +25,7 @@ from speechbrain_tasnet.errors import InputError
 # Speeds are distinguished to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
 SPEED_STEPS = 100
 
-# Seconds on end at full scale, where no unclipped speech stays.
+# Seconds in a row at full scale, which unclipped speech never reaches.
 CLIPPED = 0.001
 
 
@@ -115,7 +115,7 @@ class _Signals:
     """Makes mixture and sources of an item from its files.
 
     No function within another one, which could not be sent to loading processes that begin empty, as they do on
-    Windows, macOS and Python 3.14. No generator: SpeechBrain would go on with a broken one at the next item.
+    Windows, macOS and Python 3.14. Not a generator: SpeechBrain would continue a broken one at the next item.
     """
 
     rate: int

@@ -23,7 +23,7 @@ def read_manifest(
 ) -> dict[str, Item]:
     """Read which files each mixture of a manifest has.
 
-    In paths, ``$data_root`` at the start stands for the data folder; any other ``$`` is a character like others,
+    In paths, ``$data_root`` at the start stands for the data folder; any other ``$`` is an ordinary character,
     which is why SpeechBrain's reader, which takes it for a variable, is not used. UTF-8 and UTF-16, with a mark at
     the beginning or without, are understood, and so are commas, semicolons and tabs, and column names in capitals
     or small letters.

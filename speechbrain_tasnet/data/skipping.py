@@ -11,7 +11,7 @@ from torch import Tensor
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
 
-# So many bad items in a row are no accident: a disk is gone, or a whole folder.
+# This many bad items in a row are not an accident: a disk is gone, or a whole folder.
 TRIES = 10
 
 

@@ -48,7 +48,7 @@ def examine() -> list[FastPath]:
 
 
 def _block() -> FastPath:
-    """Compare a convolutional block on the processor."""
+    """Compare a convolutional block on the CPU."""
     name = "convolutional block (Numba)"
     if find_loops(torch.ones(1)) is None:
         return FastPath(name, False, None, None, _why("numba kernels"))

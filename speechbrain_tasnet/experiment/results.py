@@ -138,7 +138,7 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
 def _hours_before(hparams: Hparams) -> float:
     """Return how much audio the separator has heard that the training began with."""
     if hparams.pretrained is not None:
-        with suppress(InputError):  # a run that goes on needs it no more
+        with suppress(InputError):  # a resumed run no longer needs it
             return load_bundle(find_bundle(hparams.pretrained)).config.about.get("audio_hours", 0.0)
     return 0.0
 

@@ -26,7 +26,7 @@ PARTIAL_CONTENT = 206
 
 
 class UnfinishedError(DiskError):
-    """The connection was lost midway; what was downloaded is sound, and the next run goes on from there."""
+    """The connection was lost midway; what was downloaded is sound, and the next run resumes."""
 
 
 def download(name: str, out: Path | str, mirror: str | None = None, keep: bool = False) -> Path:
@@ -54,7 +54,7 @@ def download(name: str, out: Path | str, mirror: str | None = None, keep: bool =
     ------
     InputError
         There is no such name, `out` already holds it, the server cannot be reached or has no such file, the
-        checksum is wrong, the file is no archive, or the disk is full.
+        checksum is wrong, the file is not an archive, or the disk is full.
     """
     source = find_source(name)
     address = source.address(mirror)
@@ -201,9 +201,7 @@ def _copy(response: HTTPResponse, address: str, path: Path, have: int, size: int
         path.unlink()
         raise InputError(f"{address}: sends more than {most} bytes; the file was removed, try another --mirror")
     if size is not None and have != size:
-        raise UnfinishedError(
-            f"{address}: the connection ended after {have} of {size} bytes; repeat to go on from there"
-        )
+        raise UnfinishedError(f"{address}: the connection ended after {have} of {size} bytes; repeat to resume")
 
 
 def _read(response: HTTPResponse, address: str) -> bytes:
@@ -212,5 +210,5 @@ def _read(response: HTTPResponse, address: str) -> bytes:
         return response.read(BLOCK)
     except (OSError, HTTPException) as error:
         raise UnfinishedError(
-            f"{address}: the connection was lost ({printable(str(error))}); repeat to go on from there"
+            f"{address}: the connection was lost ({printable(str(error))}); repeat to resume"
         ) from None

@@ -116,7 +116,7 @@ def make_room_bank(
     array : Array, optional
         Several microphones in place of one; the first hears the same.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Raises
     ------

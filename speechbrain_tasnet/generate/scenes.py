@@ -45,7 +45,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Noise:
-    """A file of noise and how many dB the first speaker lies above it."""
+    """A file of noise and how many dB the first speaker is above it."""
 
     path: Path
     snr: float
@@ -266,7 +266,7 @@ def _amplitude(gain: float, level: float) -> float:
 def _noise(mixture: Mixture, rate: int) -> np.ndarray:
     """Cut the noise of a mixture, `[time]` or `[mics, time]`.
 
-    Its mean power lies `snr` below the first speaker's active level. Several microphones hear a diffuse field.
+    Its mean power is `snr` below the first speaker's active level. Several microphones hear a diffuse field.
     """
     noise = _looped(read_audio(mixture.noise.path, rate), mixture.length, rate).astype(np.float64)
     noise = noise[_place(noise, mixture.length, mixture.chance(NOISE_CUT))]

@@ -95,7 +95,7 @@ def synthesize_speech(
     rate : int
         Sampling rate in Hz, at most the synthesiser's 22050.
     workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+        Number of processes; by default one per available processor.
 
     Raises
     ------

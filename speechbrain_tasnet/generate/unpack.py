@@ -76,7 +76,7 @@ def verify(archive: Path, checksum: str) -> None:
 def unpack(
     archive: Path, folder: str, target: Path, reserved: Collection[str] = (), limits: Limits = LIMITS
 ) -> None:
-    """Unpack a folder of an archive, and the files that lie beside it there, such as a licence, into one folder.
+    """Unpack a folder of an archive, and the files beside it there, such as a licence, into one folder.
 
     Nothing is written elsewhere: a path that leads out of the archive is refused, and a link becomes a copy of
     the archive's file that it names. Of two files of one name, the folder's own stays.
@@ -97,7 +97,7 @@ def unpack(
     Raises
     ------
     InputError
-        It is no archive, is damaged, leads out of itself, lacks the folder or unpacks to too much; or the disk is
+        It is not an archive, is damaged, leads out of itself, lacks the folder or unpacks to too much; or the disk is
         full (`DiskError`).
     """
     work, beside = target / WORK, target / BESIDE

@@ -77,7 +77,7 @@ def generate_wsj0mix(
     num_speakers : int
         Speakers in a mixture, at least 2; says which lists are read.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Raises
     ------

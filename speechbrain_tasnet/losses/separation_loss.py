@@ -13,7 +13,7 @@ from speechbrain_tasnet.losses.targets import Targets
 RATIOS: dict[str, Callable[..., Tensor]] = {"si-snr": ratios.si_snr, "snr": ratios.snr, "sa-sdr": ratios.sa_sdr}
 SILENCES = ("power", "mixture")
 
-# An output for a silent voice has nothing more to learn when it is so many dB below the mixture (FUSS).
+# An output for a silent voice has nothing more to learn when it is this many dB below the mixture (FUSS).
 SILENCE_CAP = 20.0
 
 

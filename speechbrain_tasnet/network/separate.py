@@ -33,7 +33,7 @@ class AnyEncoder(Protocol):
         """Encode [batch, time] or [batch, time, mics]; the first channels of what comes out are masked."""
 
     def num_frames(self, num_samples: Tensor) -> Tensor:
-        """Count the frames that are made of so many samples."""
+        """Count the frames of a signal with this many samples."""
 
 
 class AnyMaskNet(Protocol):
@@ -42,7 +42,7 @@ class AnyMaskNet(Protocol):
     def __call__(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
         """Estimate masks [C, batch, N, frames] of [batch, N, frames].
 
-        Of each item only the first ``num_frames`` [batch] are signal; the masks are zero behind them.
+        Of each item only the first ``num_frames`` [batch] are signal; the masks are zero after them.
         """
 
 
@@ -123,7 +123,7 @@ def _separate(
     mixture: Tensor,
     lengths: Tensor | None,
 ) -> Tensor:
-    """Separate mixtures of the type of the weights, on a processor each item in a thread of its own."""
+    """Separate mixtures of the type of the weights, on a CPU each item in a thread of its own."""
     splits = is_ours(encoder, masknet, decoder) and not ops.traced() and mixture.ndim > 1
     threads = for_items(len(mixture), mixture.device) if splits else 1
     if threads == 1:

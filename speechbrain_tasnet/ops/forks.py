@@ -14,7 +14,7 @@ def keep_children_alive() -> None:
     """Make sure that processes forked from now on can compute, on one thread each.
 
     GNU's OpenMP keeps a pool of threads. A forked process inherits the list of them but not the threads
-    themselves, and waits forever for the first piece of work that it hands to one. So it is told to use one
+    themselves, and waits forever for the first piece of work that it hands to one. So it is set to use one
     thread before it does anything. Threads that the forked process starts have pools of their own and are not
     concerned.
 

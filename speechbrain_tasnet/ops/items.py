@@ -11,10 +11,10 @@ from speechbrain_tasnet.ops.threads import WORTH_IT, alone, pool, settings_here
 
 
 def for_items(batch: int, device: torch.device) -> int:
-    """Return how many threads should take whole items of a batch by themselves: one where that is no gain.
+    """Return how many threads should take whole items of a batch by themselves: one if that gains nothing.
 
     It is where there are enough items. Threads that share an item wait for each other after each small step, and
-    where another program wants a processor, all wait for the one that it delays.
+    if another program needs a processor, all wait for the one that it delays.
     """
     threads = min(torch.get_num_threads(), batch)
     rounds = -(-batch // threads) if threads else 1

@@ -13,7 +13,7 @@ FEW = 64
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner], on a processor by products of our own.
+    """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner], on a CPU by products of our own.
 
     Example
     -------

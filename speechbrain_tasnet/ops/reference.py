@@ -116,7 +116,7 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, causal: bo
     dilation : int
         Frames between taps.
     causal : bool
-        Whether all taps lie at or before the frame they are for, or around it.
+        Whether all taps are at or before the frame they are for, or around it.
 
     Returns
     -------
@@ -288,7 +288,7 @@ def conv_block(
     norm : str
         ``global``, ``cumulative`` or ``channelwise``.
     valid : Tensor, optional
-        [batch] of int, the frames that each item of a padded batch has; what comes out behind them is undefined.
+        [batch] of int, the frames that each item of a padded batch has; the output after them is undefined.
 
     Returns
     -------

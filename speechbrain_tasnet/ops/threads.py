@@ -17,7 +17,7 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 
 
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Return a pool of so many threads, each of which computes alone, however many processors there are."""
+    """Return a pool of this many threads, each of which computes alone, however many processors there are."""
     if threads not in _pools:
         if not _pools and hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_pools.clear)  # a forked process has none of the threads

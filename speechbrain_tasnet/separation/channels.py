@@ -82,7 +82,7 @@ class Channels:
         Returns
         -------
         Tensor
-            [channels of the sources, time, C], on the processor, float32; the sources of a channel in any order.
+            [channels of the sources, time, C], on the CPU, float32; the sources of a channel in any order.
         """
         items = mixture.unsqueeze(1) if self._mics == 1 else mixture.T[None, None]
         sources = torch.cat([separate(item).float().cpu() for item in items])

@@ -24,7 +24,7 @@ class Event(NamedTuple):
 
     speaker: str  # s1, s2 and so on, as files of sources are
     event: str  # "start" or "end"
-    time: float  # seconds from the begin of the stream
+    time: float  # seconds from the beginning of the stream
 
 
 class LiveVoices:

@@ -46,7 +46,7 @@ def separate_files(
 ) -> None:
     """Separate files as `write_sources` does and report what is written, by default its names.
 
-    How many voices there are is told on standard error, where the separator counts them. Of several files, one
+    The number of voices is reported on standard error, if the separator counts them. Of several files, one
     that cannot be read is reported on standard error, and the others are separated all the same. An interrupt
     or a termination signal leaves whole files only.
 
@@ -63,7 +63,7 @@ def separate_files(
     report : Report, optional
         Is told of each file.
     journal : Journal, optional
-        Says what is done already, and is told of the rest.
+        Says what is already done, and records the rest.
 
     Raises
     ------

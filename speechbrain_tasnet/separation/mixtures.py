@@ -25,12 +25,12 @@ def find_mixtures(given: Sequence[Path], out: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        Files; those of a folder sorted. Formats of which none is read here are told and left out.
+        Files; those of a folder sorted. Formats that cannot be read here are reported and left out.
 
     Raises
     ------
     InputError
-        In a folder there is no recording.
+        A folder has no recording in it.
     """
     return [path for place in given for path in _files(place, out)]
 

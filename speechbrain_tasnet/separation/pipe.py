@@ -81,13 +81,13 @@ def stream(
         File descriptors to write to: one for all sources, interleaved, or one a source. Sources at each
         microphone are interleaved themselves.
     pcm : str
-        ``s16le`` or ``f32le``, for what comes in and what goes out.
+        ``s16le`` or ``f32le``, of input and output.
     size : int
         Samples of a chunk.
     account : Account
         Is kept up to date.
     rate : int
-        Hz, for the message to who sends a file instead of samples.
+        Hz, for the message if a file is sent instead of samples.
     voices : LiveVoices, optional
         Hears who speaks in the sources, and makes the others silent.
     events : int, optional

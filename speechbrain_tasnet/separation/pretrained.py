@@ -161,7 +161,7 @@ class TasNetSeparation(Pretrained):
         Raises
         ------
         InputError
-            The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
+            The file is missing, is not audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
         choices = SeparationOptions(channels, scale, window, workers, beamform=beamform)
         return separate_recording(self, path, choices, progress)
@@ -240,5 +240,5 @@ class TasNetSeparation(Pretrained):
         return separate_voices(self, path, choices, progress)
 
     def forward(self, mix: Samples, lengths: Samples | int | None = None) -> Samples:
-        """Do as `separate_batch`; with a sampling rate behind it, a whole number, as `separate_audio`."""
+        """Do as `separate_batch`; if followed by a sampling rate, a whole number, as `separate_audio`."""
         return self.separate_audio(mix, lengths) if isinstance(lengths, int) else self.separate_batch(mix, lengths)

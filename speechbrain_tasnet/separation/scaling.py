@@ -63,7 +63,7 @@ class Levels:
         Parameters
         ----------
         scale : str
-            ``peak``: the loudest sample of all sources comes to lie at 0.9, unless all are silence.
+            ``peak``: the loudest sample of all sources is scaled to 0.9, unless all are silent.
             ``mixture``: the sum of the sources fits the mixture in the least-squares sense. Otherwise 1.
         limited : bool
             Nothing may lie beyond full scale.

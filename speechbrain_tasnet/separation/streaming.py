@@ -85,7 +85,7 @@ class StreamingSeparator:
         Raises
         ------
         InputError
-            If the shape is another, or a sample is not finite or absurdly large; the stream then goes on as if
+            If the shape is another, or a sample is not finite or absurdly large; the stream then continues as if
             the chunk had not been given.
         """
         chunk, back = as_samples(chunk, "chunk")

@@ -85,7 +85,7 @@ class VoiceMemory:
         -------
         Tensor
             [remembered, new]: above 0 where they may be the same voice, below where they are not. In dB², how far
-            the mean square of the differences of their levels lies below `SAME`, or above, then as much at most;
+            the mean square of the differences of their levels is below `SAME`, or above, then as much at most;
             less in so far as one of the two has not been heard for long, and 0 where it was for half a second.
         """
         known = self._known

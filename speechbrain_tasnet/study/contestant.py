@@ -41,7 +41,7 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def run_contestant(folder: Path, argv: Sequence[str]) -> None:
-    """Measure, train and evaluate a contestant; started again, it goes on where it stopped.
+    """Measure, train and evaluate a contestant; run again, it resumes where it stopped.
 
     Parameters
     ----------

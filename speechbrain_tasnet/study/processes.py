@@ -29,7 +29,7 @@ OUTPUT = "output.txt"
 def run_contestants(study: Study) -> dict[str, str]:
     """Measure, train and evaluate all contestants that are not done yet.
 
-    One that fails is left for another day, and the next one begins. An interrupt or SIGTERM lets the one at work
+    One that fails is left for another day, and the next one begins. An interrupt or SIGTERM lets the running one
     save a checkpoint, and ends.
 
     Parameters
@@ -115,7 +115,7 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
                     bar.update(int(found[1]) - bar.n)
                     if until <= int(found[1]) < study.validations and not stopped:
                         stopped = True
-                        ask_to_end(process)  # it saves, and goes on at its next turn
+                        ask_to_end(process)  # it saves, and resumes at its next turn
         status = process.wait()
     if status == 0 or (stopped and status == STATUS):
         return None

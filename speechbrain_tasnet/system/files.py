@@ -129,7 +129,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
 def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     """Write a folder over as many runs as it takes.
 
-    The work goes on in ``.OUT.partial`` beside `out`, which becomes `out` at the end. A run that was killed or
+    The work is done in ``.OUT.partial`` beside `out`, which becomes `out` at the end. A run that was killed or
     interrupted, or met a full disk, leaves it for the next one, which finds what is done and does the rest:
     write each file with `new_file`. Wrong input removes it, unless an earlier run had begun it.
 
@@ -138,7 +138,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     out : path-like
         Folder to make; it must not exist yet, or be empty.
     options : dict
-        What decides the content, as JSON takes it: only a run with the same options goes on.
+        What decides the content, as JSON takes it: only a run with the same options continues.
 
     Yields
     ------
@@ -159,7 +159,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     if resumed:
         check_own(partial)
     note = partial / OPTIONS
-    # The lock lies beside the folder, since Windows renames no folder that holds an open file.
+    # The lock is beside the folder, since Windows does not rename a folder that holds an open file.
     lock = _beside(out, ".lock")
     with ExitStack() as afterwards, _held(lock, out, None if resumed else partial), Termination():
         check_free(out)  # the run that held the lock may have finished it
@@ -177,7 +177,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
         except InputError:
             if not resumed:
                 shutil.rmtree(partial, ignore_errors=True)
-                afterwards.callback(_remove_empty, missing_parents)  # the lock's file lies in one of them
+                afterwards.callback(_remove_empty, missing_parents)  # the lock's file is in one of them
             raise
         # What a killed run was writing when it died.
         for leftover in partial.rglob(f".*{PARTIAL}-*"):
@@ -239,7 +239,7 @@ def scratch_file(near: Path | str) -> Iterator[IO[bytes]]:
     Parameters
     ----------
     near : path-like
-        The file lies on the disk of this file or folder, which need not be there yet.
+        The file is on the disk of this file or folder, which need not exist yet.
 
     Yields
     ------

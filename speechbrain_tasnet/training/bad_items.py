@@ -23,7 +23,7 @@ class BadItems:
         CSV file with the columns ``split,id,reason``, kept up to date; there is none while nothing is bad. What
         it holds already is taken over.
     limit : int
-        So many are tolerated.
+        How many are tolerated.
     """
 
     def __init__(self, path: Path | str, limit: int):

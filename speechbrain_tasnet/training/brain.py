@@ -164,7 +164,7 @@ class SeparationBrain(GuardedBrain):
         self.hparams.bad_items.gather()
         self.hparams.ledger.settle()
         super()._save_intra_epoch_ckpt()
-        self.telemetry.ready()  # saving is no waiting for data
+        self.telemetry.ready()  # saving is not waiting for data
         if self.ending:
             logger.warning("Asked to end: saved a checkpoint after %d steps of the epoch", self.step)
             self.termination.resume()
@@ -270,7 +270,7 @@ class SeparationBrain(GuardedBrain):
         key = self.hparams.separation_loss.name
         if not losses and stage != sb.Stage.TRAIN:
             raise InputError(f"{name}: no item could be used; the warnings in the log say why")
-        # A run that goes on after the last step of an epoch has nothing to train in it.
+        # A run that resumes after the last step of an epoch has nothing to train in it.
         stats = {key: fmean(losses)} if losses else {}
         if improvements:
             stats = {"si-snr": -fmean(ratios)} | stats | {"si-snr_i": fmean(improvements)}

@@ -73,7 +73,7 @@ class LedgerFile(TrainLogger):
 
 
 class TensorBoard(TrainLogger):
-    """Events for TensorBoard, counted in epochs: unlike SpeechBrain's logger it goes on counting after a resume.
+    """Events for TensorBoard, counted in epochs: unlike SpeechBrain's logger it keeps counting after a resume.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ class Muon(torch.optim.Adam):
 
     def _momentum_of(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
-        if not state:  # Adam looks for a count of steps when it goes on
+        if not state:  # Adam looks for a count of steps when it resumes
             state |= {"step": torch.tensor(0.0), "momentum": torch.zeros_like(weight)}
         return state["momentum"]
 
@@ -125,7 +125,7 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     matrices : Tensor
         [count, rows, columns].
     dtype : torch.dtype
-        Of the products; bfloat16 is good enough, for a step need not be exactly orthogonal.
+        Of the products; bfloat16 is good enough, because a step need not be exactly orthogonal.
 
     Returns
     -------

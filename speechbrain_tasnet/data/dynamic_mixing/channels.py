@@ -4,7 +4,7 @@ import numpy as np
 
 from speechbrain_tasnet.audio.channels import CODECS, band, coded, filtered, knows
 
-# A microphone and how far away it is: so many decibels up or down at frequencies an octave apart.
+# A microphone and its distance: up to this many decibels up or down at frequencies an octave apart.
 TILT_DB = 4.0
 OCTAVES = 62.5 * 2.0 ** np.arange(10)  # Hz
 LOW_HZ, HIGH_HZ = (150, 400), (2800, 3700)  # where a telephone's band begins and ends

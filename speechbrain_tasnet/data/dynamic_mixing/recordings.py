@@ -35,13 +35,13 @@ class Header(NamedTuple):
     rate: int  # Hz
     frames: int  # samples in each channel
     offset: int | None  # where they begin, if they are mono 16-bit PCM in a wav
-    from_begin: bool  # whether it must be read from its begin, for it does not tell how long it is
+    from_begin: bool  # whether it must be read from its beginning, because it does not say how long it is
 
 
 class Recordings:
     """Audio files, heard at one sampling rate.
 
-    Levels are measured when they are first needed. They lie in shared memory, so that the processes of a
+    Levels are measured when they are first needed. They are in shared memory, so that the processes of a
     loader, which may live for one epoch only, measure each file once.
 
     Parameters
@@ -56,7 +56,7 @@ class Recordings:
     Raises
     ------
     InputError
-        A file is missing, is no audio or holds no samples.
+        A file is missing, is not audio or holds no samples.
     """
 
     def __init__(self, paths: Sequence[Path], rate: int, measure: Callable[[np.ndarray, int], float]):

@@ -23,7 +23,7 @@ class Voice(NamedTuple):
 
 
 class Talk:
-    """Draws stretches of conversations.
+    """Draws excerpts of conversations.
 
     Parameters
     ----------

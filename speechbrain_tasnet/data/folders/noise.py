@@ -42,7 +42,7 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
     Raises
     ------
     InputError
-        The folder is missing or holds too little, a file is no audio, or `noise.csv` is wrong.
+        The folder is missing or holds too little, a file is not audio, or `noise.csv` is wrong.
     """
     folder = _existing(folder)
     if (folder / NOISE_CSV).is_file():

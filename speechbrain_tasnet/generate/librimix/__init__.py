@@ -69,7 +69,7 @@ def generate_librimix(
     splits : sequence of str, optional
         Such as ``train-100``; by default all that there is metadata of.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Returns
     -------

@@ -34,7 +34,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def run(function: Callable, threads: int, *arguments) -> None:
-    """Call ``function(thread, threads, barrier, *arguments)`` on so many threads at once, this one included.
+    """Call ``function(thread, threads, barrier, *arguments)`` on this many threads at once, this one included.
 
     Parameters
     ----------

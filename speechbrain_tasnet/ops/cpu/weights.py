@@ -11,7 +11,7 @@ from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.cpu.compile import serial
 from speechbrain_tasnet.ops.cpu.products import pack, room, transposed
 
-# Rows of `Stacked.hidden`; behind them stand the taps.
+# Rows of `Stacked.hidden`; the taps follow them.
 EXPAND_BIAS, GAIN1, SHIFT1, TAPS_BIAS, GAIN2, SHIFT2, TAPS = range(7)
 
 

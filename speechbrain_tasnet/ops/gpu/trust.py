@@ -147,7 +147,7 @@ def _draw(kind: Kind) -> tuple[list[Tensor], Tensor, list[Tensor]]:
     data = [normal(*rows, kind.channels, std=1), normal(*rows, kind.skip, std=1)]
     inputs = [tensor.to(kind.device, kind.dtype) for tensor in data]
     inputs += [tensor.to(kind.device, kind.weights_dtype) for tensor in weights]
-    # What comes out behind an item's end is undefined, and nothing comes back from there.
+    # The output beyond an item's end is undefined, and nothing comes back from there.
     counts = (torch.arange(frames) < valid[:, None]).unsqueeze(2)
     widths = kind.channels if kind.residual else 0, kind.skip
     grads = [(counts * normal(*rows, width, std=1)).to(kind.device) for width in widths]
