@@ -1,8 +1,8 @@
 """Bundles on the Hugging Face hub: their names there, and their download into the local cache.
 
-`find_separator` is a `find_bundle` that also looks on the hub, for names that can be nothing else. From a repository
-takes the configuration, the weights and the card; these hold no code, and `load_bundle` trusts them as little
-as those of any folder.
+`find_separator` is a `find_bundle` that also looks on the hub, for names that can be nothing else. From a
+repository it takes the configuration, the weights and the card; these hold no code, and `load_bundle` trusts them
+as little as those of any folder.
 """
 
 import logging

@@ -97,8 +97,8 @@ def unpack(
     Raises
     ------
     InputError
-        It is not an archive, is damaged, leads out of itself, lacks the folder or unpacks to too much; or the disk is
-        full (`DiskError`).
+        It is not an archive, is damaged, leads out of itself, lacks the folder or unpacks to too much; or the disk
+        is full (`DiskError`).
     """
     work, beside = target / WORK, target / BESIDE
     for leftover in (work, beside):
