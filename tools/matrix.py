@@ -1,4 +1,4 @@
-"""``make matrix``: try the wheel in empty environments, for all Pythons of this machine and three sets of versions.
+"""``make matrix``: try the wheel in empty environments, for all Pythons here and three sets of versions.
 
 ``lock`` is what locks/ pins, ``newest`` and ``lowest`` are the ends of the ranges in setup.py. In each environment
 the wheel is used as its users do: the doctor, a file separated, a training, its resume, an export. Prints a table
