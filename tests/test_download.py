@@ -414,7 +414,7 @@ def test_a_file_larger_than_the_disk_is_refused(server, tmp_path):
 
 
 def test_a_file_that_the_server_does_not_have_is_refused(server, tmp_path):
-    refused(server.address, tmp_path, f"{server.address}/MiniLibriMix.zip: the server answers 404", "--mirror")
+    refused(server.address, tmp_path, f"{server.address}/MiniLibriMix.zip: the server answered 404", "--mirror")
 
 
 def test_a_server_that_cannot_be_reached_is_refused(tmp_path):

@@ -162,7 +162,7 @@ def test_wrong_answers(answers, expected):
 @pytest.mark.parametrize("toolkit", ["torchaudio", "asteroid", "naplab", "kaituoxu", "espnet"])
 def test_another_module(toolkit):
     message = refused(toolkit, torch.nn.Linear(2, 2))
-    assert "a Linear that is no Conv-TasNet" in message or "unknown (weight, bias)" in message
+    assert "a Linear, but not a Conv-TasNet" in message or "unknown (weight, bias)" in message
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_folder_without_the_three_files(tmp_path):
     assert "encoder.ckpt: no such file" in refused("speechbrain", tmp_path)
     assert "expected encoder, masknet, decoder" in refused("speechbrain", {"encoder": {}})
     linear = torch.nn.Linear(2, 2)
-    assert "no Conv-TasNet of speechbrain" in refused("speechbrain", (linear, linear, linear))
+    assert "not a Conv-TasNet of speechbrain" in refused("speechbrain", (linear, linear, linear))
     assert "expected a dictionary of tensors" in refused("naplab", torch.zeros(3))
 
 
