@@ -234,7 +234,7 @@ def test_a_larger_file_than_the_table_has_is_refused(server, tmp_path, monkeypat
 
 def test_what_a_server_says_does_not_steer_the_terminal(server, tmp_path, monkeypatch):
     monkeypatch.setattr(Handler, "responses", {404: ("Gone \x1b[2J\x07", "")})
-    refused(server.address, tmp_path, r"answers 404 Gone \x1b[2J\x07;")
+    refused(server.address, tmp_path, r"answered 404 Gone \x1b[2J\x07;")
 
 
 def circle():

@@ -100,7 +100,7 @@ def find_separator(name: Path | str) -> Path:
         owner = wanted.repository.partition("/")[0]
         if wanted.revision is None and Path(owner).is_dir():
             raise InputError(
-                f"{error}; {owner} is a folder here, so that the Hugging Face hub is not asked; for a repository "
+                f"{error}; {owner} is a folder here, so the Hugging Face hub is not asked; for a repository "
                 f"of that name write {name}@{NEWEST}"
             ) from None
     return download_bundle(wanted)
@@ -157,7 +157,7 @@ def _explained(name: HubName) -> Iterator[None]:
         line = str(error)
     except GatedRepoError:
         page = f"{HfApi().endpoint}/{name.repository}"
-        line = f"is given to those alone who ask for it at {page}; do so, and run `hf auth login`"
+        line = f"is only given to those who request it at {page}; do so, and run `hf auth login`"
     except RepositoryNotFoundError:
         line = "no such repository on the Hugging Face hub, or a private one; check the name, or `hf auth login`"
     except RevisionNotFoundError:

@@ -68,8 +68,8 @@ class Settings(Data, Mixing, Training, Network):
         for name in ("sampler", "batch_sampler", "looped_nominal_epoch"):
             if (dict(self).get("dataloader_opts") or {}).get(name) is not None:
                 raise InputError(
-                    f"dataloader_opts: {name}: an epoch takes each item once, in an order that a training can go "
-                    "on with; leave it out (shuffle: False takes them as they are)"
+                    f"dataloader_opts: {name}: an epoch takes each item once, in an order that a resumed training "
+                    "can continue; leave it out (shuffle: False takes them as they are)"
                 )
         return self
 

@@ -82,7 +82,7 @@ def wrong_sum(corpus: Corpus, row: Row) -> str | None:
         if not error <= (len(parts) + 1) * LSB:
             return (
                 f"{corpus.root / row.files[total]}: not the sum of {' + '.join(terms)}, off by {error:.4f} of "
-                "full scale; were signals of another version put beside each other?"
+                "full scale; were signals of different versions put side by side?"
             )
     return None
 

@@ -135,7 +135,7 @@ def _explained(name: HubName) -> Iterator[None]:
     except InputError:
         raise
     except OfflineModeIsEnabled:
-        line = "HF_HUB_OFFLINE is set, so that nothing can be uploaded"
+        line = "HF_HUB_OFFLINE is set, so nothing can be uploaded"
     except RepositoryNotFoundError:
         line = "the Hugging Face hub does not accept the login; check the token, or run `hf auth login`"
     except HfHubHTTPError as error:
@@ -146,7 +146,7 @@ def _explained(name: HubName) -> Iterator[None]:
     except NO_ANSWER as error:
         line = f"the Hugging Face hub cannot be reached ({_short(error)}); check the network connection"
     except RuntimeError as error:  # of a large file; with the reason behind it
-        line = f"the upload was cut ({_short(error.__cause__ or error)}); try again"
+        line = f"the upload was interrupted ({_short(error.__cause__ or error)}); try again"
     else:
         return
     raise InputError(f"{name}: {line}")
