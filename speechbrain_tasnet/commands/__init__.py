@@ -114,7 +114,7 @@ def add_array(parser: argparse._ActionsContainer) -> None:
         default="linear:0.05-0.15",
         metavar="WHERE",
         help="linear:SPACING or circular:RADIUS, in metres; ears (17.5 cm apart, without a head); or random "
-        "(within half a metre). A range such as 0.05-0.15 is drawn from for each room (%(default)s)",
+        "(within half a metre). A range such as 0.05-0.15 is sampled for each room (%(default)s)",
     )
 
 

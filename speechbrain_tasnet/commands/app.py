@@ -34,8 +34,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="keep each result here, in a folder named after the recording; by default results go when the page "
-        "is closed",
+        help="keep each result here, in a folder named after the recording; by default results are removed when "
+        "the page is closed",
     )
     parser.add_argument(
         "--max-minutes", type=float, default=60.0, metavar="M", help="refuse longer recordings (%(default)g)"

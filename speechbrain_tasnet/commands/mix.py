@@ -38,7 +38,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--min-speakers",
         type=int,
         metavar="C",
-        help="fewest speakers in a mixture; the remaining sources are silent (in talk 1, otherwise C)",
+        help="fewest speakers in a mixture; the remaining sources are silent (1 with --scene talk, otherwise C)",
     )
     _describe_size(parser.add_argument_group("size"))
     _describe_conditions(parser.add_argument_group("acoustic conditions"))

@@ -19,8 +19,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "Read raw PCM at the model's rate from standard input, interleaved, with a channel for each "
         "microphone of the model; write the sources to standard output, interleaved, or to one file or named pipe "
         "each. A sample is written with the chunk that determines it. At the end the real-time factor and the "
-        "slowest chunk are reported on standard error, and half a sample is dropped. If the reader closes the "
-        "pipe, the exit status is 141."
+        "slowest chunk are reported on standard error; an incomplete last sample is dropped. If the reader closes "
+        "the pipe, the exit status is 141."
     )
     parser.epilog = (
         "example: sox meeting.wav -t s16 -r 8k -c 1 - | tasnet stream | sox -t s16 -r 8k -c 2 - separated.wav"
@@ -36,7 +36,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("s16le", "f32le"),
         default="s16le",
-        help="of input and output; 16-bit output is clipped at full scale, and the count reported (%(default)s)",
+        help="of input and output; 16-bit output is clipped at full scale, and clipping counted (%(default)s)",
     )
     parser.add_argument(
         "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds processed at once (%(default)g)"
