@@ -1,1 +1,1 @@
-"""Measurements of this package beside others: `speed`, `live`, `quality` and `training`."""
+"""Measurements of this package compared with others: `speed`, `live`, `quality` and `training`."""

@@ -16,7 +16,7 @@ export async function decode(bytes, rate) {
   return channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
 }
 
-/** Make signals softer together where one would clip, so that their levels still compare. */
+/** Attenuate all signals together where one would clip, so that their levels remain comparable. */
 export function withoutClipping(signals) {
   const peak = signals.reduce((loudest, signal) => signal.reduce((a, b) => Math.max(a, Math.abs(b)), loudest), 0);
   return peak > 1 ? signals.map((signal) => signal.map((sample) => sample / peak)) : signals;

@@ -71,7 +71,7 @@ def build(out: Path, separators: Iterable[str | Path], standalone: bool = True) 
 
 
 def write_graph(bundle: Path, out: Path) -> dict[str, Any] | None:
-    """Write a separator as a graph, and return what the page must know of it; None if it wants an array."""
+    """Write a separator as a graph, and return what the page must know of it; None if it needs an array."""
     model, config = load_bundle(bundle)
     name = config.about.get("name") or bundle.name
     if model.encoder.mics > 1:

@@ -8,7 +8,7 @@ import { loudness, spectrogram } from "./spectrogram.js";
 const MARKUP = `
 <section class="tasnet-card" aria-label="Separate a recording">
   <label class="tasnet-drop"><input type="file" accept="audio/*,video/*">
-    <strong>Drop a recording here</strong> or click to choose one; sound or film, of any length</label>
+    <strong>Drop a recording here</strong> or click to choose one; audio or film, of any length</label>
   <p class="tasnet-row"><button data-role="record">Record</button>
     <label>Separator <select data-role="separator"></select></label>
     <button data-role="cancel" hidden>Cancel</button></p>
@@ -18,8 +18,8 @@ const MARKUP = `
 </section>
 <section class="tasnet-card" aria-label="Live">
   <p class="tasnet-row"><button data-role="live">Start the microphone</button>
-    <label>Hear <select data-role="heard"></select></label></p>
-  <p data-role="live-status" role="status">Wear headphones: what a loudspeaker plays, the microphone hears again.</p>
+    <label>Play <select data-role="heard"></select></label></p>
+  <p data-role="live-status" role="status">Wear headphones: the microphone would pick up a loudspeaker.</p>
   <div data-role="meters"></div>
   <div data-role="live-results"></div>
 </section>`;
@@ -64,9 +64,9 @@ class Page {
     try {
       this.say("status", `Reading ${name} …`);
       const mixture = await decode(await blob.arrayBuffer(), rate).catch(() => {
-        throw new Error("it is no sound that this browser can decode");
+        throw new Error("this browser cannot decode its sound");
       });
-      if (mixture.length < rate / 100) throw new Error("there is less than a hundredth of a second of sound in it");
+      if (mixture.length < rate / 100) throw new Error("it holds less than a hundredth of a second of sound");
       const seconds = mixture.length / rate;
       this.say("status", `Separating ${time(seconds)} …`);
       const began = performance.now();

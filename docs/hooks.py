@@ -88,7 +88,7 @@ def generated() -> dict[str, str]:
 
 
 def notebook_page() -> str:
-    """Return the notebook as a page: its text and its code, which `Listen` shows the like of when it has run."""
+    """Return the notebook as a page: its text and code; the page `Listen` shows similar output."""
     cells = json.loads((ROOT / "docs" / NOTEBOOK).read_text(encoding="utf-8"))["cells"]
     parts = []
     for cell in cells:
@@ -99,7 +99,7 @@ def notebook_page() -> str:
 
 
 def rebased(text: str) -> str:
-    """Let links of a page at the root lead to the same pages within the site.
+    """Make links of a page at the root lead to the same pages within the site.
 
     Examples
     --------

@@ -36,7 +36,7 @@ def as_they_are(voices: np.ndarray) -> np.ndarray:
 
 
 def telephone(voices: np.ndarray) -> np.ndarray:
-    """Return voices [C, time] as a telephone passes them on."""
+    """Return voices [C, time] as a telephone transmits them."""
     return band(voices, RATE, 300, 3400)
 
 

@@ -1,10 +1,10 @@
-"""A Space of the Hugging Face hub: the page of `tasnet app`, for everybody."""
+"""A Space on the Hugging Face hub: the page of `tasnet app`, for everyone."""
 
 import os
 
 from speechbrain_tasnet.app import AppOptions, serve
 
-# A Space is shared: short recordings, one at a time. They are removed when their page is left.
+# A Space is shared: short recordings, one at a time. They are removed when their page is closed.
 options = AppOptions(
     host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
     port=7860,

@@ -1,4 +1,4 @@
-"""The command line: ``tasnet COMMAND``, a module of `commands` each."""
+"""The command line: ``tasnet COMMAND``, each a module of `commands`."""
 
 import argparse
 import sys
@@ -30,21 +30,21 @@ from speechbrain_tasnet.system.printable import printable
 from speechbrain_tasnet.system.process import READER_GONE, discard_output, open_what_is_closed, tune_process
 
 COMMANDS = {
-    "demo": (demo, "everything once, in minutes, on synthetic voices"),
-    "doctor": (doctor, "does everything work on this machine, and how fast"),
-    "models": (models, "list the separators at hand: what for, how good, how fast here"),
+    "demo": (demo, "run the whole workflow once, in minutes, on synthetic voices"),
+    "doctor": (doctor, "check that everything works on this machine, and how fast"),
+    "models": (models, "list the available separators: their purpose, quality and speed on this machine"),
     "mix": (mix, "make a corpus of mixtures from any folder of speech"),
     "generate": (generate, "make wsj0-mix, LibriMix or a bank of rooms"),
-    "download": (download, "get openly downloadable speech and noise"),
+    "download": (download, "download openly available speech and noise"),
     "train": (train, "train with a recipe, then evaluate and write a report"),
-    "evaluate": (evaluate, "evaluate what was trained, and write a report"),
+    "evaluate": (evaluate, "evaluate a trained model, and write a report"),
     "study": (study, "compare networks, everything else equal"),
     "separate": (separate, "separate audio files with a trained model"),
-    "app": (app, "a page on this machine that separates what is dropped on it"),
-    "stream": (stream, "separate live: raw PCM from a pipe into pipes, as it comes"),
+    "app": (app, "serve a local page that separates what is dropped on it"),
+    "stream": (stream, "separate live: raw PCM through pipes, as it arrives"),
     "live": (live, "separate live: from the sound card to the sound card"),
     "import": (import_weights, "turn another toolkit's weights into a separator"),
-    "export": (export, "a trained model in a form to hand on: bundle, ONNX, torchaudio, Asteroid"),
+    "export": (export, "write a trained model as a bundle, for ONNX, torchaudio or Asteroid"),
     "push": (push, "upload a separator to the Hugging Face hub"),
 }
 
@@ -52,9 +52,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Exit status: 0 when the work is done, 2 when something given was wrong (one line on standard error says
-    what), 1 after a defect of ours (with its traceback), 130 when interrupted, 141 when the reader of the output
-    has gone away.
+    Exit status: 0 on success, 2 if the input was wrong (one line on standard error says what), 1 after a bug in
+    tasnet (with its traceback), 130 if interrupted, 141 if the reader of the output has closed the pipe.
 
     Parameters
     ----------
@@ -63,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     tune_process()
     open_what_is_closed()
-    # A name may have letters that the encoding of a pipe lacks, on Windows above all, or bytes that are none.
+    # A name may hold characters that a pipe's encoding lacks, above all on Windows, or bytes that do not decode.
     if hasattr(sys.stdout, "reconfigure"):
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
@@ -87,20 +86,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Complains in one line, whatever the words hold."""
+    """Reports an error in one line, whatever the arguments contain."""
 
     def error(self, message: str) -> NoReturn:
-        """End the program."""
+        """Print the error and exit."""
         super().error(printable(message))
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Describe the commands; `train`, `evaluate` and `study` take what they do not know as overrides."""
+    """Return the parser; `train`, `evaluate` and `study` take options they do not know as overrides."""
     parser = OneLineParser(
         prog="tasnet",
         description="Conv-TasNet speech separation: get and mix speech, train, evaluate, separate.",
         epilog="Start with `tasnet demo`. `tasnet COMMAND --help` lists the options of a command. Exit status: 0 "
-        "done, 2 something given was wrong, and one line says what, 1 a defect of ours.",
+        "success, 2 wrong input, which one line describes, 1 a bug in tasnet.",
     )
     parser.add_argument("--version", action="version", version=f"tasnet {__version__}")
     add_commands(parser, "command", COMMANDS)

@@ -25,7 +25,7 @@ def _escape(found: re.Match) -> str:
 
 
 class InputError(ValueError):
-    r"""Something that came from outside is wrong: a file, a folder, an option, a configuration value.
+    r"""An error in the input: a file, a folder, an option, a configuration value.
 
     The message is one line that names the value, what was expected and the way out. What would begin another line
     in it, or command a terminal, is written as an escape: names of files and values may hold anything.
@@ -71,7 +71,7 @@ def one_line_errors(program: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REFUSED:
             if error.filename is None:
-                _end(program, f"standard output cannot be written ({error.strerror}); see to where it goes")
+                _end(program, f"standard output cannot be written ({error.strerror}); check where it goes")
             _end(program, f"{short(_printable(error.filename))}: {error.strerror}")
         if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
             _end(program, f"{error}: a link that leads nowhere; replace it")

@@ -1,6 +1,6 @@
-"""Which packages are needed, in which versions, and what to do when one of them does not import.
+"""Which packages are needed, in which versions, and what to do if one of them cannot be imported.
 
-Imports little but the standard library, so that it can speak where nothing else can.
+It imports hardly anything but the standard library, so that it can report problems when nothing else works.
 """
 
 import re

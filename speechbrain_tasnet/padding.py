@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def valid_samples(lengths: Tensor, size: int) -> Tensor:
-    """Turn relative lengths into numbers of samples, rounded as SpeechBrain rounds them.
+    """Convert relative lengths to numbers of samples, rounded as SpeechBrain rounds them.
 
     Parameters
     ----------

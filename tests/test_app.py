@@ -84,7 +84,7 @@ def test_voices_are_those_of_separate_file(separator, space):
 def test_what_is_too_long_is_refused_before_it_is_read(separator, space):
     upload, folder = space
     soundfile.write(upload, np.full(3 * RATE, np.nan), RATE, "FLOAT")  # nothing of it is read
-    with pytest.raises(InputError, match=r"talk.wav: 0.1 minutes; at most 0.04 minutes are separated here"):
+    with pytest.raises(InputError, match=r"talk.wav: 0.1 minutes; at most 0.04 minutes are accepted here"):
         separate_upload(upload, separator, folder, 0.04, pytest.fail)
     assert not list(folder.iterdir())
 
@@ -108,7 +108,7 @@ def test_work_ends_when_the_page_is_left(separator, space):
     def leave(share: float) -> None:
         folders.remove("a page")
 
-    with pytest.raises(InputError, match=r"^talk.wav: given up, for the page has been left$"):
+    with pytest.raises(InputError, match=r"^talk.wav: stopped, because the page was closed$"):
         separate_upload(upload, separator, folder, 1, leave)
     assert not list(home.iterdir())
 
@@ -230,7 +230,7 @@ def test_a_page_shows_results_and_what_is_wrong_with_the_others(served, two_voic
     shown = call(address, tmp_path / "bad & <b>.wav", two_voices, tmp_path / "long.wav")
     problems = re.findall(r'role="alert">(.*?)</p>', shown)
     assert "cannot be read as audio" in problems[0]
-    assert problems[1] == "long.wav: 0.5 minutes; at most 0.5 minutes are separated here"
+    assert problems[1] == "long.wav: 0.5 minutes; at most 0.5 minutes are accepted here"
     assert not re.search(r"<b>\.wav|Traceback", shown)
     assert str(temporary) not in html.unescape(" ".join(problems))
     assert shown.count("<audio") == shown.count("data:image/png;base64,") == 3
@@ -272,7 +272,7 @@ def test_others_wait_in_a_queue(at_once, tmp_path):
 
 def test_a_port_that_is_taken_is_refused(served):
     port = int(served[0].rsplit(":")[-1].strip("/"))
-    with pytest.raises(InputError, match=f"host 127.0.0.1, port {port}: cannot be listened at"):
+    with pytest.raises(InputError, match=f"host 127.0.0.1, port {port}: cannot be used"):
         running(AppOptions(port=port)).__enter__()
 
 

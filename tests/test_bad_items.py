@@ -64,13 +64,13 @@ def signal(corpus, number=0, split="tr", name="mix"):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (remove, "no such file any more"),
+        (remove, "the file is gone"),
         (garble, "cannot be read as audio"),
         (silence, "silent"),
         (cut, "expected one length above 0"),
         (change_rate, "16000 Hz, expected 8000 Hz"),
         (put_nan, "NaN"),
-        (clip, "clipped, 8 samples on end at full scale"),
+        (clip, "clipped, 8 samples in a row at full scale"),
     ],
 )
 def test_a_bad_file_is_told_with_the_id_of_its_item(copied, spoil, reason, segment):
@@ -127,7 +127,7 @@ def test_where_nothing_can_be_read_any_more(copied):
     corpus, manifests = copied
     items = SkipBadItems(make_dataset(manifests / "tr.csv", corpus, 2, 8000), replace=True)
     shutil.rmtree(corpus)
-    with pytest.raises(InputError, match=r"bad items in a row; .*no such file any more"):
+    with pytest.raises(InputError, match=r"bad items in a row; .*the file is gone"):
         items[0]
 
 

@@ -124,7 +124,7 @@ def test_an_object_elsewhere_answers_fails_dies_and_starts_again():
     assert why is None
     assert remote.ask("stat", "nowhere")[1].startswith("FileNotFoundError: ")
     assert remote.ask("getpid") == (first, None)
-    killed = "the process was killed by SIGKILL, for want of memory perhaps"
+    killed = "the process was killed by SIGKILL, perhaps for lack of memory"
     assert remote.ask("kill", first, signal.SIGKILL) == (None, killed)
     assert remote.ask("getpid") == (None, killed)
     assert not remote.alive
@@ -324,7 +324,7 @@ def test_all_contestants_are_measured(arena, kind):
 @pytest.mark.parametrize(
     ("batch", "why"),
     [
-        (3, "the process was killed by SIGKILL, for want of memory perhaps"),
+        (3, "the process was killed by SIGKILL, perhaps for lack of memory"),
         (4, "RuntimeError: out of | luck"),
     ],
 )

@@ -203,7 +203,7 @@ def test_tensors_that_overlap(folder):
     header["decoder.weight"]["data_offsets"] = header["encoder.weight"]["data_offsets"]
     text = json.dumps(header).encode()
     write_weights(folder, len(text).to_bytes(8, "little") + text + data[8 + length :])
-    assert "is no safetensors file" in refused(folder)
+    assert "is not a safetensors file" in refused(folder)
 
 
 def test_a_header_of_a_gigabyte(folder):
@@ -302,12 +302,12 @@ def test_a_large_network_that_is_all_holes(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "is no JSON"),
-        (b"\xff\xfe", "is no JSON"),
-        (b"[" * 100000, "is no JSON"),
+        (b"", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 100000, "is not JSON"),
         (b"null", "expected the bundle"),
-        (b'{"format": NaN}', "has NaN, which is no number"),
-        (b'{"version": ' + b"9" * 9000 + b"}", "is no JSON"),
+        (b'{"format": NaN}', "has NaN, which is not a number"),
+        (b'{"version": ' + b"9" * 9000 + b"}", "is not JSON"),
         (b'{"version": 1, "version": 1}', "has the key 'version' twice"),
         (b"{" + b",".join(b'"%d": 1' % number for number in range(70000)) + b"}", "expected the bundle"),
     ],

@@ -93,7 +93,7 @@ def test_without_slurm_it_is_said_at_once(tmp_path, monkeypatch, capsys):
     assert "no sbatch on this machine" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*words, "--workers", "2"])
-    assert "say how many by --cpus" in capsys.readouterr().err
+    assert "set their number with --cpus" in capsys.readouterr().err
 
 
 def tree(folder):

@@ -162,7 +162,7 @@ def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
         ),
         (
             ("max_grad_norm: 5", "max_grad_nrom: 5"),
-            "max_grad_nrom: nothing reads this key; did you mean max_grad_norm?",
+            "max_grad_nrom: this key is not used by anything; did you mean max_grad_norm?",
         ),
     ],
 )

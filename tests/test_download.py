@@ -184,7 +184,7 @@ def test_nothing_that_is_there_is_replaced(server, tmp_path):
     (tmp_path / "MiniLibriMix.zip").write_text("mine")
     files = MINI | {".bashrc": b"evil", "a.wav": b"beside", "MiniLibriMix/a.wav": b"within"}
     server.files["MiniLibriMix.zip"] = zipped(files)
-    with pytest.raises(InputError, match=r"MiniLibriMix\.zip: is there already"):
+    with pytest.raises(InputError, match=r"MiniLibriMix\.zip: already exists"):
         download("minilibrimix", tmp_path, mirror=server.address, keep=True)
     download("minilibrimix", tmp_path, mirror=server.address)
     found = contents(tmp_path)
@@ -234,7 +234,7 @@ def test_a_larger_file_than_the_table_has_is_refused(server, tmp_path, monkeypat
 
 def test_what_a_server_says_does_not_steer_the_terminal(server, tmp_path, monkeypatch):
     monkeypatch.setattr(Handler, "responses", {404: ("Gone \x1b[2J\x07", "")})
-    refused(server.address, tmp_path, r"answers 404 Gone \x1b[2J\x07;")
+    refused(server.address, tmp_path, r"answered 404 Gone \x1b[2J\x07;")
 
 
 def circle():
@@ -414,7 +414,7 @@ def test_a_file_larger_than_the_disk_is_refused(server, tmp_path):
 
 
 def test_a_file_that_the_server_does_not_have_is_refused(server, tmp_path):
-    refused(server.address, tmp_path, f"{server.address}/MiniLibriMix.zip: the server answers 404", "--mirror")
+    refused(server.address, tmp_path, f"{server.address}/MiniLibriMix.zip: the server answered 404", "--mirror")
 
 
 def test_a_server_that_cannot_be_reached_is_refused(tmp_path):
@@ -458,9 +458,9 @@ DRIVE = {"MiniLibriMix/a.wav": b"a", "MiniLibriMix/C:/evil": b"evil"}
 @pytest.mark.parametrize(
     ("archive", "words"),
     [
-        (b"<html>Please log in</html>", ["no archive"]),
-        (b"", ["no archive"]),
-        (zipped(MINI)[:-1000], ["no archive"]),
+        (b"<html>Please log in</html>", ["not an archive"]),
+        (b"", ["not an archive"]),
+        (zipped(MINI)[:-1000], ["not an archive"]),
         (tarred(MINI)[:-1000], ["damaged"]),
         (zipped(MINI).replace(MINI["MiniLibriMix/val/s1/b.wav"], bytes(100)), ["damaged"]),
         (zipped({"Other/a.wav": b"a"}), ["no folder MiniLibriMix"]),

@@ -172,7 +172,7 @@ def test_unusable_metrics_are_refused_before_any_work(monkeypatch):
 
 def test_unusable_utterances_are_refused(three):
     targets = murmur()
-    with pytest.raises(InputError, match="'a' is there twice"):
+    with pytest.raises(InputError, match="'a' appears twice"):
         three.add("a", targets.sum(1), targets, targets)
     with pytest.raises(InputError, match="'d' has estimates with NaN"):
         three.add("d", targets.sum(1), targets, targets / 0)

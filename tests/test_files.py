@@ -124,7 +124,7 @@ needs_root = pytest.mark.skipif(
     [
         (plant_link, "is a link"),
         pytest.param(plant_others_folder, "belongs to another user .number 12345", marks=needs_root),
-        (plant_open_folder, "everybody can write to it"),
+        (plant_open_folder, "anyone can write to it"),
     ],
 )
 def test_a_folder_that_somebody_else_may_have_put_there_is_refused(tmp_path, plant, words):
@@ -169,7 +169,7 @@ def test_a_lock_holds_between_threads(tmp_path):
         thread = threading.Thread(target=attempt)
         thread.start()
         thread.join()
-    assert refused == ["here: another run is at work on it; wait, or choose another folder"]
+    assert refused == ["here: another run is using it; wait, or choose another folder"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other rights")
@@ -267,7 +267,7 @@ def test_a_lock_ends_with_its_process(tmp_path, end):
     words = [sys.executable, "-c", HOLDER, str(lock)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "locked\n"
-        with pytest.raises(InputError, match=r"^here: another run is at work on it; wait"):
+        with pytest.raises(InputError, match=r"^here: another run is using it; wait"):
             exclusive(lock, Path("here")).__enter__()
         getattr(holder, end)()
         holder.wait()

@@ -268,7 +268,7 @@ def refused(raw, tmp_path, *words, **options):
         ({"types": ["mix"]}, ["type mix", "mix_single"]),
         ({"splits": ["train-360"]}, ["'train-360'", "dev or train-100"]),
         ({"workers": 0}, ["workers=0"]),
-        ({"noise": None}, ["--noise", "mix_clean alone"]),
+        ({"noise": None}, ["--noise", "--types mix_clean"]),
         ({"noise": "nowhere"}, ["nowhere: no such folder", "wham_noise"]),
         ({"librispeech": "nowhere"}, ["nowhere: no such folder", "LibriSpeech"]),
         ({"metadata": "nowhere"}, ["nowhere: no such folder", "JorisCos/LibriMix"]),

@@ -264,7 +264,7 @@ def test_a_full_disk_is_one_line_and_the_run_is_continued(wsj0, lists, corpus, t
     assert full.returncode == 2
     (line,) = full.stderr.strip().splitlines()
     assert line.startswith("tasnet: error: ")
-    assert "cannot be written (File too large); see to folder and disk space" in line
+    assert "cannot be written (File too large); check the folder and disk space" in line
     assert not list((tmp_path / ".out.partial").rglob(".*.wav*"))
     generate_wsj0mix(wsj0, lists, tmp_path / "out", workers=1)
     assert digests(tmp_path / "out") == digests(corpus)
@@ -349,7 +349,7 @@ B = "wsj0/si_tr_s/01b/01ba0101.wav"
         (f"{A} nan {B} 1", ["line 1", "gain 'nan'"]),
         (f"{A} 1e9 {B} 1", ["line 1", "gain '1e9'"]),
         (f"1 {A} -1 {B}", ["line 1", f"gain '{A}'"]),
-        (f"{A} 1 {B} -1\n{A} 1.0 {B} -1", ["line 2", "01aa0100_1_01ba0101_-1 a second time"]),
+        (f"{A} 1 {B} -1\n{A} 1.0 {B} -1", ["line 2", "01aa0100_1_01ba0101_-1 appears twice"]),
         (f"{A} 1 . -1", ["line 1", "no . in"]),
         ("\n", ["no mixtures in it"]),
         (b"\xff\xfe\x00 1 \x80 -1", ["line 1", "no "]),

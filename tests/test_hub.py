@@ -269,7 +269,7 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(hub, pushed, tmp_path, mon
         "anna/texts": "does not begin with the format 'speechbrain_tasnet separator'",
         "anna/huge": "config.json has 1048577 bytes; expected a separator",
         "anna/closed": "refuses it (403 Forbidden: This repository has been closed",
-        "anna/gated": "is given to those alone who ask for it at",
+        "anna/gated": "is only given to those who request it at",
     }.items():
         with pytest.raises(InputError) as caught:
             find_separator(name)

@@ -94,7 +94,7 @@ def test_files_of_others_are_not_touched(talks, capsys):
     Path("out/2_s1.wav").write_text("precious")
     with pytest.raises(SystemExit):
         separate("--resume")
-    assert "out/2_s1.wav: is there already" in capsys.readouterr().err
+    assert "out/2_s1.wav: already exists" in capsys.readouterr().err
     assert [path.name for path in Path("out").iterdir()] == ["2_s1.wav"]
 
 

@@ -198,7 +198,7 @@ def test_what_was_recorded_outlives_a_kill(tmp_path):
 
 def test_recordings_are_not_replaced_unless_that_is_asked_for(tmp_path):
     (tmp_path / "s2.wav").write_text("precious")
-    with pytest.raises(InputError, match=r"s2\.wav: is there already"):
+    with pytest.raises(InputError, match=r"s2\.wav: already exists"):
         LiveFiles(tmp_path, RATE, 1, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["s2.wav"]
     with LiveFiles(tmp_path, RATE, 1, 2, overwrite=True):

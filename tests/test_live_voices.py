@@ -164,7 +164,7 @@ def test_events_are_not_overwritten(counting, tmp_path, capsys):
     (tmp_path / "events").write_text("kept")
     status, _, said = Tasnet(counting, "--events", tmp_path / "events").end()
     assert status == 2
-    assert "events: is there already; choose another file or give --overwrite" in said
+    assert "events: already exists; choose another file or give --overwrite" in said
     assert (tmp_path / "events").read_text() == "kept"
     new = tmp_path / "new"
     status, _, said = Tasnet(counting, "--events", new, "--out", tmp_path / "s1", new).end()

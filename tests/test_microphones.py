@@ -196,5 +196,5 @@ def test_no_recordings_and_pcm_are_fine():
 
 
 def test_other_toolkits_have_one_microphone():
-    with pytest.raises(InputError, match="mics=2: the Conv-TasNet of Asteroid has 1 alone"):
+    with pytest.raises(InputError, match="mics=2: the Conv-TasNet of Asteroid has only 1"):
         refuse_unless("Asteroid", settings_of(build(2)), {})

@@ -193,7 +193,7 @@ def test_a_pipe_is_read(tmp_path):
         ("circle.wav", ["a link that leads nowhere"]),
         ("gone.wav", ["no such file"]),
         ("film.m4a", ["cannot be read as audio", "replace the file"]),
-        ("x\0.wav", ["no name of a file has a NUL"]),
+        ("x\0.wav", ["a file name cannot contain NUL"]),
     ],
 )
 def test_what_is_no_file_is_named(tmp_path, monkeypatch, name, words):

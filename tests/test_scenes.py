@@ -344,7 +344,7 @@ def test_bad_noise_is_refused(tmp_path, speech_folder, fill, words, workers):
         ("file,split\n9.flac,train\n", ["line 2: no file '9.flac'"]),
         ("file,split\n,train\n", ["line 2: no file ''"]),
         ("file,split\n/etc/hostname,train\n", ["line 2: no file '/etc/hostname'"]),
-        ("file,split\n0.flac,train\n0.flac,test\n", ["line 3: '0.flac' is there twice"]),
+        ("file,split\n0.flac,train\n0.flac,test\n", ["line 3: '0.flac' appears twice"]),
         ("file,split\n0.flac,train\n1.flac,test\n", ["no noise with split valid"]),
         ("file,split\n0.flac,train\n1.flac,test\nnoise.csv,valid\n", ["noise.csv: cannot be read as audio"]),
     ],

@@ -192,7 +192,7 @@ def test_codecs_of_players(kind, copies, tmp_path):
 
 def test_a_rate_that_opus_does_not_have_is_refused_before_any_work(copies, tmp_path):
     path = write(tmp_path / "mix.wav", noise(0.1), 11025)
-    with pytest.raises(InputError, match="1 channel at 11025 Hz does not go into opus; choose wav"):
+    with pytest.raises(InputError, match="1 channel at 11025 Hz does not fit into opus; choose wav"):
         write_sources(copies, path, tmp_path / "out", kind=AudioFormat("opus"))
     assert not (tmp_path / "out").exists()
 

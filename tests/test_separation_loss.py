@@ -190,7 +190,7 @@ def test_nan_estimates_give_a_nan_loss(way):
     [
         ({"ratio": "sdr"}, "ratio='sdr': expected one of"),
         ({"silence": "zero"}, "silence='zero': expected None or one of"),
-        ({"ratio": "sa-sdr", "silence": "power"}, "its one ratio knows"),
+        ({"ratio": "sa-sdr", "silence": "power"}, "its one ratio already covers"),
     ],
 )
 def test_what_is_no_loss(options, message):

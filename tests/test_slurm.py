@@ -198,7 +198,7 @@ def test_a_training_of_two_nodes_saves_and_comes_again(cluster, here, corpus, ti
     cluster.ask("scontrol", "update", f"jobid={job}", "starttime=now")  # Slurm waits some minutes
     until(lambda: not cluster.ask("squeue", "--noheader", "--job", job), "the end of the training")
     before, resumed, after = Path("train.log").read_text().partition("Resuming after ")
-    assert "the training saves, and goes back into the queue" in before
+    assert "the training saves a checkpoint and is requeued" in before
     assert resumed
     assert after.startswith(f"{before.count('train_logger - epoch: ')} complete epochs")
     assert "Restarts=1" in cluster.ask("scontrol", "show", "job", job)

@@ -51,7 +51,7 @@ def test_speakers_are_top_folders_and_files_lie_as_deep_as_they_like(tmp_path):
 def test_folder_without_audio_is_refused(tmp_path):
     refuses(["gone", "no such folder"], find_speakers, tmp_path / "gone")
     refuses(["gone", "no such folder"], split_speakers, tmp_path / "gone", 2, 0)
-    refuses(["no audio found", "subfolder a speaker"], find_speakers, tmp_path)
+    refuses(["no audio found", "subfolder per speaker"], find_speakers, tmp_path)
     refuses(["no audio found"], split_speakers, add(tmp_path, "loose.wav"), 2, 0)
 
 

@@ -127,7 +127,7 @@ def test_sources_go_to_a_file_and_a_named_pipe(folder, mixture, tmp_path):
     np.testing.assert_allclose(got, offline(folder, mixture), atol=1e-5)
     status, _, said = Tasnet(folder, *words).end()
     assert status == 2
-    assert "s1: is there already" in said
+    assert "s1: already exists" in said
 
 
 def test_where_one_output_cannot_be_opened_none_is_made(folder, tmp_path):

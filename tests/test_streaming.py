@@ -275,7 +275,7 @@ def test_a_refused_chunk_changes_nothing(way):
         (torch.full((1, 5), 1e9), "above 1e\\+06"),
         (torch.zeros(5), "chunk of shape .5.: expected .batch, time."),
         (torch.zeros(0, 5), "no streams, expected at least 1"),
-        (torch.zeros(2, 5), "reset\\(\\) begins again"),
+        (torch.zeros(2, 5), "reset\\(\\) starts again"),
     ):
         with pytest.raises(InputError, match=message):
             live.step(wrong)

@@ -121,7 +121,7 @@ def test_a_separator_that_does_not_count_gives_all_its_outputs(two, tmp_path):
 
 def test_sources_of_an_earlier_run_do_not_stay_beside_those_of_this(two, tmp_path):
     write_sources(Sorter(counts_voices=False), two, tmp_path / "out")
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         write_sources(Sorter(), two, tmp_path / "out")
     write_sources(Sorter(), two, tmp_path / "out", overwrite=True)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["two_s1.wav", "two_s2.wav"]

@@ -95,8 +95,8 @@ def test_the_model_is_left_as_it_is(toolkit):
 @pytest.mark.parametrize(
     ("toolkit", "options", "expected"),
     [
-        ("torchaudio", {"Sc": 6}, "edge_padding=False: the Conv-TasNet of torchaudio has True alone"),
-        ("torchaudio", {"Sc": 5, "edge_padding": True}, "Sc=5.*6 alone"),
+        ("torchaudio", {"Sc": 6}, "edge_padding=False: the Conv-TasNet of torchaudio has only True"),
+        ("torchaudio", {"Sc": 5, "edge_padding": True}, "Sc=5.*only 6"),
         ("torchaudio", {"Sc": 6, "edge_padding": True, "P": 5}, "P=5"),
         ("torchaudio", {"Sc": 6, "edge_padding": True, "tail": "odd"}, "tail='odd'"),
         ("torchaudio", {"Sc": 6, "edge_padding": True, "norm": "channelwise"}, "norm='channelwise'"),
@@ -107,7 +107,7 @@ def test_the_model_is_left_as_it_is(toolkit):
         ("asteroid", {"input_norm": "channelwise"}, "input_norm='channelwise'"),
         ("asteroid", {"mask_activation": "softmax_filters"}, "softmax_filters"),
         ("asteroid", {"P": 4}, "P=4"),
-        ("naplab", {}, "naplab: weights go to torchaudio and asteroid alone"),
+        ("naplab", {}, "naplab: weights can only go to torchaudio and asteroid"),
     ],
     ids=str,
 )

@@ -162,7 +162,7 @@ def test_wrong_answers(answers, expected):
 @pytest.mark.parametrize("toolkit", ["torchaudio", "asteroid", "naplab", "kaituoxu", "espnet"])
 def test_another_module(toolkit):
     message = refused(toolkit, torch.nn.Linear(2, 2))
-    assert "a Linear that is no Conv-TasNet" in message or "unknown (weight, bias)" in message
+    assert "a Linear, but not a Conv-TasNet" in message or "unknown (weight, bias)" in message
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_folder_without_the_three_files(tmp_path):
     assert "encoder.ckpt: no such file" in refused("speechbrain", tmp_path)
     assert "expected encoder, masknet, decoder" in refused("speechbrain", {"encoder": {}})
     linear = torch.nn.Linear(2, 2)
-    assert "no Conv-TasNet of speechbrain" in refused("speechbrain", (linear, linear, linear))
+    assert "not a Conv-TasNet of speechbrain" in refused("speechbrain", (linear, linear, linear))
     assert "expected a dictionary of tensors" in refused("naplab", torch.zeros(3))
 
 
@@ -245,7 +245,7 @@ def test_the_command_asks_for_the_rate_and_makes_nothing_before(package, tmp_pat
     path, out = tmp_path / "best_model.pth", tmp_path / "out"
     torch.save(package, path)
     assert tasnet("import", "asteroid", path, "--out", out) == 2
-    assert "does not tell its sample rate; give --sample-rate" in capsys.readouterr().err
+    assert "does not say its sample rate; give --sample-rate" in capsys.readouterr().err
     assert not out.exists()
     assert tasnet("import", "asteroid", path, "--out", out, "--sample-rate", 16000) == 0
     assert TasNetSeparation.from_bundle(out).hparams.sample_rate == 16000

@@ -1,8 +1,8 @@
-"""All that is to be found out on a GPU, for a quarter of an hour at hand: ``python -m tools.gpu --out FOLDER``.
+"""Run every check that needs a GPU, in a quarter of an hour: ``python -m tools.gpu --out FOLDER``.
 
-Tests of the kernels, the doctor, the paths through a block beside each other, the benchmark beside the other
-toolkits, and a training. Each step is ended at its limit; what it has printed by then lies in the folder, as
-``STEP.log``. ``--only`` runs some of them, where a machine is lent in shorter pieces.
+Tests of the kernels, the doctor, a comparison of the paths through a block, the benchmark beside the other
+toolkits, and a training. Each step is ended at its limit; what it has printed by then is in the folder, as
+``STEP.log``. ``--only`` runs some of them, if the machine is available for less time.
 """
 
 import argparse

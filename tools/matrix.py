@@ -1,4 +1,4 @@
-"""``make matrix``: the wheel in empty environments, for every Python of this machine, on three sets of versions.
+"""``make matrix``: try the wheel in empty environments, for all Pythons here and three sets of versions.
 
 ``lock`` is what locks/ pins, ``newest`` and ``lowest`` are the ends of the ranges in setup.py. In each environment
 the wheel is used as its users do: the doctor, a file separated, a training, its resume, an export. Prints a table
@@ -169,7 +169,7 @@ def _training(tasnet: Path, corpus: Path, epochs: int) -> list[str | Path]:
 
 
 def _run(command: list[str | Path], folder: Path | None = None) -> subprocess.CompletedProcess:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # others are at work beside it
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # other cells run beside it
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

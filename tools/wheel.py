@@ -1,4 +1,4 @@
-"""The wheel, built from a copy of the checkout: without remains of earlier builds, without downloads."""
+"""Build the wheel from a copy of the checkout, without remains of earlier builds, without downloads."""
 
 import shutil
 import subprocess

@@ -1,1 +1,1 @@
-"""Streaming: real-time factors, and how little the beginning of the frames matters."""
+"""Streaming: real-time factors, and how little the start of the frames matters."""

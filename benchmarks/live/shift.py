@@ -1,6 +1,6 @@
 """Measure how much depends on where the frames begin, the paper's shift test: ``python -m benchmarks.live.shift``.
 
-Each mixture starts ``s`` samples later, s = 0 ... 2L, by zeros in front of it. The frames then lie elsewhere, and
+Each mixture starts ``s`` samples later, s = 0 ... 2L, after zeros. The frames are then placed differently, and
 a good model separates as well as before: the result is the standard deviation of SDRi over the shifts.
 """
 

@@ -1,8 +1,8 @@
 """Measure what live separation costs: ``python -m benchmarks.live.streaming``.
 
 Another toolkit's network cannot stream. For the same latency it has to compute, for each chunk, the whole signal
-that the network looks back on, of which only the newest samples are used. What can stream is also measured beside
-a busy program.
+that the network looks back on, of which only the newest samples are used. What can stream is also measured while
+another program is busy.
 """
 
 import argparse

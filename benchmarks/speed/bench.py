@@ -32,7 +32,7 @@ def measure(device: str, quick: bool, minutes: float) -> Iterator[Results]:
 
 @contextmanager
 def _empty_caches() -> Iterator[None]:
-    """Let the processes begin without machine code of earlier ones: the first run shows what compiling takes."""
+    """Make the processes start without compiled code of earlier ones: the first run shows what compiling takes."""
     with TemporaryDirectory() as folder:
         for name in ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):
             os.environ[name] = folder

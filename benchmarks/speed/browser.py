@@ -1,7 +1,7 @@
-"""How fast the page separates in a browser, beside torch: ``python -m benchmarks.speed.browser``.
+"""Compare the speed of the page in a browser with torch's: ``python -m benchmarks.speed.browser``.
 
-A recording of noise in a headless Chromium, by one worker and by as many as there are processors, and a stream;
-then the same by torch on one thread. Needs Chromium, ``pip install playwright`` and ``make browser/node_modules``.
+A recording of noise in a headless Chromium, with one worker and with one per processor, and a stream;
+then the same in torch on one thread. Needs Chromium, ``pip install playwright`` and ``make browser/node_modules``.
 """
 
 import argparse

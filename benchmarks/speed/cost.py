@@ -1,8 +1,8 @@
 """Compute what separating many hours costs: ``python -m benchmarks.speed.cost``.
 
-Each bundled separator gets a short and a long recording, by `tasnet separate` on one thread. Processor time is
-counted, not the time on the wall, so that a busy machine does little harm: the difference of both is what the
-audio costs, the rest what starting costs. All else is arithmetic with a price and a power, which are options. The
+`tasnet separate` separates a short and a long recording with each bundled separator on one thread. Processor time
+is counted, not wall-clock time, so that a busy machine does little harm: the difference of both is what the audio
+costs, the rest what starting costs. Everything else is arithmetic with a price and a power, both options. The
 section of docs/clusters.md is replaced.
 """
 
@@ -34,7 +34,7 @@ class Cost(NamedTuple):
     start: float
 
     def core_hours(self, hours: float, starts: int) -> float:
-        """Return the core hours that so many hours of audio take.
+        """Return the core hours that a number of hours of audio take.
 
         Examples
         --------
@@ -53,7 +53,7 @@ def measure(model: str, minutes: float, folder: Path) -> Cost:
 
 
 def _processor_seconds(model: str, minutes: float, folder: Path) -> float:
-    """Return the processor time that separating so many minutes of noise takes."""
+    """Return the processor time that separating a number of minutes of noise takes."""
     mixture = folder / f"{minutes:g}.wav"
     if not mixture.exists():
         samples = np.random.default_rng(0).normal(scale=3000, size=round(minutes * 60 * RATE))

@@ -1,4 +1,4 @@
-"""Compare the making of training mixtures with SpeechBrain's: ``python -m benchmarks.speed.data_loading``.
+"""Compare making training mixtures with SpeechBrain's: ``python -m benchmarks.speed.data_loading``.
 
 The dynamic mixing of SpeechBrain is part of its recipe for wsj0-mix, not of its package; `toolkit_dataset` takes
 the same steps with the functions of the package. It needs all files at the sampling rate.

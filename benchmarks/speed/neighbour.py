@@ -1,7 +1,7 @@
-"""How much speed is left beside a busy program: ``python -m benchmarks.speed.neighbour``.
+"""Measure how much speed is left beside a busy program: ``python -m benchmarks.speed.neighbour``.
 
-Each works in a process of its own, begun as a user's program is: alone, beside a Python loop of the same priority,
-and alone on one thread. They take turns, so that what else the machine does meets all.
+Each works in its own process, started as a user's program is: alone, beside a Python loop of the same priority,
+and alone on one thread. They take turns, so that whatever else the machine does affects them all.
 """
 
 import argparse

@@ -102,7 +102,7 @@ class Player:
 
 
 class Referee:
-    """The measure of all: how fast the machine computes, and what a network gives in float64.
+    """The standard for all: how fast the machine computes, and what a network returns in float64.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class Referee:
 
 
 def _come_to_rest() -> None:
-    """Wait until the threads of this process sleep: after their work they spin for a while, waiting for more."""
+    """Wait until the threads of this process sleep: after work they spin for a while, waiting for more."""
     for _ in range(NAPS):
         before = time.process_time()
         time.sleep(NAP)

@@ -94,7 +94,7 @@ def _cause_of_death(code: int) -> str:
     if code >= 0:
         return f"the process ended with status {code}"
     name = signal.Signals(-code).name
-    return f"the process was killed by {name}" + (", for want of memory perhaps" if name == "SIGKILL" else "")
+    return f"the process was killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
 
 
 def _serve(pipe: Connection, kind: Callable, arguments: tuple) -> None:

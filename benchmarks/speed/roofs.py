@@ -1,4 +1,4 @@
-"""How fast this machine computes: multiply-adds in registers, and the large products of its libraries."""
+"""Measure how fast this machine computes: multiply-adds in registers, and large products of its libraries."""
 
 import time
 from collections.abc import Callable, Mapping

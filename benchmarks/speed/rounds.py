@@ -1,4 +1,4 @@
-"""Turns: whatever slows the machine for a while then slows all contestants."""
+"""Turns, so that whatever slows the machine for a while slows all contestants."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Rounds(NamedTuple):
-    """How often each has a turn: until ``seconds`` are over, but ``least`` times and at most ``most``."""
+    """How often each has a turn: until ``seconds`` are over, but at least ``least`` and at most ``most`` times."""
 
     least: int
     most: int

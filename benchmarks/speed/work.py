@@ -1,7 +1,7 @@
-"""Work for some seconds as a user's program does, and print how much was done a second; `neighbour` starts it.
+"""Work for some seconds as a user's program does, and print the work per second; `neighbour` starts it.
 
-``python -m benchmarks.speed.work training|separation NETWORK [--tuned]``; ``--tuned`` makes the process what the
-command line makes it.
+``python -m benchmarks.speed.work training|separation NETWORK [--tuned]``; ``--tuned`` tunes the process as the
+command line does.
 """
 
 import argparse

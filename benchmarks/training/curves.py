@@ -1,4 +1,4 @@
-"""Draw what is learnt from an hour of audio, from `curves.csv`: ``python -m benchmarks.training.curves``."""
+"""Draw what is learned from an hour of audio, from `curves.csv`: ``python -m benchmarks.training.curves``."""
 
 import argparse
 import csv

@@ -1,10 +1,10 @@
 """Study what makes a separator better for the same processor time: ``python -m benchmarks.training.levers``.
 
-A contestant begins with the weights of a bundle, or with none, trains on one thread for so many minutes of
+A contestant starts from the weights of a bundle, or from none, trains on one thread for a number of minutes of
 processor time, and is validated on whole mixtures, with its weights as they are and averaged. Two contestants may
-run side by side on two cores; processor time, unlike that on the wall, knows little of neighbours.
+run side by side on two cores; processor time, unlike wall-clock time, depends little on neighbours.
 
-``OUT/NAME.jsonl`` gets a line for each hundred steps and each validation, ``OUT/NAME`` the weights as bundles.
+``OUT/NAME.jsonl`` gets a line per hundred steps and per validation, ``OUT/NAME`` the weights as bundles.
 """
 
 import argparse
@@ -146,7 +146,7 @@ class Contestant:
         self.save()
 
     def step(self, spent: float) -> None:
-        """Take a step, when so much of the time is spent."""
+        """Take a step, after ``spent``, a share of the time."""
         options, first = self.options, self.steps * self.options.batch
         rate = min(1.0, (1 - spent) / max(options.fall, 1e-9), (self.steps + 1) / WARM_UP)
         for group in self.optimizer.param_groups:

@@ -1,7 +1,7 @@
 """Keep the noise of test scenes out of training: ``python -m benchmarks.training.noise_table FOLDER --out CSV``.
 
 `tasnet mix --noise FOLDER` draws a tenth of the files for validation and a tenth for tests. The table, the
-`noise.csv` of a folder that has these folders in it, puts the same files there, and besides whatever else was cut
+`noise.csv` of a folder that contains these folders, puts the same files there, and also whatever else was cut
 from the same recordings: clips of ESC-50 are called FOLD-RECORDING-TAKE.
 """
 
@@ -30,7 +30,7 @@ def recording(path: Path) -> str:
 
 
 def rows(folder: Path, suffix: str, rate: int, seed: int) -> list[tuple[str, str]]:
-    """List the files of a folder, as they are called beside the others, and the split of each."""
+    """List the files of a folder, by their names relative to its parent, and the split of each."""
     names = {split: name for name, split in SPLITS.items()}
     splits = {path: split for split, paths in split_noise(folder, rate, seed).items() for path in paths}
     held_out = {recording(path): split for path, split in splits.items() if split != SPLITS["train"]}

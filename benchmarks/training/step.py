@@ -1,7 +1,8 @@
 """Measure what a step of the demo's training costs whatever its signal: ``python -m benchmarks.training.step``.
 
-Batches of four lengths take turns in SpeechBrain's loop, so that what else the machine does meets all alike. What
-does not depend on the signal is where a line through the medians of each part of a step meets a length of zero.
+Batches of four lengths take turns in SpeechBrain's loop, so that whatever else the machine does affects all alike.
+What does not depend on the signal is where a line through the medians of each part of a step meets a length of
+zero.
 """
 
 import tempfile
@@ -30,7 +31,7 @@ Step = tuple[int, dict[str, float]]  # samples of an item, seconds of each part
 
 
 class Laps:
-    """Seconds of each part of each step, which begins where the part before has ended."""
+    """Seconds of each part of each step; a part begins where the previous one ended."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -49,7 +50,7 @@ class Laps:
         self._parts.clear()
 
     def around(self, function: Callable, before: str | None, after: str) -> Callable:
-        """Return a function that ends a part at its begin, if it has a name, and one at its end."""
+        """Return a function that ends a part at its beginning, if it has a name, and one at its end."""
 
         @wraps(function)
         def wrapper(*args, **kwargs):
@@ -62,7 +63,7 @@ class Laps:
         return wrapper
 
     def watch(self, brain: SeparationBrain) -> None:
-        """Let the methods that SpeechBrain's loop calls in a step end its parts."""
+        """Make the methods that SpeechBrain's loop calls in a step end its parts."""
         for name, before, after in (
             ("on_fit_batch_start", "loop", "accounts"),
             ("compute_forward", None, "forward"),

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A command with --launcher slurm in a small job of its own, which submits the others and waits for them:
+# Run a command with --launcher slurm in a small job of its own, which submits the others and waits for them:
 #
 #   sbatch docs/slurm/launch.sh separate talks --out separated --launcher slurm --jobs 100 --minutes 240
 #
@@ -9,10 +9,10 @@
 #SBATCH --time=2-00:00:00
 #SBATCH --output=tasnet-%j.log
 
-# Two minutes before its time is over, it ends its jobs and itself. Submitted again, it does the rest.
+# Two minutes before its time is up, it cancels its jobs and ends. Submitted again, it does the rest.
 #SBATCH --signal=B:TERM@120
 
-# If its node fails, Slurm starts it again, and it goes on.
+# If its node fails, Slurm starts it again, and it continues.
 #SBATCH --requeue
 #SBATCH --open-mode=append
 

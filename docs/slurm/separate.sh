@@ -1,10 +1,10 @@
 #!/bin/bash
-# A large list of recordings, a path a line, by a job array, without submitit:
+# Separate a large list of recordings, one path per line, with a job array, without submitit:
 #
 #   find talks -name '*.flac' > list.txt
 #   sbatch --array=0-99 docs/slurm/separate.sh list.txt --out separated
 #
-# Submitted again with the same list, it does what is not done.
+# Submitted again with the same list, it does what is left.
 #
 #SBATCH --job-name=tasnet-separate
 #SBATCH --ntasks=1
@@ -12,7 +12,7 @@
 #SBATCH --time=08:00:00
 #SBATCH --output=separate-%A_%a.log
 
-# A minute before its time is over, a job ends with whole files only; if its node fails, Slurm starts it again.
+# A minute before its time is up, a job ends, leaving only whole files; if its node fails, Slurm starts it again.
 #SBATCH --signal=B:TERM@60
 #SBATCH --requeue
 #SBATCH --open-mode=append

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A training on one node or several, with a process for each GPU; without GPUs, one for each node:
+# Train on one or several nodes, with one process per GPU or, without GPUs, per node:
 #
 #   sbatch --gpus-per-node=4 docs/slurm/train.sh wsj0mix --data_folder wsj0-2mix
 #   sbatch --gpus-per-node=4 --nodes=2 docs/slurm/train.sh wsj0mix --data_folder wsj0-2mix
@@ -12,14 +12,14 @@
 #SBATCH --time=24:00:00
 #SBATCH --output=train-%j.log
 
-# Two minutes before its time is over, Slurm sends USR1 to this shell, and to nobody else.
+# Two minutes before its time is up, Slurm sends USR1 to this shell, and to no other process.
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
 asked=
 save_and_come_again() {
-    echo "train.sh: the time is over; the training saves, and goes back into the queue"
+    echo "train.sh: the time is up; the training saves a checkpoint and is requeued"
     asked=yes
     # Without --batch it reaches all processes of the step. srun itself, sent a signal, would kill them.
     scancel --signal=TERM "$SLURM_JOB_ID"

@@ -1,4 +1,4 @@
-"""A page on this machine that separates recordings: ``tasnet app``, and a Space of the Hugging Face hub."""
+"""A local web page that separates recordings: ``tasnet app``, and a Space of the Hugging Face hub."""
 
 from speechbrain_tasnet.app.options import AppOptions
 from speechbrain_tasnet.app.server import serve

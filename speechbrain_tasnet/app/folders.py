@@ -1,4 +1,4 @@
-"""Folders for results, each under a name that nobody can guess, until the page that shows them is left."""
+"""Folders for results, each under a name that nobody can guess, kept until the page that shows them is closed."""
 
 import shutil
 import tempfile
@@ -32,7 +32,7 @@ class Folders:
         self._by_page: dict[str | None, list[Path]] = defaultdict(list)
 
     def new(self, page: str | None) -> Path:
-        """Make a folder for a page, and remove those of others that have stayed too long."""
+        """Make a folder for a page, and remove folders of other pages that have been kept too long."""
         for old in self.home.iterdir():
             if time.time() - old.stat().st_mtime > STAY:
                 shutil.rmtree(old, ignore_errors=True)

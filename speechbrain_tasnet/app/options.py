@@ -1,4 +1,4 @@
-"""What whoever starts the page decides."""
+"""The options of the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class AppOptions:
     model : path-like
         Separator that is chosen first: a bundled one by its name, a folder of one, or of a training run.
     models : sequence of Path
-        Folders whose separators can be chosen, too, however deep they lie in them.
+        Folders to search, at any depth, for more separators to choose from.
     out : Path, optional
         Folder in which results are kept, each in one of its own; otherwise they go with the page.
     host : str

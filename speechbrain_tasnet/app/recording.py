@@ -1,4 +1,4 @@
-"""A recording that somebody gives a page, as files of what is heard in it."""
+"""Separate a recording given to the page, into files."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ _keeping = Lock()
 
 @dataclass(frozen=True)
 class Separated:
-    """What has come of a recording.
+    """The result of separating a recording.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def separate_upload(
         done += more
         progress(min(done / seconds, 1.0))
         if not folder.is_dir():
-            raise InputError(f"{upload.name}: given up, for the page has been left")
+            raise InputError(f"{upload.name}: stopped, because the page was closed")
 
     voices = write_sources(separator, upload, folder, choices=CHOICES, progress=advance, tables=TABLES)
     tables = Destination(folder, tables=TABLES).listed(upload)
@@ -123,11 +123,11 @@ def _copy_mixture(file: AudioFile, path: Path, max_minutes: float) -> float:
 
 
 def _check_length(file: AudioFile, frames: int, max_minutes: float) -> None:
-    """Refuse a file of so many samples, or more, if they are too many."""
+    """Refuse a file with this many samples, or more, if that is too many."""
     minutes = frames / file.samplerate / 60
     if minutes > max_minutes:
         length = f"{minutes:.1f} minutes" if file.exact else "longer"
-        raise InputError(f"{file.name}: {length}; at most {max_minutes:g} minutes are separated here")
+        raise InputError(f"{file.name}: {length}; at most {max_minutes:g} minutes are accepted here")
 
 
 def keep(separated: Separated, out: Path) -> Path:

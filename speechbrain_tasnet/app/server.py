@@ -1,4 +1,4 @@
-"""A page that is served, to this machine alone unless somebody asks for more."""
+"""Serve the page, only to this machine unless asked for more."""
 
 import os
 import sys
@@ -82,7 +82,7 @@ def running(options: AppOptions) -> Iterator[str]:
                 )
             except OSError as error:
                 raise InputError(
-                    f"host {options.host}, port {options.port}: cannot be listened at ({error}); choose others"
+                    f"host {options.host}, port {options.port}: cannot be used ({error}); choose others"
                 ) from None
             try:
                 yield address
@@ -92,7 +92,7 @@ def running(options: AppOptions) -> Iterator[str]:
 
 @contextmanager
 def _environment(**values: str) -> Iterator[None]:
-    """Set what gradio reads from the environment alone."""
+    """Set what gradio reads only from the environment."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,4 +1,4 @@
-"""Which of several separated voices is heard when: activity, frame by frame, from their energies."""
+"""Voice activity: which of several separated voices is heard when, frame by frame, from their energies."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class Thresholds:
     Parameters
     ----------
     below_loudest : float
-        So many dB may a voice lie below the loudest one of the moment.
+        How many dB a voice may be below the loudest one at that moment.
     below_speech : float
-        So many dB may it lie below the speech of the recording.
+        How many dB it may be below the speech of the recording.
     longest_gap : float
         Pauses of fewer seconds are part of a segment.
     shortest : float

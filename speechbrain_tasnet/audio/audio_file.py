@@ -75,10 +75,10 @@ class AudioFile(ABC):
     def _check_rate(self) -> None:
         """Refuse a rate that nothing is recorded at."""
         if self.samplerate > HIGHEST_RATE:
-            raise InputError(f"{self.name}: {self.samplerate} samples a second; expected at most {HIGHEST_RATE}")
+            raise InputError(f"{self.name}: {self.samplerate} samples per second; expected at most {HIGHEST_RATE}")
 
     def _check_same(self, samplerate: int, channels: int, done: int) -> None:
-        """Refuse what goes on, after so many samples, at another rate or with other channels than it began."""
+        """Refuse a file that changes its rate or channels after ``done`` samples."""
         if (samplerate, channels) != (self.samplerate, self.channels):
             raise InputError(
                 f"{self.name}: {self.samplerate} Hz and {self.channels} channels, after {done} samples "

@@ -1,4 +1,4 @@
-"""What a recording comes through: the band of a telephone, a codec, a microphone's frequency response."""
+"""Recording channels: the band of a telephone, a codec, a microphone's frequency response."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -53,12 +53,12 @@ def band(signals: np.ndarray, rate: int, low: float, high: float) -> np.ndarray:
 
 
 def coded(samples: np.ndarray, rate: int, codec: str, compression: float = OPUS_COMPRESSION) -> np.ndarray:
-    """Send samples through a codec and back, in step with what they were.
+    """Send samples through a codec and back, aligned with the original.
 
     Parameters
     ----------
     samples : numpy.ndarray
-        [time]; they are brought to full scale and back, for a codec's steps are fixed.
+        [time]; they are scaled to full scale and back, because a codec's steps are fixed.
     rate : int
         In Hz.
     codec : str

@@ -15,7 +15,7 @@ from speechbrain_tasnet.audio.views import Part
 UNKNOWN = 0x7F000000
 WRAP = 2**32
 LARGEST = 2**50  # bytes, beyond which a size of 64 bits was not counted
-WIDE = 28  # where an RF64 states the size that does not go into 32 bits
+WIDE = 28  # where an RF64 states the size that does not fit into 32 bits
 HEAD = 4096  # bytes in which the fixed headers lie
 MOST_CHUNKS = 10_000
 

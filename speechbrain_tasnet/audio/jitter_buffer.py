@@ -1,4 +1,4 @@
-"""Samples that come when a thread has computed them, for a sound card that takes them at its own pace."""
+"""A buffer between a thread that computes samples and a sound card that plays them at its own pace."""
 
 from collections import deque
 from threading import Lock

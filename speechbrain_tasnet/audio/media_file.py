@@ -1,7 +1,7 @@
 """Audio that soundfile does not read, by FFmpeg's libraries (PyAV): m4a, aac, webm, wma, the sound of films.
 
-What an encoder has put before and behind the sound is left out, as players do. Where sound begins late or pauses,
-as the timestamps say, there is silence, and the sound of a film lasts as long as its pictures: what is made of it
+What an encoder has put before and after the audio is left out, as players do. Where audio begins late or pauses,
+as the timestamps say, there is silence, and the audio of a film lasts as long as its video: what is made of it
 can be put back.
 """
 
@@ -48,7 +48,7 @@ class MediaAudio(AudioFile):
     Raises
     ------
     InputError
-        It is no audio, there is no sound in it, or PyAV is not installed.
+        It is not audio, there is no sound in it, or PyAV is not installed.
     """
 
     def __init__(self, path: Path | str, file: IO[bytes], unknown: InputError):
@@ -57,7 +57,7 @@ class MediaAudio(AudioFile):
             self._container = opened.enter_context(_open(path, file, unknown))
             self.format = self._container.format.name
             if not self._container.streams.audio:
-                raise InputError(f"{self.name}: there is no sound in it; {WAY_OUT}")
+                raise InputError(f"{self.name}: has no audio track; {WAY_OUT}")
             self._stream = self._container.streams.audio[0]
             self.subtype = self._stream.codec_context.name
             self._frames = self._decoded()
@@ -88,7 +88,7 @@ class MediaAudio(AudioFile):
         return taken
 
     def _samples(self, first: "av.AudioFrame") -> Iterator[np.ndarray]:
-        """Give what is heard, [time, channels], from the begin of the file on."""
+        """Yield the audio, [time, channels], from the beginning of the file."""
         done, origin = 0, (self._container.start_time or 0) / 1e6
         end = self._end(origin)
         for frame in chain([first], self._frames):

@@ -48,7 +48,7 @@ def frame(header: bytes) -> Frame | None:
     Returns
     -------
     Frame or None
-        None if this is no header, or one of a free rate of bits, which does not tell the frame's size.
+        None if this is not a header, or one with a free bit rate, which does not give the frame's size.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def mpeg_parts(file: IO[bytes], size: int) -> tuple[list[Part], str] | None:
     -------
     tuple of list and str, or None
         The parts that are to be decoded each by itself, and what is missing of a file that is cut off. None if
-        this is no MPEG stream.
+        this is not an MPEG stream.
     """
     walk = _Walk(file, size)
     start = walk.begin()
@@ -142,7 +142,7 @@ class _Walk:
         return self.held[place - self.place : place - self.place + count]
 
     def begin(self) -> int | None:
-        """Find the first frame: at the begin of the file or after a tag, another one behind it."""
+        """Find the first frame: at the beginning of the file or after a tag, followed by another one."""
         place = 0
         while length := self._tag(place):
             place += length

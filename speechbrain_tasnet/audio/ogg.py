@@ -1,7 +1,7 @@
 """The pages of an Ogg file: where one stream ends and the next begins, and whether the last one ends at all.
 
 An Ogg file (Vorbis, Opus, FLAC) is a row of pages, each with the number of its stream and three flags; the last
-page of a stream says so. Files may be joined: whole streams in a row, of which libsndfile decodes the first alone.
+page of a stream says so. Files may be joined: whole streams in a row, of which libsndfile decodes only the first.
 """
 
 from typing import IO
@@ -26,7 +26,7 @@ def ogg_parts(file: IO[bytes], size: int) -> tuple[list[Part], str] | None:
     -------
     tuple of list and str, or None
         The parts that are to be decoded each by itself, and what is missing of a file that is cut off. None if
-        this is no Ogg file.
+        this is not an Ogg file.
     """
     file.seek(0)
     if file.read(4) != b"OggS":

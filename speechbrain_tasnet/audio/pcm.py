@@ -4,7 +4,7 @@ import numpy as np
 
 
 def quantize(samples: np.ndarray, bits: int = 16) -> np.ndarray:
-    """Round samples to the levels of signed PCM; what lies beyond full scale becomes the outermost level.
+    """Round samples to the levels of signed PCM; what is beyond full scale becomes the outermost level.
 
     Parameters
     ----------

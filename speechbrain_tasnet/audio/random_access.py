@@ -1,4 +1,4 @@
-"""Audio files of which a stretch is read from the middle, with the samples that reading from the begin gives."""
+"""Read a stretch from the middle of an audio file, with the samples that reading from the beginning gives."""
 
 import os
 from io import BytesIO
@@ -50,7 +50,7 @@ def open_random(path: Path | str) -> RandomAccess:
     Raises
     ------
     soundfile.LibsndfileError
-        It is no audio.
+        It is not audio.
     InputError
         It cannot be decoded to its end.
     """

@@ -1,4 +1,4 @@
-"""Audio files read to their end at any rate, whole or in blocks: what decodes is what there is."""
+"""Read audio files to their end at any rate, whole or in blocks, whatever their headers say."""
 
 import math
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def open_audio(path: Bytes | AudioFile) -> AudioFile:
     Raises
     ------
     InputError
-        The file is missing, is no audio, is cut short, holds no samples, or has a rate above 768 kHz.
+        The file is missing, is not audio, is cut short, holds no samples, or has a rate above 768 kHz.
     """
     if isinstance(path, AudioFile):
         return path
@@ -72,7 +72,7 @@ def audio_length(path: Path | str, rate: int) -> int:
     Raises
     ------
     InputError
-        The file is missing, is no audio, is cut short or holds no samples.
+        The file is missing, is not audio, is cut short or holds no samples.
     """
     with open_audio(path) as file:
         return math.ceil(count_samples(file) * rate / file.samplerate)
@@ -113,7 +113,7 @@ def audio_rate(path: Path | str) -> int:
     Raises
     ------
     InputError
-        The file is missing, is no audio or holds no samples.
+        The file is missing, is not audio or holds no samples.
     """
     with open_audio(path) as file:
         return file.samplerate
@@ -137,7 +137,7 @@ def read_audio(path: Path | str, rate: int) -> np.ndarray:
     Raises
     ------
     InputError
-        The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
+        The file is missing, is not audio, is cut short, holds no samples, or holds NaN or infinite ones.
     """
     with open_audio(path) as file:
         samples = np.concatenate([block[0] for block in read_blocks(file)])
@@ -172,7 +172,7 @@ def read_blocks(file: AudioFile, channels: str = "mean") -> Iterator[np.ndarray]
 
 
 def _choose(samples: np.ndarray, channels: str) -> np.ndarray:
-    """Make of samples [time, all channels] those that are wanted, [channels, time]."""
+    """Choose the wanted channels of samples [time, all channels], and return them as [channels, time]."""
     if channels == "mean":
         return samples.mean(axis=1)[np.newaxis]
     if channels == "each":

@@ -1,4 +1,4 @@
-"""The sampling rate of a signal, changed at once or, of one that comes in blocks, without seams."""
+"""Resample a signal, at once or, if it comes in blocks, without seams."""
 
 from collections.abc import Iterable, Iterator
 from math import gcd

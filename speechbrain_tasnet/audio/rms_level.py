@@ -1,4 +1,4 @@
-"""How loud samples are that come in pieces."""
+"""The RMS level of samples that come in pieces."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Samples in memory that are read as a file is."""
+"""Samples in memory, read like a file."""
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class SamplesAudio(AudioFile):
         self._done = 0
 
     def close(self) -> None:
-        """Do nothing: the samples are somebody else's."""
+        """Do nothing: the samples belong to the caller."""
 
     def read(self, size: int) -> np.ndarray:
         """Read on, see `AudioFile.read`."""

@@ -1,6 +1,6 @@
-"""The sound card, by PortAudio: its devices, and what is heard and played on two of them.
+"""The sound card, by PortAudio: its devices, and recording and playing on two of them.
 
-Each device has a stream of its own, for the two may be different cards, with different clocks. The callbacks run
+Each device has its own stream, because the two may be different cards, with different clocks. The callbacks run
 in threads of PortAudio's that must not wait: they copy and count, and all else is done elsewhere.
 """
 
@@ -36,7 +36,7 @@ class Moment(NamedTuple):
 
 
 def list_devices() -> Iterator[str]:
-    """Name the devices, a line each: number, name, channels, and which are used by default.
+    """List the devices, one per line: number, name, channels, and which are the defaults.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class _Device:
         found = _find(self._library, device, self.way)
         self.name, self._index, most = found["name"], found["index"], found[f"max_{self.way}_channels"]
         if most < least:
-            raise InputError(f"{self.name}: {most} {self.way} channels, {least} are needed; choose another device")
+            raise InputError(f"{self.name}: {most} {self.way} channels, {least} needed; choose another device")
         self.channels = min(channels, most)
         self.rate = self._rate(round(found["default_samplerate"]))
         self.calls = 0  # of the callback, by which it is known whether the device still works
@@ -156,7 +156,7 @@ class Microphone(_Device):
         self._queue: Queue[np.ndarray] = Queue(max(2, round(WAITING / pace.chunk)))
 
     def listen(self) -> None:
-        """Keep what is heard from now on."""
+        """Start keeping the input."""
         self._listening = True
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -168,7 +168,7 @@ class Microphone(_Device):
                 continue
 
     def leave(self) -> None:
-        """Keep nothing that is heard from now on."""
+        """Stop keeping the input."""
         self._listening = False
 
     def _call(self, samples: np.ndarray, frames: int, moments, status) -> None:

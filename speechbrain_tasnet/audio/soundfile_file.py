@@ -1,4 +1,4 @@
-"""Audio files that soundfile reads, to their end: what decodes is what there is."""
+"""Audio files that soundfile reads, read to their end, whatever their headers say."""
 
 import os
 import re
@@ -109,7 +109,7 @@ class SoundFileAudio(AudioFile):
         parts = self._layout.parts
         frames = 0
         for part in parts:
-            # What libsndfile says of a file without a count is no count.
+            # For a file without a count, libsndfile's is not reliable.
             known = part.frames if part.frames is not None else self._stream.frames if len(parts) == 1 else 0
             frames += known if 0 < known < MOST_FRAMES else 0
         return frames, len(parts) == 1 and parts[0].counted and frames > 0
@@ -142,7 +142,7 @@ class SoundFileAudio(AudioFile):
         reason = error.error_string.strip().rstrip(".") or "damaged or cut short"
         if begun:
             return InputError(f"{self.name}: cannot be decoded ({reason}); {WAY_OUT}")
-        if lfs.begins_as_pointer(self._file):  # of a pipe the copy, for it can be read once
+        if lfs.begins_as_pointer(self._file):  # of a pipe the copy, because it can be read only once
             return InputError(f"{self.name}: {lfs.WAY_OUT}")
         way_out = WAY_OUT if Path(self.name).suffix.lower() in AUDIO_SUFFIXES else FFMPEG
         kind = UnknownFormatError if error.code == UNRECOGNISED else InputError

@@ -80,16 +80,16 @@ def open_bytes(path: Bytes) -> IO[bytes]:
     if not isinstance(path, str | os.PathLike):
         return _Lent(path) if path.seekable() else _copy_of(path, name_of(path))
     if "\0" in str(path):
-        raise InputError(f"{str(path)!r}: no name of a file has a NUL in it")
+        raise InputError(f"{str(path)!r}: a file name cannot contain NUL")
     try:
         if is_pipe(path):
             return _copy(path)
         if Path(path).is_file():
             return Path(path).open("rb")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     if ADDRESS.match(str(path)):
-        raise InputError(f"{path}: an address, no file; download it first, as by curl -O")
+        raise InputError(f"{path}: a web address, not a file; download it first, for example with curl -O")
     if Path(path).is_dir():
         kind = "a folder"
     elif os.path.islink(path):

@@ -1,4 +1,4 @@
-"""How loud speech is while someone speaks: the active speech level of ITU-T P.56."""
+"""The level of speech while someone speaks: the active speech level of ITU-T P.56."""
 
 from functools import cache
 from math import acosh, atan, ceil, cosh, exp, pi, sqrt, tan
@@ -21,7 +21,7 @@ ORDER, PASS_LOSS, STOP_LOSS = 5, 0.25, 50.0  # dB at the band's edge and beyond 
 TAIL = 0.35  # seconds
 
 # How loud the parts of a mixture are, wherever one is made.
-MAX_GAIN_DB = 2.5  # MERL's lists: the first speaker lies 0 to 5 dB above the last
+MAX_GAIN_DB = 2.5  # MERL's lists: the first speaker is 0 to 5 dB above the last
 NOISE_SNR_DB = (-3.0, 6.0)  # the first speaker above the noise, as the scripts of WHAM! draw it, though in LUFS
 PEAK = 0.9  # of the loudest signal
 
@@ -80,7 +80,7 @@ def _level_at_margin(levels: np.ndarray, above: np.ndarray) -> float:
     short = above - MARGIN
     crossings = np.flatnonzero((short[:-1] < 0) & (short[1:] >= 0))
     if len(crossings) == 0:
-        # A click lies above every threshold of its envelope; below all would be a whisper of minutes after one.
+        # A click is above every threshold of its envelope; below all of them is a whisper of minutes after one.
         return float(levels[-1] if short[-1] <= 0 else levels[0])
     i = crossings[0]
     return float(levels[i] + (levels[i + 1] - levels[i]) * short[i] / (short[i] - short[i + 1]))

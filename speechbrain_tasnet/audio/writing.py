@@ -25,11 +25,11 @@ def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
     Raises
     ------
     InputError
-        A sample lies beyond full scale, or is NaN, or the file cannot be written (`DiskError`).
+        A sample is beyond full scale, or is NaN, or the file cannot be written (`DiskError`).
     """
     peak = float(np.max(np.abs(samples), initial=0.0))
     if not peak <= 1:
-        raise InputError(f"{path}: peak {peak:.4g} lies beyond full scale (1); scale the samples down first")
+        raise InputError(f"{path}: peak {peak:.4g} is beyond full scale (1); scale the samples down first")
     write_pcm(path, quantize(np.asarray(samples)), rate)
 
 

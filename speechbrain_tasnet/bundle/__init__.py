@@ -63,12 +63,12 @@ def save_bundle(
     dtype : str
         ``float32``, or ``float16`` for half the size.
     replace : bool
-        Let it take the place of a folder that is there.
+        Whether it may replace an existing folder.
 
     Raises
     ------
     InputError
-        The folder holds something, `about` has an entry that nobody reads, a weight does not fit.
+        The folder holds something, `about` has an unknown entry, or a weight does not fit.
     """
     config = Config(arguments_of(modules), sample_rate, dtype, about=dict(about or {}))
     data = pack_weights(_named_weights(modules), dtype, config.identity)
@@ -82,7 +82,7 @@ def save_bundle(
 
 
 def load_bundle(folder: Path | str) -> Bundle:
-    """Load a separator without YAML, pickle or network, and only if it is what it says.
+    """Load a separator without YAML, pickle or network access, and only if it matches its description.
 
     Parameters
     ----------
@@ -155,13 +155,13 @@ def _own_file(folder: Path, name: str) -> Path:
     # The hub's cache keeps the files of a snapshot as links to its blobs.
     homes = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
     if file.parent not in homes or not file.is_file():
-        raise InputError(f"{folder / name}: leads out of the folder or is no file; expected a file of the bundle")
+        raise InputError(f"{folder / name}: leads out of the folder or is not a file; expected one of the bundle")
     return folder / name  # what it is called, and not the blob that it leads to
 
 
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """Put a file's name before what is wrong with it."""
+    """Put a file's name before its error message."""
     try:
         yield
     except InputError as error:

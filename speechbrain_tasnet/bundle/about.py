@@ -21,7 +21,7 @@ ABOUT: dict[str, type] = {
     "corpus": str,  # name of the folder
     "silence": str,  # what an output gives for which nobody speaks, see `SeparationLoss`
     "task": str,
-    "hours": float,  # of mixtures to train on, as they lie on disk
+    "hours": float,  # of mixtures to train on, on disk
     "speech": str,  # name of the folder that dynamic mixing drew from
     "audio_hours": float,  # that the training has gone through, with those before it; what is heard again counts
     "energy": float,  # kWh that its own steps took, where the machine measures them
@@ -42,7 +42,7 @@ SCORE = {"mean", "ci95", "count"}
 
 
 def check_about(about: Any) -> None:
-    """Refuse what `ABOUT` does not describe.
+    """Refuse anything that `ABOUT` does not describe.
 
     Example
     -------
@@ -82,7 +82,7 @@ def _number(value: Any) -> bool:
 
 
 def _check_speakers(speakers: str, facts: Any) -> None:
-    """Refuse what does not say how many of so many speakers were found, and how well they were separated."""
+    """Refuse anything but counts of the speakers found among this many, and their separation scores."""
     found = facts.get("found") if isinstance(facts, dict) else None
     names = (speakers, *(found if isinstance(found, dict) else ()))
     if len(names) < 2 or not all(isinstance(name, str) and name.isdecimal() for name in names):
@@ -95,7 +95,7 @@ def _check_speakers(speakers: str, facts: Any) -> None:
 
 
 def _check_score(metric: str, score: Any) -> None:
-    """Refuse a score that is no mean with its interval and its count."""
+    """Refuse a score that is not a mean with its interval and its count."""
     expected = (
         f"score {short(metric)} is {short(score)}: expected a mean, ci95 of two numbers or null, and a count"
     )

@@ -164,7 +164,7 @@ def _what(config: Config) -> str:
 
 
 def _of_speakers(speakers: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Say of mixtures of so many speakers how often these were counted rightly, and how well separated."""
+    """Describe how often this many speakers were counted correctly, and how well they were separated."""
     mixtures = sum(facts["found"].values())
     return {
         "speakers": speakers,
@@ -175,7 +175,7 @@ def _of_speakers(speakers: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _order(item: tuple[str, Any]) -> int:
-    """Bring the scores into the order of `METRICS`, what is not there last."""
+    """Sort the scores in the order of `METRICS`, unknown ones last."""
     return [*METRICS, item[0]].index(item[0])
 
 

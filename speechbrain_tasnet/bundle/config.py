@@ -1,4 +1,4 @@
-"""``config.json`` of a bundle: what the network is and where it comes from, believed only after it is checked."""
+"""``config.json`` of a bundle: what the network is and where it comes from, trusted only after it is checked."""
 
 import inspect
 import json
@@ -35,7 +35,7 @@ LARGEST_SIZE = 2**20
 
 @dataclass(frozen=True)
 class Config:
-    """What a bundle says of itself.
+    """The configuration of a bundle.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Config:
     sample_rate : int
         In Hz.
     dtype : str
-        ``float32`` or ``float16``: how the weights lie on disk.
+        ``float32`` or ``float16``: the weights' type on disk.
     sha256 : str
         Of the file of the weights.
     about : dict
@@ -181,18 +181,18 @@ def strict_json(text: bytes) -> Any:
         return values
 
     def refuse(word: str) -> None:
-        raise InputError(f"has {word}, which is no number of JSON")
+        raise InputError(f"has {word}, which is not a number in JSON")
 
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=once, parse_constant=refuse)
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InputError(f"is no JSON ({' '.join(str(error).split())[:100]})") from None
+        raise InputError(f"is not JSON ({' '.join(str(error).split())[:100]})") from None
 
 
 def expect_keys(values: Any, keys: set[str], where: str = "", optional: Set[str] = frozenset()) -> None:
-    """Refuse what is no mapping of exactly these keys, of which some may be missing."""
+    """Refuse anything but a mapping with exactly these keys, of which some may be missing."""
     if not isinstance(values, dict):
         raise InputError(f"{where or 'it'} is {type(values).__name__}: expected a mapping of names to values")
     missing, unknown = sorted(keys - optional - values.keys()), sorted(values.keys() - keys)

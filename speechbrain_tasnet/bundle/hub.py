@@ -1,8 +1,8 @@
-"""Bundles on the Hugging Face hub: their names there, and how one comes into the cache of this machine.
+"""Bundles on the Hugging Face hub: their names there, and their download into the local cache.
 
-`find_separator` is `find_bundle` that looks on the hub as well, for what can be nothing else. Of a repository it
-takes the configuration, the weights and the card; no code is in these, and `load_bundle` believes them as little
-as those of any folder.
+`find_separator` is a `find_bundle` that also looks on the hub, for names that can be nothing else. From a
+repository it takes the configuration, the weights and the card; these hold no code, and `load_bundle` trusts them
+as little as those of any folder.
 """
 
 import logging
@@ -100,14 +100,14 @@ def find_separator(name: Path | str) -> Path:
         owner = wanted.repository.partition("/")[0]
         if wanted.revision is None and Path(owner).is_dir():
             raise InputError(
-                f"{error}; {owner} is a folder here, so that the Hugging Face hub is not asked; for a repository "
+                f"{error}; {owner} is a folder here, so the Hugging Face hub is not asked; for a repository "
                 f"of that name write {name}@{NEWEST}"
             ) from None
     return download_bundle(wanted)
 
 
 def download_bundle(name: HubName) -> Path:
-    """Bring a bundle from the hub into the cache of huggingface_hub, unless it is there.
+    """Download a bundle from the hub into the cache of huggingface_hub, unless it is there.
 
     The configuration comes first, and the weights only if it is one of a separator. Where the hub cannot be
     reached, the copy is taken that an earlier call has left. A commit that is here is not asked for again.
@@ -131,7 +131,7 @@ def download_bundle(name: HubName) -> Path:
 
 
 def _fetch(repository: str, file: str, revision: str) -> Path:
-    """Bring a file into the cache, unless it is there or too large for what it should be."""
+    """Download a file into the cache, unless it is there or larger than it may be."""
     api = HfApi(library_name="speechbrain_tasnet", library_version=__version__)
     cached = try_to_load_from_cache(repository, file, revision=revision)
     if isinstance(cached, str) and Path(cached).parent.name == revision:
@@ -150,20 +150,20 @@ def _fetch(repository: str, file: str, revision: str) -> Path:
 
 @contextmanager
 def _explained(name: HubName) -> Iterator[None]:
-    """Say in one line what the hub, or the way there, refuses."""
+    """Describe in one line why the hub, or the connection to it, failed."""
     try:
         yield
     except InputError as error:
         line = str(error)
     except GatedRepoError:
         page = f"{HfApi().endpoint}/{name.repository}"
-        line = f"is given to those alone who ask for it at {page}; do so, and run `hf auth login`"
+        line = f"is only given to those who request it at {page}; do so, and run `hf auth login`"
     except RepositoryNotFoundError:
-        line = "no such repository on the Hugging Face hub, or a private one; see to its name, or `hf auth login`"
+        line = "no such repository on the Hugging Face hub, or a private one; check the name, or `hf auth login`"
     except RevisionNotFoundError:
         line = f"has no revision {name.revision or NEWEST!r}; expected a commit, a tag or a branch"
     except LocalEntryNotFoundError as error:
-        line = "the Hugging Face hub cannot be reached, and no copy of it is here; see to the network"
+        line = "the Hugging Face hub cannot be reached, and no copy of it is here; check the network connection"
         if isinstance(error.__cause__, HfHubHTTPError):
             line = _refusal(error.__cause__)
     except EntryNotFoundError:
@@ -172,8 +172,8 @@ def _explained(name: HubName) -> Iterator[None]:
         line = _refusal(error)
     except NO_ANSWER as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
-            raise DiskError(f"{error.filename or name}: {error.strerror}; see to HF_HOME and disk space") from None
-        line = f"the way to the Hugging Face hub was cut ({error}); try again, it goes on where it stopped"
+            raise DiskError(f"{error.filename or name}: {error.strerror}; check HF_HOME and disk space") from None
+        line = f"the connection to the Hugging Face hub was lost ({error}); try again to resume"
     else:
         return
     raise InputError(f"{name}: {line}")

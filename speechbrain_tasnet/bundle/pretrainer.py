@@ -26,7 +26,7 @@ class BundlePretrainer(Pretrainer):
         local_strategy: LocalStrategy = LocalStrategy.SYMLINK,
         fetch_config: FetchConfig = FetchConfig(),  # noqa: B008 - SpeechBrain's signature
     ) -> dict[str, Path]:
-        """Get configuration and weights from a folder, or from the hub as SpeechBrain gets them."""
+        """Fetch configuration and weights from a folder, or from the hub as SpeechBrain does."""
         if default_source is None:
             raise InputError("no source given: expected the folder of a bundle, or its name on the hub")
         here = guess_source(default_source)[0] is FetchFrom.LOCAL

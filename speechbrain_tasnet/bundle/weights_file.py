@@ -98,11 +98,11 @@ def read_weights(
     try:
         tensors = safetensors.torch.load(data)
     except SafetensorError as error:
-        raise InputError(f"is no safetensors file ({error})") from None
+        raise InputError(f"is not a safetensors file ({error})") from None
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise InputError(f"has NaN or infinite weights in {name!r}; the separator is of no use")
-    # A copy, for what safetensors gives lies anywhere in memory, and the kernels like it aligned.
+    # A copy, because safetensors does not align its tensors in memory, and the kernels prefer them aligned.
     return {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
 
 
@@ -115,17 +115,19 @@ def _read_start(file: BinaryIO, size: int) -> bytes:
     """Read the header and the eight bytes before it, which say how long it is."""
     start = file.read(8)
     if start.startswith(PICKLES):
-        raise InputError("is a pickle, not safetensors; it is not opened, for pickles run code")
+        raise InputError("is a pickle, not safetensors; not opened, because pickles run code")
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length > min(size - 8, HEADER_LIMIT):
-        raise InputError(f"is no safetensors file, or cut short: its header would take {length} of {size} bytes")
+        raise InputError(
+            f"is not a safetensors file, or cut short: its header would take {length} of {size} bytes"
+        )
     return start + file.read(length)
 
 
 def _check_header(header: object, shapes: Mapping[str, list[int]], dtype: str, identity: str) -> None:
     """Compare what the file says it holds with what is expected."""
     if not isinstance(header, dict):
-        raise InputError("is no safetensors file: its header is no mapping")
+        raise InputError("is not a safetensors file: its header is not a mapping")
     for name in shapes:
         if name not in header:
             raise InputError(f"has no tensor {name!r}")

@@ -1,1 +1,1 @@
-"""Work beyond one machine: cut into jobs that submitit hands to Slurm, and joined again."""
+"""Work on a cluster: divided into jobs that submitit passes to Slurm, and joined again."""

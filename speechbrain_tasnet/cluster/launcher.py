@@ -1,4 +1,4 @@
-"""Work in jobs: cut into shares, submitted, waited for, submitted again where they are lost, and joined."""
+"""Work in jobs: divided into shares, submitted, waited for, resubmitted if lost, and joined."""
 
 import shutil
 import sys
@@ -30,7 +30,7 @@ GOODBYE = 180.0  # seconds that they have when they are cancelled
 
 
 class JobLauncher:
-    """Lets jobs share work; it is the `Launcher` that generators, separation and studies are handed.
+    """Divides work among jobs; it is the `Launcher` that generators, separation and studies take.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class JobLauncher:
         ------
         InputError
             Of a job's function, or submitit or Slurm are missing, or Slurm has refused the jobs, or another run is
-            at work in the folder.
+            using the folder.
         UnfinishedError
             A job was lost too often.
         """
@@ -108,7 +108,7 @@ class JobLauncher:
 
 
 def do_share(function: Callable[[list], list], tasks: list) -> list | InputError:
-    """Do what a job does; what is wrong with the input goes back as a result."""
+    """Do a job's share of the work; an error in the input is returned as a result."""
     tune_process()
     with Termination():  # submitit passes over SIGTERM
         try:
@@ -144,7 +144,7 @@ def _ended(running: dict[int, "Job"], queue: Queue, folder: Path) -> Iterator[in
 
 @contextmanager
 def _job_folder(folder: Path) -> Iterator[None]:
-    """Hold the folder of the jobs: what lies in it is run, so it is the user's alone, and one run's at a time."""
+    """Hold the folder of the jobs: its content is run, so only the user may access it, one run at a time."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(folder.with_name(f"{folder.name}.lock"), folder):
         try:
@@ -163,7 +163,7 @@ def _job_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _empty_queue(queue: Queue) -> Iterator[Queue]:
-    """Let no job of an earlier run, nor of this one, go on outside."""
+    """Make sure that no job of an earlier run, nor of this one, keeps running."""
     with Termination():
         _end_all(queue)
         try:
@@ -181,7 +181,7 @@ def _end_all(queue: Queue) -> None:
 
 
 def _wait_for_the_end(queue: Queue, patience: float) -> None:
-    """Wait until there are no more jobs, but no longer than so many seconds."""
+    """Wait until there are no more jobs, but at most this many seconds."""
     began = time.monotonic()
     while queue.active() and time.monotonic() - began < patience:
         time.sleep(LOOK_EVERY)

@@ -31,7 +31,7 @@ class Queue(Protocol):
         """Return the ids of all jobs that wait or run; None if nobody knows at the moment."""
 
     def cancel(self) -> None:
-        """End all jobs, those too that a killed run has left behind."""
+        """Cancel all jobs, including those that a killed run has left behind."""
 
 
 def open_queue(folder: Path, request: JobRequest) -> Queue:
@@ -105,7 +105,7 @@ class SlurmQueue:
         return set(done.stdout.split()) if done.returncode == 0 else None
 
     def cancel(self) -> None:
-        """End all jobs of this name; those that run have some seconds to save what they can."""
+        """Cancel all jobs of this name; running ones have some seconds to save what they can."""
         subprocess.run(["scancel", *self._mine], capture_output=True, check=False)
 
 
@@ -130,7 +130,7 @@ class LocalQueue:
         return {job.job_id for job in self._jobs if not job.done()}
 
     def cancel(self) -> None:
-        """Interrupt all that run."""
+        """Interrupt all running processes."""
         for job in self._jobs:
             if not job.done():
                 job.cancel()
@@ -138,7 +138,7 @@ class LocalQueue:
 
 @contextmanager
 def _as_no_job() -> Iterator[None]:
-    """Hide from new jobs that this process is one itself, if it is: they would inherit its sizes."""
+    """Hide from new jobs that this process may be a job itself: they would inherit its resources."""
     from submitit.helpers import clean_env
 
     if "SLURM_JOB_ID" not in os.environ:

@@ -1,4 +1,4 @@
-"""What a user asks of a cluster: how many jobs, how large, how long, and where."""
+"""What a user requests from a cluster: how many jobs, how large, how long, and where."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""The commands of ``tasnet``, one file each: ``describe`` tells its options, ``run`` does the work.
+"""The commands of ``tasnet``, one file each: ``describe`` adds its options, ``run`` does the work.
 
-Heavy modules are imported by the command that needs them: help comes at once, and `mix` without torch.
+Heavy modules are imported by the command that needs them, so that help is instant and `mix` needs no torch.
 """
 
 import argparse
@@ -19,65 +19,65 @@ if TYPE_CHECKING:
 def add_commands(
     parser: argparse.ArgumentParser, dest: str, commands: Mapping[str, tuple[ModuleType, str]]
 ) -> None:
-    """Let a parser choose among commands: by name a module, which describes its options, and what it is for."""
+    """Add a subparser for each command: by name, the module that describes its options, and its purpose."""
     parsers = parser.add_subparsers(dest=dest, required=True, metavar=dest.upper())
     for name, (module, purpose) in commands.items():
-        # Abbreviations would take keys of a recipe for options: --mode for --model.
+        # Abbreviations would mistake keys of a recipe for options: --mode for --model.
         module.describe(parsers.add_parser(name, help=purpose, allow_abbrev=False))
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how many processes share the work, or which jobs."""
+    """Add the options that set how many processes, or which jobs, share the work."""
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes that share the work (one for each processor that this one may use)",
+        help="processes that share the work (one per available processor)",
     )
     add_launcher(parser)
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """Add the options that let jobs of a cluster share the work."""
+    """Add the options that spread the work over jobs of a cluster."""
     jobs = parser.add_argument_group(
-        "jobs on a cluster", "needs pip install 'speechbrain-tasnet[cluster]' and a disk that all machines see"
+        "jobs on a cluster", "needs pip install 'speechbrain-tasnet[cluster]' and a disk shared by all machines"
     )
     jobs.add_argument(
         "--launcher",
         choices=("slurm", "local"),
-        help="share the work out to jobs of Slurm, wait for them, submit again what is lost, and join what comes; "
-        "local: the same with processes of this machine",
+        help="slurm: split the work into Slurm jobs, wait for them, resubmit those that are lost, and join their "
+        "results; local: the same with processes on this machine",
     )
-    jobs.add_argument("--jobs", type=int, default=10, metavar="N", help="jobs to make of it (%(default)s)")
-    jobs.add_argument("--cpus", type=int, metavar="N", help="processors of each job (1; in a study its threads)")
+    jobs.add_argument("--jobs", type=int, default=10, metavar="N", help="number of jobs (%(default)s)")
+    jobs.add_argument("--cpus", type=int, metavar="N", help="processors per job (1; in a study, its threads)")
     jobs.add_argument(
         "--minutes",
         type=int,
         default=60,
         metavar="M",
-        help="time limit of a Slurm job; what it has left undone goes into another (%(default)s)",
+        help="time limit of a Slurm job; another one does what it leaves undone (%(default)s)",
     )
-    jobs.add_argument("--partition", metavar="NAME", help="of Slurm's nodes (the cluster's default)")
+    jobs.add_argument("--partition", metavar="NAME", help="Slurm's partition (the cluster's default)")
     jobs.add_argument(
         "--sbatch",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any other option of sbatch, such as --sbatch mem=8G --sbatch account=voices",
+        help="any other sbatch option, such as --sbatch mem=8G --sbatch account=voices",
     )
 
 
 def launcher(options: argparse.Namespace, folder: Path, cpus: int = 1) -> Launcher | None:
-    """Make the launcher that the options name, if they do.
+    """Return the launcher that the options ask for, or None.
 
     Parameters
     ----------
     options : Namespace
-        Those of `add_launcher`, and ``workers`` perhaps.
+        Those of `add_launcher`, and possibly ``workers``.
     folder : Path
-        For what belongs to the jobs.
+        For the jobs' files.
     cpus : int
-        Of each job, unless the options say otherwise.
+        Processors per job, unless the options set them.
     """
     if options.launcher is None:
         return None
@@ -85,7 +85,9 @@ def launcher(options: argparse.Namespace, folder: Path, cpus: int = 1) -> Launch
     from speechbrain_tasnet.cluster.request import JobRequest, sbatch_options
 
     if getattr(options, "workers", None) is not None:
-        raise InputError(f"--workers {options.workers}: a job uses all its processors; say how many by --cpus")
+        raise InputError(
+            f"--workers {options.workers}: a job uses all its processors; set their number with --cpus"
+        )
     request = JobRequest(
         options.launcher,
         options.jobs,
@@ -98,7 +100,7 @@ def launcher(options: argparse.Namespace, folder: Path, cpus: int = 1) -> Launch
 
 
 def workers(options: argparse.Namespace) -> Workers:
-    """Return who makes the corpus ``--out``: as many processes as ``--workers`` says, or a launcher."""
+    """Return what makes the corpus ``--out``: the number of processes of ``--workers``, or a launcher."""
     out = options.out.resolve()
     return launcher(options, out.with_name(f".{out.name}.jobs")) or options.workers
 
@@ -111,8 +113,8 @@ def add_array(parser: argparse._ActionsContainer) -> None:
         dest="places",
         default="linear:0.05-0.15",
         metavar="WHERE",
-        help="linear:METRES from one to the next, circular:RADIUS, ears (17.5 cm apart, without a head) or random "
-        "(within half a metre); linear:0.05-0.15 is drawn for each room (%(default)s)",
+        help="linear:SPACING or circular:RADIUS, in metres; ears (17.5 cm apart, without a head); or random "
+        "(within half a metre). A range such as 0.05-0.15 is sampled for each room (%(default)s)",
     )
 
 

@@ -9,9 +9,9 @@ from speechbrain_tasnet.shipped import DEFAULT, bundled_names
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Serve a page to drop or record audio on, or a film: with players, spectrograms and a file for each "
-        "voice, and who speaks when. Nothing leaves this machine. Needs pip install 'speechbrain-tasnet[app]', "
-        "for films and m4a [app,media]."
+        "Serve a local web page that separates recordings and films: drop or record them there, and get players, "
+        "spectrograms, a file for each voice, and who speaks when. Nothing leaves this machine. Needs pip install "
+        "'speechbrain-tasnet[app]'; for films and m4a, [app,media]."
     )
     parser.epilog = "example: tasnet app --models results --out separated"
     names = ", ".join(bundled_names())
@@ -19,7 +19,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=DEFAULT,
         metavar="DIR",
-        help="separator that is chosen first: folder of a training run or of a separator, or a bundled one: "
+        help="separator selected at first: folder of a training run or of a separator, or a bundled one: "
         f"{names} (%(default)s)",
     )
     parser.add_argument(
@@ -28,34 +28,35 @@ def describe(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="DIR",
-        help="folders whose runs and separators can be chosen, too, however deep they lie",
+        help="folders to search, at any depth, for more runs and separators to choose from",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="keep each result there, in a folder named as the recording; otherwise results go with the page",
+        help="keep each result here, in a folder named after the recording; by default results are removed when "
+        "the page is closed",
     )
     parser.add_argument(
-        "--max-minutes", type=float, default=60.0, metavar="M", help="longer ones are refused (%(default)g)"
+        "--max-minutes", type=float, default=60.0, metavar="M", help="refuse longer recordings (%(default)g)"
     )
     parser.add_argument(
-        "--max-megabytes", type=float, default=1000.0, metavar="M", help="larger files are refused (%(default)g)"
+        "--max-megabytes", type=float, default=1000.0, metavar="M", help="refuse larger files (%(default)g)"
     )
     parser.add_argument(
         "--at-once",
         type=int,
         default=1,
         metavar="N",
-        help="recordings that are separated at the same time; others wait (%(default)s)",
+        help="recordings separated at the same time; others wait (%(default)s)",
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen at; any other than this machine's own, such as 0.0.0.0, lets others in, without a "
-        "password (%(default)s)",
+        help="address to listen on; any but this machine's own, such as 0.0.0.0, lets other machines in, without "
+        "a password (%(default)s)",
     )
-    parser.add_argument("--port", type=int, help="to listen at (the first from 7860 on that is free)")
+    parser.add_argument("--port", type=int, help="port to listen on (the first free one from 7860 on)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""``tasnet demo``: the main job once, in minutes, on synthetic voices."""
+"""``tasnet demo``: the whole workflow once, in minutes, on synthetic voices."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Make a corpus of synthetic voices, train a small model on it, evaluate it on voices it has never heard, "
-        "separate one mixture, and say where the report is. It takes about six minutes, on slow machines too. Run "
-        "again, it goes on where it stopped."
+        "separate one mixture, and print where the report is. This takes about six minutes, on slow machines too. "
+        "After an interruption, the same command continues."
     )
     parser.add_argument(
         "--out", type=Path, default=Path("results/demo"), metavar="DIR", help="folder for all of it (%(default)s)"
@@ -28,17 +28,17 @@ def run(options: argparse.Namespace) -> None:
 def run_demo(out: Path, seed: int, minutes: float) -> None:
     """Make a corpus, train ``hparams/demo.yaml`` on it, evaluate, and separate one mixture.
 
-    The training is a budget of minutes, so that it takes as long on a slow machine as on a fast one; what it
-    reaches by then differs. Run again, it goes on where it stopped.
+    Training has a budget in minutes, so that it takes as long on a slow machine as on a fast one; the result
+    differs. After an interruption, the next call continues.
 
     Parameters
     ----------
     out : path-like
         Folder for all of it: ``speech``, ``corpus``, ``run`` and ``separated``.
     seed : int
-        Of the corpus.
+        Seed of the corpus.
     minutes : float
-        Of training, above 0; the rest takes a minute or two.
+        Minutes of training, above 0; the rest takes a minute or two.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``tasnet doctor``: does everything work on this machine, and how fast."""
+"""``tasnet doctor``: check that everything works on this machine, and how fast."""
 
 import argparse
 
@@ -6,11 +6,11 @@ import argparse
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Examine Python, packages, processor, GPU, folders and optional parts, and check every fast path against "
-        "the reference on a small input. Exit status 0: everything works; 2: the last lines say what does not, "
-        "and the way out. A bug report begins with this page."
+        "Check Python, packages, processor, GPU, folders and optional parts, and compare every fast path with the "
+        "reference on a small input. Exit status: 0 if everything works, 2 if not; the last lines then say what "
+        "does not, and how to fix it. Begin a bug report with this page."
     )
-    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,11 +1,11 @@
-"""``tasnet download``: speech and noise that anyone may have."""
+"""``tasnet download``: speech and noise that are openly available."""
 
 import argparse
 from pathlib import Path
 
 
 class _List(argparse.Action):
-    """Print the table of archives and leave, as ``--help`` does."""
+    """Print the table of archives and exit, as ``--help`` does."""
 
     def __call__(self, parser, *_):
         from speechbrain_tasnet.generate.download_table import table
@@ -17,17 +17,17 @@ class _List(argparse.Action):
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Download an archive of speech or noise, check it, and unpack it in OUT. Repeated after an interruption, "
-        "the command goes on where it stopped. Mind the licences."
+        "Download an archive of speech or noise, check it, and unpack it in OUT. After an interruption, the same "
+        "command continues. Mind the licences."
     )
     parser.epilog = "example: tasnet download dev-clean --out data"
-    parser.add_argument("name", metavar="NAME", help="what to download; --list tells the names")
+    parser.add_argument("name", metavar="NAME", help="what to download; --list shows the names")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to unpack in")
     parser.add_argument(
-        "--mirror", metavar="URL", help="address of a folder with the archive, instead of the publisher's"
+        "--mirror", metavar="URL", help="address of a folder with the archive, in place of the publisher's"
     )
     parser.add_argument("--keep", action="store_true", help="keep the archive, in OUT")
-    parser.add_argument("--list", action=_List, nargs=0, help="tell names, sizes, licences and addresses")
+    parser.add_argument("--list", action=_List, nargs=0, help="list names, sizes, licences and addresses")
 
 
 def run(options: argparse.Namespace) -> None:

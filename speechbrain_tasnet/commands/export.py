@@ -1,4 +1,4 @@
-"""``tasnet export``: a trained model in a form to hand on."""
+"""``tasnet export``: a trained model as a bundle, an ONNX graph or another toolkit's checkpoint."""
 
 import argparse
 
@@ -17,7 +17,7 @@ KINDS = {
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    parser.description = "Write a trained model in a form to hand on."
+    parser.description = "Write a trained model as a bundle, an ONNX graph or another toolkit's checkpoint."
     add_commands(parser, "kind", KINDS)
 
 

@@ -21,18 +21,19 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float32", "float16"),
         default="float32",
-        help="of the weights on disk; float16 is half the size, its rounding 65 dB below the signal (%(default)s)",
+        help="type of the weights on disk; float16 is half the size, with rounding 65 dB below the signal "
+        "(%(default)s)",
     )
-    parser.add_argument("--name", help="what the card calls it (the experiment's name)")
-    parser.add_argument("--licence", metavar="ID", help="as the hub writes it: apache-2.0, cc-by-4.0, ...")
-    parser.add_argument("--language", metavar="CODE", help="of the speech it was trained on: en, de, ...")
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="data sets of the hub it was trained on")
-    parser.add_argument("--data", metavar="TEXT", help="one line: what speech, of how many people, its licence")
+    parser.add_argument("--name", help="its name on the model card (the experiment's)")
+    parser.add_argument("--licence", metavar="ID", help="as the hub spells it: apache-2.0, cc-by-4.0, ...")
+    parser.add_argument("--language", metavar="CODE", help="language of the training speech: en, de, ...")
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="data sets on the hub it was trained on")
+    parser.add_argument("--data", metavar="TEXT", help="one line: what speech, how many speakers, its licence")
     parser.add_argument(
         "--scores",
         nargs="+",
         metavar="NAME=DIR",
-        help="what `tasnet evaluate RECIPE --pretrained RUN --output_folder DIR` found on another test set",
+        help="results on another test set, from `tasnet evaluate RECIPE --pretrained RUN --output_folder DIR`",
     )
 
 

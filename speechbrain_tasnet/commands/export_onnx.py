@@ -13,22 +13,22 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: tasnet export onnx results/wsj0mix/1234 --out separator.onnx"
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a training run or of a separator")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--step",
         type=float,
         metavar="MS",
-        help="write one step of a causal model: a chunk of so many milliseconds",
+        help="write one step of a causal model, for chunks of this many milliseconds",
     )
     parser.add_argument(
-        "--int8", action="store_true", help="8 bits a weight: a smaller file, and sources a little worse"
+        "--int8", action="store_true", help="8-bit weights: a smaller file, and slightly worse sources"
     )
     parser.add_argument(
         "--compare",
         type=Path,
         metavar="FOLDER",
-        help="then separate up to 30 mixtures of a folder with mix, s1, s2, ... by torch and by the graph, and "
-        "print SI-SNRi and real-time factor of both",
+        help="then separate up to 30 mixtures from a folder with mix, s1, s2, ... in torch and with the graph, "
+        "and print the SI-SNRi and real-time factor of both",
     )
 
 

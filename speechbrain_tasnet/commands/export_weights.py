@@ -8,12 +8,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Write a trained separator for another toolkit's own Conv-TasNet: for torchaudio a state dict, for "
-        "Asteroid what from_pretrained reads. What it cannot express is refused."
+        "Asteroid a file that from_pretrained reads. A model that the toolkit cannot express is refused."
     )
     parser.epilog = f"example: {parser.prog} results/wsj0mix/1234 --out model.pth"
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a training run or of a separator")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ KINDS = {
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    parser.description = "Make a public corpus from its parts. A run that was killed is continued by the next one."
+    parser.description = "Make a public corpus from its parts. After an interruption, the same command continues."
     add_commands(parser, "kind", KINDS)
 
 

@@ -9,9 +9,9 @@ from speechbrain_tasnet.commands import add_workers, workers
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Cut the sessions of LibriCSS where nobody speaks into excerpts with few speakers each: "
-        "OUT/wav8k/{dev,test}/{record,clean,s1,s2,s3}/NAME.wav, and NAME.json for who speaks when. Repeated "
-        "after an interruption, the command goes on where it stopped."
+        "Cut the sessions of LibriCSS, in pauses, into excerpts with few speakers each: "
+        "OUT/wav8k/{dev,test}/{record,clean,s1,s2,s3}/NAME.wav, and NAME.json for who speaks when. After an "
+        "interruption, the same command continues."
     )
     parser.epilog = "example: tasnet generate libricss --data for_release --out corpora/libricss"
     parser.add_argument(
@@ -23,8 +23,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="corpus to make")
     parser.add_argument("--rate", type=int, default=8000, metavar="HZ", help="8000 or 16000 (%(default)s)")
-    parser.add_argument("--num-speakers", type=int, default=3, metavar="C", help="most speakers (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of an excerpt (%(default)g)")
+    parser.add_argument("--num-speakers", type=int, default=3, metavar="C", help="speakers at most (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, metavar="S", help="length of an excerpt (%(default)g)"
+    )
     add_workers(parser)
 
 

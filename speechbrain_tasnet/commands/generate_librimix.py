@@ -10,8 +10,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Make LibriMix from its public metadata: OUT/Libri2Mix/wav8k/min/SPLIT/{s1,s2,mix_clean,...}/ID.wav and "
-        "tables with relative paths; Libri3Mix where the metadata has three speakers. Repeated after an "
-        "interruption, the command goes on where it stopped."
+        "tables with relative paths; Libri3Mix if the metadata has three speakers. After an interruption, the "
+        "same command continues."
     )
     parser.epilog = (
         "example: git clone https://github.com/JorisCos/LibriMix, then tasnet generate librimix --librispeech "
@@ -28,12 +28,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--noise",
         type=Path,
         metavar="DIR",
-        help="WHAM!'s wham_noise, the folder that holds tr, cv and tt; mix_clean alone needs none",
+        help="WHAM!'s wham_noise, the folder that holds tr, cv and tt; not needed for mix_clean alone",
     )
     parser.add_argument(
         "--metadata", type=Path, required=True, metavar="DIR", help="metadata/Libri2Mix or Libri3Mix of LibriMix"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder in which Libri2Mix appears")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder in which to make Libri2Mix")
     parser.add_argument(
         "--rate", type=int, nargs="+", default=[8000], metavar="HZ", help="8000, 16000 or both (8000)"
     )
@@ -43,10 +43,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["mix_clean", "mix_both", "mix_single"],
         metavar="TYPE",
-        help="of mix_clean, mix_both and mix_single (all)",
+        help="any of mix_clean, mix_both and mix_single (all)",
     )
     parser.add_argument(
-        "--splits", nargs="+", metavar="SPLIT", help="of train-100, train-360, dev and test (all in the metadata)"
+        "--splits",
+        nargs="+",
+        metavar="SPLIT",
+        help="any of train-100, train-360, dev and test (all in the metadata)",
     )
     add_workers(parser)
 

@@ -11,8 +11,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Make SparseLibriMix, a test set of two or three people who take turns, from its public metadata: "
         "OUT/sparse_2_0.2/wav8000/{s1,s2,mix_clean,noise,mix_noisy}/NAME.wav, and NAME.json beside the mixtures "
-        "for who speaks when. Needs pip install 'speechbrain-tasnet[corpora]'. Repeated after an interruption, "
-        "the command goes on where it stopped."
+        "for who speaks when. Needs pip install 'speechbrain-tasnet[corpora]'. After an interruption, the same "
+        "command continues."
     )
     parser.epilog = (
         "example: git clone https://github.com/popcornell/SparseLibriMix, then tasnet generate sparselibrimix "
@@ -26,16 +26,16 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="LibriSpeech's test-clean",
     )
     parser.add_argument(
-        "--noise", type=Path, metavar="DIR", help="the folder tt of WHAM!'s wham_noise; without it speech alone"
+        "--noise", type=Path, metavar="DIR", help="the folder tt of WHAM!'s wham_noise; without it, only speech"
     )
     parser.add_argument(
         "--metadata",
         type=Path,
         required=True,
         metavar="DIR",
-        help="all its sets, or one: metadata/sparse_2_0.2",
+        help="SparseLibriMix's metadata, or one set of it: metadata/sparse_2_0.2",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder in which the sets appear")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder in which to make the sets")
     parser.add_argument(
         "--rate", type=int, nargs="+", default=[8000], metavar="HZ", help="8000, 16000 or both (8000)"
     )
@@ -43,7 +43,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--num-speakers",
         type=int,
         metavar="C",
-        help="sources of each mixture, silent where there are fewer speakers: to evaluate a separator that counts",
+        help="sources per mixture, silent where there are fewer speakers: to evaluate a separator that counts",
     )
     add_workers(parser)
 

@@ -10,8 +10,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Make wsj0-2mix, wsj0-3mix and their like, OUT/wav8k/min/{tr,cv,tt}/{mix,s1,s2}/NAME.wav, from WSJ0 "
-        "(LDC93S6A) and the lists of MERL's create-speaker-mixtures. Repeated after an interruption, the command "
-        "goes on where it stopped."
+        "(LDC93S6A) and the lists of MERL's create-speaker-mixtures. After an interruption, the same command "
+        "continues."
     )
     parser.epilog = (
         "example: tasnet generate wsj0-mix --wsj0 csr_1 --lists create-speaker-mixtures --out 2speakers"
@@ -21,7 +21,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="holds si_tr_s, si_dt_05 and si_et_05, however deep; wav, or SPHERE that sph2pipe has uncompressed",
+        help="holds si_tr_s, si_dt_05 and si_et_05, at any depth; wav, or SPHERE uncompressed by sph2pipe",
     )
     parser.add_argument(
         "--lists", type=Path, required=True, metavar="DIR", help="holds mix_2_spk_{tr,cv,tt}.txt and the like"

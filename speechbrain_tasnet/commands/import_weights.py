@@ -7,8 +7,8 @@ from pathlib import Path
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Turn a Conv-TasNet of another toolkit into a separator that gives the same samples. What its checkpoint "
-        "leaves open is asked for."
+        "Turn another toolkit's Conv-TasNet into a separator with the same output. If the checkpoint leaves "
+        "something open, the error names the option that supplies it."
     )
     parser.epilog = "example: tasnet import asteroid best_model.pth --out libri2mix"
     parser.add_argument(
@@ -18,17 +18,17 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "checkpoint",
         type=Path,
         metavar="CHECKPOINT",
-        help="a file of torch.save or safetensors; of SpeechBrain, the folder with its encoder.ckpt, masknet.ckpt "
-        "and decoder.ckpt",
+        help="a torch.save or safetensors file; for SpeechBrain, the folder with encoder.ckpt, masknet.ckpt and "
+        "decoder.ckpt",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
-    parser.add_argument("--sample-rate", type=int, metavar="HZ", help="of the model, if its file does not tell")
+    parser.add_argument("--sample-rate", type=int, metavar="HZ", help="the model's, if its file does not say")
     parser.add_argument("--norm", metavar="NAME", help="global, cumulative or channelwise")
     parser.add_argument("--causal", choices=("True", "False"), help="whether it was built as a causal model")
     parser.add_argument(
         "--mask-activation", metavar="NAME", help="sigmoid, relu, softmax (over sources) or softmax_filters"
     )
-    parser.add_argument("--X", type=int, help="blocks in a repeat, where blocks are numbered through")
+    parser.add_argument("--X", type=int, help="blocks per repeat, if the blocks are numbered consecutively")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
     )
     rate = found.sample_rate or options.sample_rate
     if rate is None:
-        raise InputError(f"{options.checkpoint}: does not tell its sample rate; give --sample-rate")
+        raise InputError(f"{options.checkpoint}: does not say its sample rate; give --sample-rate")
     if options.sample_rate not in (None, rate):
         raise InputError(f"--sample-rate {options.sample_rate}: the checkpoint says {rate}; leave it out")
     about = {"name": f"Conv-TasNet from {options.toolkit}"}

@@ -1,4 +1,4 @@
-"""``tasnet live``: from the sound card to the sound card, while it is being said."""
+"""``tasnet live``: from the sound card to the sound card, as people speak."""
 
 import argparse
 import sys
@@ -13,12 +13,12 @@ from speechbrain_tasnet.system.process import python_alone_complains
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Separate what a microphone hears and play it at once, until Ctrl-C. Levels, latency and drop-outs stand "
-        "on standard error, on a terminal in a line that is redrawn. Wear headphones: what a loudspeaker plays "
-        "is heard by the microphone again. Needs pip install 'speechbrain-tasnet[live]'."
+        "Separate what a microphone hears and play it at once, until Ctrl-C. Levels, latency and drop-outs are "
+        "shown on standard error, on a terminal in one line that is redrawn. Wear headphones: the microphone "
+        "would pick up a loudspeaker. Needs pip install 'speechbrain-tasnet[live]'."
     )
     parser.epilog = "examples: tasnet live --devices; tasnet live --input headset --source 1 --out recorded"
-    parser.add_argument("--devices", action="store_true", help="list the devices, and do no more")
+    parser.add_argument("--devices", action="store_true", help="list the devices and exit")
     parser.add_argument(
         "--model",
         type=Path,
@@ -26,38 +26,38 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of a training run or of a causal separator, or a bundled one (%(default)s)",
     )
-    for way, what in (("input", "listened to"), ("output", "played on")):
+    for way, what in (("input", "listen to"), ("output", "play on")):
         parser.add_argument(
-            f"--{way}", metavar="DEVICE", help=f"which is {what}: its number or a part of its name (the system's)"
+            f"--{way}", metavar="DEVICE", help=f"device to {what}: its number or part of its name (the system's)"
         )
     parser.add_argument(
         "--source",
         default="both",
         metavar="WHICH",
-        help="what is played: 1, 2 and so on, or both, the first left and the second right (%(default)s)",
+        help="source to play: 1, 2 and so on, or both, the first left and the second right (%(default)s)",
     )
     parser.add_argument(
-        "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds taken at once (%(default)g)"
+        "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds processed at once (%(default)g)"
     )
     parser.add_argument(
         "--buffer",
         type=float,
         default=40.0,
         metavar="MS",
-        help="milliseconds that each device may hold, and that wait to be played; a shorter one makes the latency "
-        "less, a longer one drop-outs fewer (%(default)g)",
+        help="milliseconds that each device may buffer, and that wait to be played: fewer lower the latency, more "
+        "avoid drop-outs (%(default)g)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="record what is heard and its sources, DIR/mixture.wav, DIR/s1.wav and so on, as they come",
+        help="record the input and its sources as they come: DIR/mixture.wav, DIR/s1.wav and so on",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument(
         "--no-gate",
         action="store_true",
-        help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
+        help="keep the output of a separator that counts voices where nobody is heard; by default it is silenced",
     )
 
 
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _live(options: argparse.Namespace) -> None:
-    """Separate until somebody ends it."""
+    """Separate until interrupted."""
     from speechbrain_tasnet.audio.sound_card import Loudspeaker, Microphone, Pace
     from speechbrain_tasnet.separation.live_files import LiveFiles
     from speechbrain_tasnet.separation.live_separation import LiveSeparation

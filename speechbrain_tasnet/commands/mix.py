@@ -11,8 +11,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Mix speech into a corpus in the layout of wsj0-mix, OUT/wav8k/min/{tr,cv,tt}/{mix,s1,s2}/NAME.wav. No "
-        "speaker of one split is in another. With --noise the layout is that of WHAM!, with --reverb that of "
-        "WHAMR!, and scenes.csv in each split tells the noise, the signal-to-noise ratio, the room and all places."
+        "speaker is in two splits. With --noise the layout is that of WHAM!, with --reverb that of WHAMR!, and "
+        "scenes.csv in each split lists the noise, the signal-to-noise ratio, the room and all positions."
     )
     parser.epilog = (
         "examples: tasnet mix --speech LibriSpeech/train-clean-100 --out corpus --hours 10; "
@@ -24,9 +24,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="one subfolder a speaker, nested as deep as it comes; wav, flac, ogg, opus, mp3, aiff or what else "
-        "soundfile reads, at any rate. A speakers.csv in it, with the columns speaker,split, may say who is "
-        "train, valid and test",
+        help="one subfolder per speaker, nested to any depth; wav, flac, ogg, opus, mp3, aiff or anything else "
+        "that soundfile reads, at any rate. A speakers.csv in it, with the columns speaker,split, may assign "
+        "speakers to train, valid and test",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="corpus to make; must not exist yet"
@@ -38,10 +38,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--min-speakers",
         type=int,
         metavar="C",
-        help="fewest speakers in a mixture; the signals of the others hold silence (in talk 1, otherwise C)",
+        help="fewest speakers in a mixture; the remaining sources are silent (1 with --scene talk, otherwise C)",
     )
     _describe_size(parser.add_argument_group("size"))
-    _describe_conditions(parser.add_argument_group("what the mixtures have gone through"))
+    _describe_conditions(parser.add_argument_group("acoustic conditions"))
     _describe_talk(parser.add_argument_group("conversations"))
     add_workers(parser)
 
@@ -51,8 +51,8 @@ def _describe_size(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--hours", type=float, default=2.0, metavar="H", help="hours of training mixtures (%(default)s)"
     )
-    group.add_argument("--valid-hours", type=float, metavar="H", help="of validation (a tenth of --hours)")
-    group.add_argument("--test-hours", type=float, metavar="H", help="of test (a tenth of --hours)")
+    group.add_argument("--valid-hours", type=float, metavar="H", help="hours of validation (a tenth of --hours)")
+    group.add_argument("--test-hours", type=float, metavar="H", help="hours of test (a tenth of --hours)")
     group.add_argument("--seed", type=int, default=0, help="same seed, same corpus (%(default)s)")
 
 
@@ -61,9 +61,9 @@ def _describe_conditions(group: argparse._ArgumentGroup) -> None:
         "--noise",
         type=Path,
         metavar="DIR",
-        help="add noise from this folder: any format that soundfile reads, at any rate, however deep. The first "
-        "speaker lies -3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv "
-        "and tt say which file is for training, validation and test; otherwise it is drawn",
+        help="add noise from this folder: any format that soundfile reads, at any rate and depth. The first "
+        "speaker is -3 to 6 dB above it. A noise.csv in it, with the columns file,split, or subfolders tr, cv and "
+        "tt assign its files to training, validation and test; otherwise they are assigned at random",
     )
     group.add_argument(
         "--reverb",
@@ -78,12 +78,12 @@ def _describe_conditions(group: argparse._ArgumentGroup) -> None:
         nargs=2,
         default=[0.0, 5.0],
         metavar=("LOW", "HIGH"),
-        help="how far the first speaker lies above the last, in dB (0 to 5)",
+        help="level of the first speaker above the last, in dB (0 to 5)",
     )
     group.add_argument(
         "--channel",
         choices=("telephone", "mulaw", "alaw", "gsm", "opus"),
-        help="what the mixtures come through: the band of a telephone, 300 to 3400 Hz, or a codec",
+        help="pass the mixtures through the band of a telephone, 300 to 3400 Hz, or through a codec",
     )
 
 
@@ -92,19 +92,21 @@ def _describe_talk(group: argparse._ArgumentGroup) -> None:
         "--scene",
         choices=("overlap", "talk"),
         default="overlap",
-        help="whether all speak all the time (%(default)s) or take turns; a NAME.json beside each mixture then "
-        "says who speaks when, as SegLST",
+        help="whether everyone speaks all the time (%(default)s) or they take turns; a NAME.json beside each "
+        "mixture then says who speaks when, as SegLST",
     )
-    group.add_argument("--seconds", type=float, default=60.0, help="of each conversation (%(default)s)")
+    group.add_argument("--seconds", type=float, default=60.0, help="length of a conversation (%(default)s)")
     group.add_argument("--pause", type=float, default=1.0, help="mean seconds between two turns (%(default)s)")
-    group.add_argument("--overlap", type=float, default=2.0, help="of two turns that overlap (%(default)s)")
+    group.add_argument(
+        "--overlap", type=float, default=2.0, help="mean seconds that turns overlap, if they do (%(default)s)"
+    )
     group.add_argument(
         "--overlap-probability",
         type=float,
         nargs=2,
         default=[0.0, 1.0],
         metavar=("LOW", "HIGH"),
-        help="of a turn, that it begins before the last one ends; drawn for each conversation (0 to 1)",
+        help="probability that a turn begins before the last one ends; drawn for each conversation (0 to 1)",
     )
 
 
@@ -138,7 +140,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _training(options: argparse.Namespace) -> str:
-    """Write the command that trains on the corpus."""
+    """Return the command that trains on the corpus."""
     recipe, task = {
         (False, False): ("wsj0mix", None),
         (True, False): ("wham", "sep_noisy"),
@@ -162,7 +164,7 @@ def _training(options: argparse.Namespace) -> str:
 
 
 def _parts_of_coded(options: argparse.Namespace) -> list[str]:
-    """Say what is what in a corpus whose mixtures are not the sum of their sources, as other recipes expect."""
+    """Return options naming the signals of a corpus whose mixtures are not, as recipes expect, sums of sources."""
     mixture = "mix_both" if options.noise else "mix_clean" if options.reverb else "mix"
     mixture += "_reverb" if options.reverb else ""
     room = "_anechoic" if options.reverb else ""

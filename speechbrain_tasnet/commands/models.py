@@ -1,4 +1,4 @@
-"""``tasnet models``: the separators at hand, what for, how good, and how fast here."""
+"""``tasnet models``: the available separators, with their purpose, quality and speed on this machine."""
 
 import argparse
 from pathlib import Path
@@ -12,12 +12,18 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "example: tasnet models results --json"
     parser.add_argument(
-        "folders", type=Path, nargs="*", metavar="DIR", help="with runs or separators, however deep"
+        "folders",
+        type=Path,
+        nargs="*",
+        metavar="DIR",
+        help="folder to search, at any depth, for runs and separators",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print all that is known, an object a separator, as JSON"
+        "--json", action="store_true", help="print everything known as JSON, one object per separator"
     )
-    parser.add_argument("--no-speed", action="store_true", help="do not measure, which takes a second for each")
+    parser.add_argument(
+        "--no-speed", action="store_true", help="do not measure speed, which takes a second for each"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -15,20 +15,20 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "example: tasnet push results/wsj0mix/1234 OWNER/NAME --dry-run"
     parser.add_argument("model", metavar="BUNDLE", help="folder of a training run or of a separator")
-    parser.add_argument("repository", metavar="OWNER/NAME", help="on the hub; is made if it is not there")
-    parser.add_argument("--private", action="store_true", help="let nobody but the owner see it")
+    parser.add_argument("repository", metavar="OWNER/NAME", help="on the hub; created if it does not exist")
+    parser.add_argument("--private", action="store_true", help="visible to its owner only")
     parser.add_argument(
-        "--revision", metavar="BRANCH", help="branch to upload to; is made if it is not there (main)"
+        "--revision", metavar="BRANCH", help="branch to upload to; created if it does not exist (main)"
     )
     sample = parser.add_mutually_exclusive_group()
     sample.add_argument(
         "--sample",
         type=Path,
         metavar="MIXTURE",
-        help="recording of at most 30 s that the card plays, and its sources; everybody will hear it (synthetic "
+        help="recording of at most 30 s that the card plays, with its sources; it becomes public (synthetic "
         "voices)",
     )
-    sample.add_argument("--no-sample", action="store_true", help="play nothing in the card")
+    sample.add_argument("--no-sample", action="store_true", help="no audio on the card")
     parser.add_argument("--dry-run", action="store_true", help="print what would be uploaded, and the card")
 
 

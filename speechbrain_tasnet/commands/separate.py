@@ -1,4 +1,4 @@
-"""``tasnet separate``: audio files of any length into one file a source."""
+"""``tasnet separate``: audio files of any length into one file per source."""
 
 import argparse
 import os
@@ -16,9 +16,9 @@ NAME = "{stem}_{source}"
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Write one file a source, OUT/NAME_s1.wav, OUT/NAME_s2.wav and so on, at the rate of the mixture. A long "
-        "recording is separated in windows, in constant memory. A file that cannot be read is told and left out; "
-        "the exit status is then 2."
+        "Write one file per source, OUT/NAME_s1.wav, OUT/NAME_s2.wav and so on, at the rate of the mixture. A "
+        "long recording is separated in windows, in constant memory. A file that cannot be read is reported and "
+        "skipped; the exit status is then 2."
     )
     parser.epilog = (
         "examples: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated; "
@@ -32,20 +32,20 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="MIXTURE",
-        help="a file, a folder, of which all recordings are taken, @FILE with a path in each line, or - for "
-        "standard input. Any format that soundfile reads (wav, flac, ogg, opus, mp3, aiff, au, caf, w64), of any "
-        "rate and length; with pip install 'speechbrain-tasnet[media]' also m4a, aac, mp4, webm, wma and films",
+        help="a file, a folder (all recordings in it), @FILE with one path per line, or - for standard input. Any "
+        "format that soundfile reads (wav, flac, ogg, opus, mp3, aiff, au, caf, w64), at any rate and of any "
+        "length; with pip install 'speechbrain-tasnet[media]' also m4a, aac, mp4, webm, wma and films",
     )
     parser.add_argument(
         "--model",
         default=DEFAULT,
         metavar="DIR",
-        help=f"folder of a training run or of a separator, or a bundled one: {names}; or OWNER/NAME[@REVISION] of "
+        help=f"folder of a training run or of a separator, or a bundled one: {names}; or OWNER/NAME[@REVISION] on "
         "the Hugging Face hub (%(default)s)",
     )
-    _describe_separation(parser.add_argument_group("how it is separated"))
-    _describe_files(parser.add_argument_group("what is written"))
-    _describe_voices(parser.add_argument_group("who speaks when, and what programs read"))
+    _describe_separation(parser.add_argument_group("separation"))
+    _describe_files(parser.add_argument_group("output"))
+    _describe_voices(parser.add_argument_group("who speaks when, and output for programs"))
     add_launcher(parser)
 
 
@@ -54,27 +54,27 @@ def _describe_separation(group: argparse._ArgumentGroup) -> None:
         "--channels",
         default="mean",
         metavar="WHICH",
-        help="of several channels: their mean, left, right, or each by itself into sources with as many "
-        "(%(default)s)",
+        help="which to separate: the mean of all channels, left, right, or each by itself, into sources with as "
+        "many channels (%(default)s)",
     )
     group.add_argument(
         "--beamform",
         choices=("mvdr",),
-        help="separate every channel of an array of microphones, and filter each source out of all of them",
+        help="separate every channel of a microphone array, and filter each source out of all of them",
     )
     group.add_argument(
         "--window",
         type=float,
         default=120.0,
         metavar="S",
-        help="seconds that are separated at once; memory is in proportion (%(default)g)",
+        help="seconds separated at once; memory is proportional (%(default)g)",
     )
     group.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="windows or files that are separated at the same time, each on one thread and in memory of its own "
-        "(as many as torch computes threads; 1 on a GPU and with other toolkits' networks)",
+        help="windows or files separated at the same time, each on one thread and in memory of its own (as many "
+        "as torch uses threads; 1 on a GPU and with other toolkits' networks)",
     )
 
 
@@ -84,34 +84,35 @@ def _describe_files(group: argparse._ArgumentGroup) -> None:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="where the sources go (the current folder); - is standard output, to which those of one mixture go "
-        "as one file, a channel each",
+        help="folder for the sources (the current one); - writes those of one mixture to standard output, as the "
+        "channels of one file",
     )
     group.add_argument(
         "--name",
         default=NAME,
         metavar="NAME",
-        help="of each file: {stem} is the mixture's name, {source} s1, s2 and so on, / a folder (%(default)s)",
+        help="name of each file: {stem} is the mixture's name, {source} is s1, s2 and so on, / makes a folder "
+        "(%(default)s)",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
     group.add_argument(
         "--resume",
         action="store_true",
-        help="keep a journal in OUT/.separated and leave out what it says is done: for runs that may be stopped, "
+        help="keep a journal in OUT/.separated and skip what it lists as done: for runs that may be interrupted, "
         "and folders that grow",
     )
     group.add_argument(
         "--scale",
         default="none",
         metavar="HOW",
-        help="none: as the model gives them; peak: the loudest sample of all sources at 0.9; mixture: one gain, "
-        "with which their sum fits the mixture; consistent: they sum to the mixture. All are made softer together "
-        "where one would clip (%(default)s)",
+        help="level of the sources. none: the model's own; peak: the loudest sample of all sources at 0.9; "
+        "mixture: one gain for all, with which their sum fits the mixture best; consistent: they sum to the "
+        "mixture. If one would clip, all are attenuated together (%(default)s)",
     )
-    group.add_argument("--format", default="wav", help="of the sources: wav, flac, mp3 or opus (%(default)s)")
+    group.add_argument("--format", default="wav", help="file format: wav, flac, mp3 or opus (%(default)s)")
     group.add_argument(
         "--subtype",
-        help="of their samples: PCM_16, PCM_24 or, in a wav, FLOAT, which has no full scale (PCM_16)",
+        help="sample format: PCM_16, PCM_24 or, in a wav, FLOAT, which does not clip (PCM_16)",
     )
 
 
@@ -122,13 +123,13 @@ def _describe_voices(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--json",
         action="store_true",
-        help="write who speaks when as OUT/NAME.json: SegLST, which meeteval reads; and print a line of JSON for "
-        "each mixture: its files, rate, seconds, voices, levels and the time it took, or what is wrong with it",
+        help="write who speaks when as OUT/NAME.json (SegLST, which meeteval reads), and print a line of JSON for "
+        "each mixture: its files, rate, seconds, voices, levels and the time it took, or the error",
     )
     group.add_argument(
         "--no-gate",
         action="store_true",
-        help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
+        help="keep the output of a separator that counts voices where nobody is heard; by default it is silenced",
     )
 
 
@@ -158,7 +159,7 @@ def run(options: argparse.Namespace) -> None:
     jobs = None if piped else launcher(options, options.out / ".jobs")
     mixtures = find_mixtures(options.mixtures, options.out)
     if piped and len(mixtures) > 1:
-        raise InputError(f"--out -: {len(mixtures)} mixtures, expected one; give a folder for the sources of all")
+        raise InputError(f"--out -: {len(mixtures)} mixtures, expected one; give a folder for the sources")
     report = JsonLines() if options.json else Names()
     if jobs:
         separate_in_jobs(options.model, mixtures, destination, choices, jobs, report)
@@ -174,10 +175,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check_piped(options: argparse.Namespace) -> None:
-    """Refuse what has no place in standard output."""
+    """Refuse options that standard output has no place for."""
     if sys.stdout is None or os.isatty(1):
         raise InputError("--out -: standard output is a terminal or closed; expected a pipe or a file")
     others = {"--rttm": options.rttm, "--json": options.json, "--name": options.name != NAME}
     others |= {"--resume": options.resume, "--launcher": options.launcher is not None}
     if given := [option for option, is_given in others.items() if is_given]:
-        raise InputError(f"--out - together with {given[0]}: standard output takes sources alone; give a folder")
+        raise InputError(f"--out - together with {given[0]}: standard output takes only sources; give a folder")

@@ -1,4 +1,4 @@
-"""``tasnet stream``: separate raw PCM from a pipe while it comes."""
+"""``tasnet stream``: separate raw PCM from a pipe as it arrives."""
 
 import argparse
 import os
@@ -16,10 +16,11 @@ from speechbrain_tasnet.system.process import READER_GONE, pass_bytes, standard_
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
-        "Read raw PCM at the model's rate from standard input, a channel for each microphone that the model has, "
-        "interleaved; write the sources to standard output, interleaved, or one file or named pipe each. A sample "
-        "goes out with the chunk that makes it known. At the end the real-time factor and the worst chunk stand "
-        "on standard error. A half sample at the end is dropped; when the reader goes away the exit status is 141."
+        "Read raw PCM at the model's rate from standard input, interleaved, with a channel for each "
+        "microphone of the model; write the sources to standard output, interleaved, or to one file or named pipe "
+        "each. A sample is written with the chunk that determines it. At the end the real-time factor and the "
+        "slowest chunk are reported on standard error; an incomplete last sample is dropped. If the reader closes "
+        "the pipe, the exit status is 141."
     )
     parser.epilog = (
         "example: sox meeting.wav -t s16 -r 8k -c 1 - | tasnet stream | sox -t s16 -r 8k -c 2 - separated.wav"
@@ -28,39 +29,39 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=LIVE,
         metavar="DIR",
-        help="folder of a training run or of a causal separator, or a bundled one, or OWNER/NAME[@REVISION] of "
+        help="folder of a training run or of a causal separator, or a bundled one, or OWNER/NAME[@REVISION] on "
         "the Hugging Face hub (%(default)s)",
     )
     parser.add_argument(
         "--format",
         choices=("s16le", "f32le"),
         default="s16le",
-        help="of input and output; 16-bit output is clipped at full scale, and it is said how often (%(default)s)",
+        help="of input and output; 16-bit output is clipped at full scale, and clipping counted (%(default)s)",
     )
     parser.add_argument(
-        "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds taken at once (%(default)g)"
+        "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds processed at once (%(default)g)"
     )
     parser.add_argument(
-        "--out", type=Path, nargs="+", metavar="FILE", help="one file or named pipe a source (standard output)"
+        "--out", type=Path, nargs="+", metavar="FILE", help="one file or named pipe per source (standard output)"
     )
     parser.add_argument(
         "--events",
         type=Path,
         metavar="FILE",
-        help="file or named pipe for who begins and ends to speak, as it is known: a line of JSON each",
+        help="file or named pipe for a line of JSON whenever a voice starts or stops, as soon as it is known",
     )
     parser.add_argument(
         "--no-gate",
         action="store_true",
-        help="leave what a separator that counts voices gives where nobody is heard; by default it is silent",
+        help="keep the output of a separator that counts voices where nobody is heard; by default it is silenced",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument(
         "--measure",
         type=Path,
         metavar="RECORDING",
-        help="print the latency and the real-time factor of a stream that is fed with this audio file at the pace "
-        "of speech; no other input or output is needed",
+        help="stream this audio file in real time, and print the latency and the real-time factor; no other input "
+        "or output is needed",
     )
 
 
@@ -79,7 +80,7 @@ def _measure(options: argparse.Namespace) -> None:
     for name in ("out", "events"):
         if getattr(options, name) is not None:
             raise InputError(
-                f"--{name} together with --measure: what a measured stream gives is dropped; leave one out"
+                f"--{name} together with --measure: the output of a measured stream is dropped; leave one out"
             )
 
     from speechbrain_tasnet.separation.measure_stream import measure_stream
@@ -100,7 +101,7 @@ def _stream(options: argparse.Namespace) -> None:
         raise InputError("--out and --events: the same file twice; expected one for each")
     for path in files:
         if path.is_file() and not options.overwrite:
-            raise InputError(f"{path}: is there already; choose another file or give --overwrite")
+            raise InputError(f"{path}: already exists; choose another file or give --overwrite")
 
     from speechbrain_tasnet.separation.live_voices import LiveVoices
     from speechbrain_tasnet.separation.pipe import Account, stream
@@ -132,7 +133,7 @@ def _stream(options: argparse.Namespace) -> None:
 
 
 def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:
-    """Open files anew, and pipes as they are; a pipe waits for its reader. No file is made if one cannot be."""
+    """Create or truncate files, and open pipes, which wait for a reader. On failure, leave no new file behind."""
     sinks, made = [], []
     flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)  # the latter on Windows
     for path in paths:

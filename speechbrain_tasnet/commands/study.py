@@ -13,7 +13,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Train several networks on the same mixtures in the same order, at the same cost, each in a process of "
         "its own; then compare them on the same test set. Any key of the study can be given as --KEY VALUE, and "
-        "so can any key of its recipe, for all contestants. Started again, it goes on where it stopped."
+        "so can any key of its recipe, for all contestants. After an interruption, the same command continues."
     )
     parser.epilog = f"example: {parser.prog} table3 --data_folder corpus --budget '60 minutes' --batch_size 8"
     parser.add_argument(

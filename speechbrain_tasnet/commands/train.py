@@ -4,11 +4,11 @@ import argparse
 
 
 def describe_recipe(parser: argparse.ArgumentParser) -> None:
-    """Add what `tasnet train` and `tasnet evaluate` share."""
+    """Add the options that `tasnet train` and `tasnet evaluate` share."""
     parser.usage = f"{parser.prog} RECIPE [--model NAME] [--KEY VALUE ...]"
     parser.description = (
         "Any key of the recipe can be given as --KEY VALUE, and so can SpeechBrain's run options: --device "
-        "cuda:0, --precision auto, --debug, ... Started again, training goes on from its last checkpoint."
+        "cuda:0, --precision auto, --debug, ... Run again, training resumes from its last checkpoint."
     )
     parser.epilog = f"example: {parser.prog} wsj0mix --data_folder corpus --N 256 --batch_size 8"
     parser.add_argument(
@@ -19,7 +19,7 @@ def describe_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="another network than the recipe's: a model file, or a packaged one (torchaudio, dprnn, sepformer)",
+        help="network in place of the recipe's: a model file, or a packaged one (torchaudio, dprnn, sepformer)",
     )
 
 
@@ -30,7 +30,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="check recipe and corpus, run one batch, tell memory and time that training will take; write nothing",
+        help="check recipe and corpus, run one batch, predict memory and time of the training; write nothing",
     )
 
 

@@ -1,1 +1,1 @@
-"""From a command line to checked hyperparameters: recipes, model files, what is possible in them."""
+"""From a command line to checked hyperparameters: recipes, model files, and their permitted values."""

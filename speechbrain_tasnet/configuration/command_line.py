@@ -2,7 +2,7 @@
 
 SpeechBrain joins all words by spaces and ``=`` into one text and reads that as YAML: ``--output_folder 'run #1'``
 becomes ``run``, a folder called ``2024`` a number, and a word too many part of the value before it. Here every
-word stays what was typed, and only values that are no texts are YAML.
+word stays what was typed, and only values that are not text are YAML.
 """
 
 from collections.abc import Mapping, Sequence
@@ -129,7 +129,7 @@ def typed(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def put_in(text: str, texts: Mapping[str, str]) -> str:
-    """Put texts in the places of their stand-ins.
+    """Replace stand-ins by their texts.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""What recipes share stands in files of its own: ``<<: !include:shared/training.yaml`` brings another file's keys.
+"""Shared parts of recipes in files of their own: ``<<: !include:shared/training.yaml`` includes another's keys.
 
 HyperPyYAML includes a file as the value of a key. Here its keys become the recipe's own, as YAML's ``<<`` does
-with a mapping, so that the command line overrides them by their names; what the recipe says itself goes first.
+with a mapping, so that the command line overrides them by name; the recipe's own values take precedence.
 """
 
 import re
@@ -21,7 +21,7 @@ def whole_text(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        Of the recipe. A file that it includes lies beside it or, failing that, among the packaged ones.
+        Of the recipe. A file that it includes is beside it or, failing that, among the packaged ones.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def whole_text(path: Path) -> str:
     OSError
         A file cannot be read.
     InputError
-        It is no mapping.
+        It is not a mapping.
     """
     text = path.read_text(encoding="utf-8")
     text = re.sub(rf"{TAG}(\S+)", lambda found: TAG + _absolute(found[1], path.parent), text)
@@ -41,7 +41,7 @@ def whole_text(path: Path) -> str:
         return text
     own = entries(text)
     shared = entries(whole_text(Path(unquote(own.pop(MERGE).node.tag.removeprefix(TAG)))))
-    # Shared keys keep their order, for a seed must be set before anything is built.
+    # Shared keys keep their order, because a seed must be set before anything is built.
     return "".join(line for entry in (shared | own).values() for line in (*entry.above, *entry.body))
 
 

@@ -77,7 +77,7 @@ def read(argv: Sequence[str]) -> Recipe:
     Raises
     ------
     InputError
-        The file is not there, is no valid recipe, or a value in it or on the command line is not possible.
+        The file is not there, is not valid recipe, or a value in it or on the command line is not possible.
     """
     argv, model = _take_out(list(argv), "--model")
     allow_slow, argv = ALLOW_SLOW in argv, [word for word in argv if word != ALLOW_SLOW]
@@ -106,14 +106,14 @@ def read(argv: Sequence[str]) -> Recipe:
         precisions = {options.get(option, "fp32") for option in PRECISIONS}
         device = check_device(options.get("device"), "fp16" in precisions or bool(options.get("auto_mix_prec")))
         if run_opts["data_parallel_backend"] and not device.startswith("cuda"):
-            raise InputError("--data_parallel_backend: spreads a batch over GPUs, and there is none; leave it out")
+            raise InputError("--data_parallel_backend: spreads a batch over GPUs; there is none, leave it out")
         for each in precisions:
             precision.check(each, device, allow_slow)
     return Recipe(path, resolved, settings, run_opts)
 
 
 def _take_out_automatic(argv: list[str]) -> tuple[list[str], set[str]]:
-    """Part the options of precision that are ``auto``, a word that SpeechBrain does not know, from the others."""
+    """Separate precision options that are ``auto``, a value that SpeechBrain does not know, from the others."""
     automatic = set()
     for option in PRECISIONS:
         rest, value = _take_out(argv, f"--{option}")
@@ -138,7 +138,7 @@ def _with_sizes_of_start(text: str, overrides: dict[str, Any], start: str | None
 
 
 def _take_out(argv: list[str], option: str) -> tuple[list[str], str | None]:
-    """Part an option and its value, the last one where there are several, from the other words."""
+    """Take an option and its value, the last if there are several, out of the other words."""
     rest, value = [], None
     words = iter(argv)
     for word in words:
@@ -166,7 +166,7 @@ def _run_options(words: Words) -> tuple[str, RunOptions]:
 
 @contextmanager
 def _one_line(path: Path) -> Iterator[None]:
-    """Put the name of the file into what is wrong with it, in one line."""
+    """Put the name of the file into an error about it, in one line."""
     try:
         yield
     except InputError as error:

@@ -1,7 +1,7 @@
-"""Networks as files, ``hparams/model/NAME.yaml``, and a recipe's network exchanged for another.
+"""Networks as files, ``hparams/model/NAME.yaml``, and replacing a recipe's network by another.
 
-A model file yields ``encoder``, ``masknet`` and ``decoder``. Its plain keys are its sizes: those with a value
-bring it along, those that say ``!PLACEHOLDER`` take the recipe's.
+A model file defines ``encoder``, ``masknet`` and ``decoder``. Its plain keys are its sizes: those with a value
+keep it, those that say ``!PLACEHOLDER`` take the recipe's.
 """
 
 import json
@@ -66,9 +66,9 @@ def sizes_of(model: str) -> dict[str, object]:
 
 
 def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None = None) -> str:
-    r"""Exchange the network of a recipe.
+    r"""Replace the network of a recipe.
 
-    The sizes of the new network stand at the recipe's top level afterwards, where the command line can override
+    The sizes of the new network are at the recipe's top level afterwards, where the command line can override
     them; those of the former network that it does not have are gone. All else stays as it is written.
 
     Parameters
@@ -124,7 +124,7 @@ def with_model(recipe_text: str, model: str, values: Mapping[str, object] | None
 
 
 def _sizes(path: Path) -> dict[str, Entry]:
-    """Take from a model file what is not built."""
+    """Return the plain values of a model file."""
     return {
         name: entry
         for name, entry in entries(path.read_text(encoding="utf-8")).items()

@@ -1,4 +1,4 @@
-"""Names in a recipe and on a command line: which keys there are, and what was meant by one that is not there."""
+"""Names in a recipe and on a command line: which keys there are, and which one a misspelled key may mean."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -41,15 +41,15 @@ def check_names(text: str, argv: Sequence[str]) -> None:
     for name in sorted(keys - known):
         used = re.search(rf"<{name}[>\[]", text)
         if not used and (near := similar(name, known)):
-            raise InputError(f"{name}: nothing reads this key{near}")
+            raise InputError(f"{name}: this key is not used by anything{near}")
 
 
 def top_level(text: str) -> set[str]:
-    """List the keys that stand at the top of a recipe's text, where a command line can override them."""
+    """List the keys at the top level of a recipe's text, where a command line can override them."""
     return set(re.findall(r"^(\w+):", text, re.MULTILINE))
 
 
 def similar(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Ask for the known name that looks most like a wrong one, if one does."""
+    """Return a hint at the known name most like a wrong one, if there is one."""
     near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
     return f"; did you mean {prefix}{near[0]}?" if near else ""

@@ -64,12 +64,12 @@ class Settings(Data, Mixing, Training, Network):
         known = {*signature(DataLoader).parameters, "looped_nominal_epoch"}
         for options in ("dataloader_opts", "valid_dataloader_opts"):
             for name in sorted(set(dict(self).get(options) or ()) - known):
-                raise InputError(f"{options}: {name} is no option of a DataLoader{similar(name, known)}")
+                raise InputError(f"{options}: {name} is not an option of a DataLoader{similar(name, known)}")
         for name in ("sampler", "batch_sampler", "looped_nominal_epoch"):
             if (dict(self).get("dataloader_opts") or {}).get(name) is not None:
                 raise InputError(
-                    f"dataloader_opts: {name}: an epoch takes each item once, in an order that a training can go "
-                    "on with; leave it out (shuffle: False takes them as they are)"
+                    f"dataloader_opts: {name}: an epoch takes each item once, in an order that a resumed training "
+                    "can continue; leave it out (shuffle: False takes them as they are)"
                 )
         return self
 
@@ -98,7 +98,7 @@ class Settings(Data, Mixing, Training, Network):
 
     @property
     def item_seed(self) -> int:
-        """The seed of all that is drawn for training items."""
+        """The seed of everything random in training items."""
         return self.seed if self.data_seed is None else self.data_seed
 
 
@@ -118,7 +118,7 @@ class Built(Section):
     epoch_counter: Epochs
     """Counts the epochs."""
     checkpointer: Checkpoints
-    """Saves what a training needs to go on."""
+    """Saves what a training needs to resume."""
     train_logger: Log
     """Writes `train_log`."""
     dataloader_opts: LoaderOptions

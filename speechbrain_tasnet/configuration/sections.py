@@ -1,4 +1,4 @@
-"""The plain values that every recipe has, in sections, each with its type and what it means."""
+"""The plain values that every recipe has, in sections, each with its type and meaning."""
 
 from typing import Annotated
 
@@ -46,12 +46,12 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """The corpus: where it lies, what comes of it, where the run writes."""
+    """The corpus: where it is, what is used of it, where the run writes."""
 
     data_folder: ExistingFolder
     """Folder of the corpus, in the layout that the recipe's comment shows."""
     num_spks: Positive
-    """Sources that come out of the network: as many as there are speakers, or 1 for the tasks that enhance."""
+    """Sources that the network estimates: one per speaker, or 1 for the enhancement tasks."""
     sample_rate: Rate
     """Rate of the audio, in Hz; files of another rate are refused."""
     mode: one_of("min", "max") = "min"
@@ -59,21 +59,21 @@ class Data(Section):
     task: one_of(*REVERBERANT) = ""
     """What goes into the network and what should come out, in WHAM!, WHAMR! and LibriMix."""
     target: one_of(*TARGETS) = "anechoic"
-    """Sources as their direct sound alone, or as the room has them."""
+    """Sources as their direct sound alone, or with reverberation."""
     train_splits: Splits = ()
     """Parts of LibriMix to train on."""
     skip_prep: Truth = False
-    """Take the manifests that are there as they are."""
+    """Use existing manifests as they are."""
     experiment_name: Text
     """Name of the run in its folder, its logs and its report."""
     output_folder: Folder
-    """All that the run writes."""
+    """Everything that the run writes."""
     save_folder: Folder
     """Checkpoints and manifests."""
     train_log: File
-    """SpeechBrain's log, a line an epoch."""
+    """SpeechBrain's log, one line per epoch."""
     tensorboard: Truth = False
-    """Whether to write TensorBoard's events, too."""
+    """Whether to write TensorBoard events as well."""
     train_data: File
     """Manifest of the training set."""
     valid_data: File
@@ -81,14 +81,14 @@ class Data(Section):
     test_data: File
     """Manifest of the test set."""
     seed: Natural = 0
-    """Of the weights and, with `data_seed`, of everything that is drawn."""
+    """Seed of the weights and, unless `data_seed` is set, of everything random."""
 
 
 class Mixing(Section):
     """Dynamic mixing: new mixtures for every item, in place of the corpus's own."""
 
     speech_folder: OptionalFolder
-    """Speech to mix, a subfolder for each speaker."""
+    """Speech to mix, one subfolder per speaker."""
     noise_folder: OptionalFolder
     """Noise to add."""
     rooms: OptionalFile
@@ -96,69 +96,69 @@ class Mixing(Section):
     noise_share: Share = 1.0
     """Share of the items that get noise."""
     noise_snr: LevelRange = [*NOISE_SNR_DB]
-    """From where to where the first speaker may lie above the noise, in dB."""
+    """Range of the first speaker's level above the noise, in dB."""
     room_share: Share = 1.0
-    """Share of the items that are heard in a room."""
+    """Share of the items that are placed in a room."""
     channel_share: Share = 0.0
     """Share of the items that come through different microphones, a telephone's band or a codec."""
     wide_level_share: Share = 0.0
-    """Share of the items whose first speaker may lie up to 20 dB above the last one, in place of 5 dB."""
+    """Share of the items whose first speaker may be up to 20 dB above the last one, instead of 5 dB."""
     similar_voice_share: Share = 0.0
-    """Share of the items whose speakers' voices are about equally high."""
+    """Share of the items whose speakers have about the same pitch."""
     min_spks: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
-    """Fewest speakers of an item; by default all have `num_spks`. The sources of the others are silent."""
+    """Fewest speakers of an item; by default all have `num_spks`. The remaining sources are silent."""
     talk_share: Share = 0.0
-    """Share of the items that are stretches of conversations."""
+    """Share of the items that are excerpts of conversations."""
     talk_pause: Bound = 1.0
     """Mean pause between two turns of a conversation, in seconds."""
     talk_overlap: Bound = 2.0
-    """Mean overlap of two turns that overlap, in seconds."""
+    """Mean overlap of turns that overlap, in seconds."""
     talk_overlap_probability: ShareRange = [0.0, 1.0]
-    """From where to where the share of turns may lie that begin before the last one ends."""
+    """Range of the share of turns that begin before the last one ends."""
     epoch_items: Positive
     """Mixtures in an epoch."""
     data_seed: Natural | None = None
-    """Of all that is drawn for training items; by default `seed`."""
+    """Seed of everything random in training items; by default `seed`."""
 
 
 class Training(Section):
     """How the network is trained and evaluated."""
 
     pretrained: Start = None
-    """Separator to start from: a bundle, or the folder of the run that trained it. Read at a fresh start only."""
+    """Separator to start from: a bundle, or the folder of the run that trained it. Only read at a fresh start."""
     number_of_epochs: Positive
-    """Passes through the training set, a validation after each."""
+    """Passes through the training set, with a validation after each."""
     budget: Spending = None
-    """What the training may cost instead, such as `20000 steps`, `60 minutes` or `1e15 macs`: it is spent in
-    `number_of_epochs` equal parts, and the learning rate falls to zero at its end."""
+    """What the training may cost instead, such as `20000 steps`, `60 minutes` or `1e15 macs`: spent in
+    `number_of_epochs` equal parts, with a learning rate that falls to zero at its end."""
     batch_size: Positive
-    """Mixtures in a step, on each process."""
+    """Mixtures per step, in each process."""
     grad_accumulation_factor: Positive = 1
-    """Batches that are added up before the weights change."""
+    """Batches that are summed before the weights change."""
     optimizer: one_of(*OPTIMIZERS) = "adam"
-    """`muon` is faster per hour of audio: it takes orthogonal steps of the matrices, and Adam's of the rest."""
+    """`muon` learns faster per hour of audio: it takes orthogonal steps for matrices, and Adam's for the rest."""
     lr: LearningRate
-    """Learning rate to begin with."""
+    """Initial learning rate."""
     segment: Seconds
     """Length of training items, cut at random."""
     speeds: Speeds
-    """Speeds that training items are played at; drawn for each source."""
+    """Speeds at which training items are played, drawn for each source."""
     max_grad_norm: Bound = 5.0
     """Norm that gradients are clipped to."""
     max_bad_items: Natural = 100
-    """So many items that cannot be used are tolerated; they are listed in `bad_items.csv`."""
+    """How many items that cannot be used are tolerated; they are listed in `bad_items.csv`."""
     nonfinite_patience: Natural = 3
-    """Steps of an epoch whose gradient may be not finite, before the training ends."""
+    """How many steps of an epoch may have a gradient that is not finite before the training ends."""
     loss: one_of(*RATIOS) = "si-snr"
-    """What voices are compared by: `snr` counts the level, too, `sa-sdr` is one ratio of all voices together."""
+    """How voices are compared: `snr` also counts the level, `sa-sdr` is one ratio of all voices together."""
     loss_silence: Annotated[one_of(*SILENCES) | None, Expected("power, mixture or null")] = None
-    """What an output for nobody is to have: little `power`, or the `mixture` itself; null: anything."""
+    """What an unused output should contain: little `power`, or the `mixture` itself; null: anything."""
     loss_cap: Annotated[Bound | None, Expected("dB above 0, or null")] = None
-    """Ratio in dB that the loss comes near to and does not reach."""
+    """Ratio in dB that the loss approaches but does not reach."""
     loss_level: Annotated[Bound | None, Expected("dB a dB, above 0, or null")] = None
-    """What each dB costs that a voice is too loud or too soft, with `loss` `si-snr`; null: nothing."""
+    """Penalty per dB that a voice is too loud or too soft, with `loss` `si-snr`; null: none."""
     loss_threshold: Decibels
-    """Items whose loss is below teach nothing more and are left out."""
+    """Items whose loss is lower are left out of training."""
     precision: one_of("fp32", "bf16", "fp16", "auto") = "fp32"
     """Arithmetic of the training; `auto` is bfloat16 where that is faster on this machine."""
     ckpt_interval_minutes: Minutes = 0.0
@@ -166,20 +166,20 @@ class Training(Section):
     num_workers: Natural
     """Processes that load items."""
     metrics: Metrics
-    """What the test reports beside SI-SNR."""
+    """Metrics that the test reports besides SI-SNR."""
     test_voices: Text
-    """Whose voices the report says that the test set holds."""
+    """How the report describes the voices in the test set."""
 
 
 class Network(Section):
     """What all networks have in common; their sizes are those of the file in ``hparams/model``."""
 
     causal: Truth = False
-    """Whether the network does without the future, so that it separates while it listens."""
+    """Whether the network uses no future samples, so that it can separate live."""
     mics: Positive = 1
     """Microphones that the network hears."""
     reference: Natural = 0
-    """Which of them the sources are estimated at, from 0 on."""
+    """Which of them the sources are estimated at, counted from 0."""
     outputs: one_of("reference", "each") = "reference"
     """Where the sources are estimated: at the reference, or at each microphone."""
     mixture_channels: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None

@@ -1,4 +1,4 @@
-"""The types that values of a recipe have, each with the words that a message says it in."""
+"""The types of a recipe's values, each with its description in messages."""
 
 import math
 import re
@@ -21,13 +21,13 @@ MOST_HERTZ = 2**20  # a larger number is a mistake
 
 
 class Expected(NamedTuple):
-    """What a message says that a value should be."""
+    """A description, for messages, of what a value should be."""
 
     words: str
 
 
 def _holds(condition: Callable[[Any], object]) -> AfterValidator:
-    """Refuse what is not so, or cannot even be asked."""
+    """Refuse values for which the condition is false or cannot be evaluated."""
 
     def check(value: Any) -> Any:
         try:
@@ -41,7 +41,7 @@ def _holds(condition: Callable[[Any], object]) -> AfterValidator:
 
 
 def _any_bytes(value: Any, handler: Callable[[Any], str]) -> str:
-    """Let a path have bytes that are no UTF-8, which Python escapes by halves of letters; pydantic takes none."""
+    """Allow paths with bytes that are not UTF-8; Python escapes them as surrogates, which pydantic refuses."""
     handler(_without_halves(value) if isinstance(value, str) else value)
     return value
 
@@ -65,12 +65,14 @@ Natural, Positive = _whole(0), _whole(1)
 Truth = Annotated[bool, Expected("True or False")]
 Name = Annotated[str, WrapValidator(_any_bytes)]
 Text = Annotated[
-    Name, Field(min_length=1), _holds(lambda v: _without_halves(v).isprintable()), Expected("a text in one line")
+    Name, Field(min_length=1), _holds(lambda v: _without_halves(v).isprintable()), Expected("one line of text")
 ]
 Folder = Annotated[
-    Text, _holds(lambda v: not Path(v).is_file()), Expected("a folder, there or not, that is no file")
+    Text, _holds(lambda v: not Path(v).is_file()), Expected("a folder, existing or not, but not a file")
 ]
-File = Annotated[Text, _holds(lambda v: not Path(v).is_dir()), Expected("a file, there or not, that is no folder")]
+File = Annotated[
+    Text, _holds(lambda v: not Path(v).is_dir()), Expected("a file, existing or not, but not a folder")
+]
 ExistingFolder = Annotated[Name, _holds(lambda v: Path(v).is_dir()), Expected("an existing folder")]
 OptionalFolder = Annotated[ExistingFolder | None, Expected("an existing folder, or null")]
 OptionalFile = Annotated[

@@ -1,6 +1,6 @@
-"""A mapping in YAML taken apart by lines, so that keys can be exchanged and no comment is lost.
+"""A YAML mapping split by lines, so that keys can be replaced and no comment is lost.
 
-A parser that keeps comments hangs those above a key on the key before it, with which they would come and go.
+A parser that keeps comments attaches those above a key to the previous key, and would move or drop them with it.
 """
 
 import re
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
 
 def entries(text: str) -> dict[str, Entry]:
-    """Take a mapping apart.
+    """Split a mapping into its entries.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def entries(text: str) -> dict[str, Entry]:
     Raises
     ------
     InputError
-        It is no mapping.
+        It is not a mapping.
     """
     root = yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):

@@ -1,4 +1,4 @@
-"""Weights of other toolkits: in, with the same samples coming out, and back where they can express a model."""
+"""Weights of other toolkits: import, with identical output, and export of models that they can express."""
 
 from os import PathLike
 from pathlib import Path
@@ -40,7 +40,7 @@ def load_weights(
     mask_activation: str | None = None,
     X: int | None = None,
 ) -> tuple[Encoder, MaskNet, Decoder]:
-    """Build a model from another toolkit's weights; it gives the same samples.
+    """Build a model from another toolkit's weights, with the same output.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def load_weights(
         A file that ``torch.save`` or safetensors wrote, or what it holds, or the module itself. SpeechBrain's is a
         folder with ``encoder.ckpt``, ``masknet.ckpt`` and ``decoder.ckpt``, or three modules or state dicts.
     norm, causal, mask_activation, X
-        As for `MaskNet`: what the checkpoint leaves open. The rest is read off it.
+        As for `MaskNet`: what the checkpoint leaves open. The rest is read from it.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def export_weights(
     express = _find(toolkit).express
     if express is None:
         able = [name for name, kit in TOOLKITS.items() if kit.express is not None]
-        raise InputError(f"{toolkit}: weights go to {' and '.join(able)} alone")
+        raise InputError(f"{toolkit}: weights can only go to {' and '.join(able)}")
     return express(Model(encoder, masknet, decoder), sample_rate)
 
 
@@ -149,7 +149,7 @@ def _read(kit: Toolkit, content: object) -> tuple[dict[str, object], Settings]:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         cause = " ".join(str(error).split())[:100]
-        raise InputError(f"a {type(content).__name__} that is no Conv-TasNet of {kit.name} ({cause})") from error
+        raise InputError(f"a {type(content).__name__}, but not a Conv-TasNet of {kit.name} ({cause})") from error
 
 
 def _find(toolkit: str) -> Toolkit:

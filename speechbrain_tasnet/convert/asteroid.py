@@ -98,7 +98,7 @@ def _stated(model_args: Mapping[str, object]) -> Settings:
     norm = carry_over(NAME, "norm_type", args["norm_type"], NORMS)
     known = {*DEFAULTS, *SHOWN, "n_filters", "sample_rate"}
     if other := [name for name in args if name not in known and args[name]]:
-        raise InputError(f"{other[0]}={args[other[0]]!r} of this {NAME} model: there is nothing like it here")
+        raise InputError(f"{other[0]}={args[other[0]]!r} of this {NAME} model: it has no equivalent here")
     stated = {
         "X": args["n_blocks"],
         "norm": "channelwise" if args["causal"] and norm == "global" else norm,
@@ -118,12 +118,12 @@ def express(model: Model, sample_rate: int | None) -> dict[str, object]:
     """
     has = settings_of(model)
     if sample_rate is None:
-        raise InputError("sample_rate: expected one, for the files of asteroid state it")
+        raise InputError("sample_rate: expected one, because Asteroid's files state it")
     able = {"conv_padding": ("zeros",), "edge_padding": (False,), "tail": ("fill", "drop")}
     able |= {"input_norm": (has["norm"],), "mask_activation": tuple(MASKS)}
     refuse_unless(NAME, has, able)
     if not has["causal"] and has["P"] % 2 == 0:
-        raise InputError(f"P={has['P']}: the non-causal Conv-TasNet of {NAME} runs with odd P alone")
+        raise InputError(f"P={has['P']}: the non-causal Conv-TasNet of {NAME} runs only with odd P")
     blocks = has["X"] * has["R"]
     marker = {"masker.TCN.0.shared_block.3.0.weight": None} if has["causal"] else {}
     state = layout(marker).to_theirs(model.state_dict(), blocks)

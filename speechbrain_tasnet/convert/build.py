@@ -1,4 +1,4 @@
-"""From tensors under our names to our modules: every one is accounted for, and their shapes give the sizes."""
+"""From tensors under our names to our modules: each must be used, and their shapes give the sizes."""
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ MASKNET = ("norm", "causal", "mask_activation", "input_norm", "conv_padding")
 
 
 def check(renamed: Renamed) -> None:
-    """Refuse what is incomplete or damaged, or holds more than a network.
+    """Refuse tensors that are incomplete, damaged or more than a network.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _sizes(renamed: Renamed, X: object) -> dict[str, int]:
 
 
 def _fitted(renamed: Renamed, like: State) -> State:
-    """Bring the tensors into our shapes, with biases of 0 and slopes of 1 where a toolkit has none.
+    """Reshape the tensors to our shapes, with biases of 0 and slopes of 1 where a toolkit has none.
 
     What we have no place for is the last block's residual convolution beside a skip path, which feeds nothing.
     """

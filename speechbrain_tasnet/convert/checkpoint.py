@@ -1,4 +1,4 @@
-"""What is in a checkpoint: read without running any code that it may hold."""
+"""Read a checkpoint without running any code that it may hold."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from torch.torch_version import TorchVersion
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system import lfs
 
-# A folder of the toolkit that this package extends holds these.
+# SpeechBrain's folders hold these.
 PARTS = ("encoder", "masknet", "decoder")
 
 
@@ -30,7 +30,7 @@ def open_checkpoint(source: object) -> object:
     Raises
     ------
     InputError
-        There is no such file, it is no checkpoint, or it holds more than weights and plain values.
+        There is no such file, it is not a checkpoint, or it holds more than weights and plain values.
     """
     if not isinstance(source, str | Path):
         return source
@@ -93,7 +93,7 @@ def _load_safetensors(path: Path) -> object:
 
 @contextmanager
 def _plain_values() -> Iterator[None]:
-    """Let NumPy's numbers and torch's version through, which Asteroid's files hold: neither runs foreign code."""
+    """Allow NumPy's numbers and torch's version, which Asteroid's files hold: neither runs foreign code."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(code)) for code in "?bhilqBHILQefd"]
     names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]

@@ -1,6 +1,6 @@
 """ESPnet's enhancement model of ConvEncoder, TCNSeparator and ConvDecoder: a module or its state dict.
 
-The separator is kaituoxu's. The encoder's stride stands in no tensor: it must be half of the kernel. A model that
+The separator is kaituoxu's. The encoder's stride is in no tensor: it must be half of the kernel. A model that
 was trained with ``predict_noise`` gives the noise as its last source.
 """
 
@@ -31,7 +31,7 @@ def layout(state: Mapping[str, object]) -> Layout:
 
 
 def read(content: object) -> tuple[dict[str, object], Settings]:
-    """Return by the names whether the model is causal; the rest stands in its config.yaml alone."""
+    """Return by the names whether the model is causal; the rest is only in its config.yaml."""
     state = state_of(content)
     return state, {"causal": is_causal(state, PREFIX)}
 

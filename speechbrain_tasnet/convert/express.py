@@ -1,4 +1,4 @@
-"""The way back: whether another toolkit can express a model of ours."""
+"""Check whether another toolkit can express one of our models."""
 
 from collections.abc import Mapping
 
@@ -34,4 +34,4 @@ def refuse_unless(toolkit: str, settings: Settings, able: Mapping[str, tuple]) -
     for name, values in {"mics": (1,), **able}.items():
         if settings[name] not in values:
             has = " or ".join(map(repr, values))
-            raise InputError(f"{name}={settings[name]!r}: the Conv-TasNet of {toolkit} has {has} alone")
+            raise InputError(f"{name}={settings[name]!r}: the Conv-TasNet of {toolkit} has only {has}")

@@ -1,4 +1,4 @@
-"""Convolutions that are padded otherwise than ours, as ours: with taps of zero where they have none.
+"""Convert convolutions with other padding than ours: taps of zero where they have none.
 
 A depthwise convolution is known by the lags at which its taps lie. P taps at lags 3d, 2d, d are the four taps of
 a causal convolution of ours whose last one, at lag 0, is zero.
@@ -41,7 +41,7 @@ def place_causal_taps(tensors: State, settings: Settings, delay: int = 0) -> Non
 
 
 def expect_three_taps(tensors: State, settings: Settings) -> None:
-    """Refuse another number of taps where non-causal convolutions are padded for three alone.
+    """Refuse any other number of taps if non-causal convolutions are padded for exactly three.
 
     Raises
     ------
@@ -50,4 +50,4 @@ def expect_three_taps(tensors: State, settings: Settings) -> None:
     """
     taps = tensors["masknet.tcn.blocks.0.depthwise.weight"].shape[-1]
     if not settings["causal"] and taps != 3:
-        raise InputError(f"P={taps}: this toolkit's own non-causal network runs with P=3 alone")
+        raise InputError(f"P={taps}: this toolkit's own non-causal network runs only with P=3")

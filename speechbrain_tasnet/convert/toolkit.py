@@ -1,4 +1,4 @@
-"""What has to be known of a toolkit, and what its checkpoints leave open."""
+"""What must be known about a toolkit, and what its checkpoints leave open."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ def carry_over(toolkit: str, option: str, value: object, table: Mapping[object, 
     """
     if value not in list(table):  # a list has no hash
         raise InputError(
-            f"{option}={value!r} of this {toolkit} model: there is nothing like it here; known are {list(table)}"
+            f"{option}={value!r} of this {toolkit} model: it has no equivalent here; known are {list(table)}"
         )
     return table[value]
 

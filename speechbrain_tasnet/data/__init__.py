@@ -1,1 +1,1 @@
-"""Reading corpora: which signals there are, what is input and what is target, batches for training."""
+"""Read corpora: which signals there are, what is input and what is target, batches for training."""

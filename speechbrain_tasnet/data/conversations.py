@@ -33,7 +33,7 @@ class TurnTaking:
     """How people take turns.
 
     After each utterance somebody else speaks: with a probability before it has ended, else after a pause. Who is
-    alone goes on after a pause. An overlap is no longer than either utterance, and nobody talks over himself.
+    alone continues after a pause. An overlap is no longer than either utterance, and nobody overlaps themselves.
 
     The model, and its default values, are those of lhotse's `ConversationalMeetingSimulator`.
 
@@ -67,7 +67,7 @@ class TurnTaking:
     def __post_init__(self):
         for name in ("pause", "overlap"):
             if not 0 < getattr(self, name) < inf:
-                raise InputError(f"{name}={getattr(self, name)}: expected a mean of seconds above 0")
+                raise InputError(f"{name}={getattr(self, name)}: expected a mean in seconds above 0")
         low, high = self.overlap_probability
         if not 0 <= low <= high <= 1:
             raise InputError(f"overlap_probability={low} to {high}: expected two from 0 to 1, the lower first")

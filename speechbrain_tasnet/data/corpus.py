@@ -1,4 +1,4 @@
-"""What a corpus is: a folder a split, in it a folder a signal, in it the same file names."""
+"""A corpus: one folder per split, in it one folder per signal, in each of these the same file names."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

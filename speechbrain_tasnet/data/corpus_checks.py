@@ -1,4 +1,4 @@
-"""A corpus is checked before training: every header, and a sample of the sums."""
+"""Check a corpus before training: every header, and a sample of the sums."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -82,7 +82,7 @@ def wrong_sum(corpus: Corpus, row: Row) -> str | None:
         if not error <= (len(parts) + 1) * LSB:
             return (
                 f"{corpus.root / row.files[total]}: not the sum of {' + '.join(terms)}, off by {error:.4f} of "
-                "full scale; were signals of another version put beside each other?"
+                "full scale; were signals of different versions put side by side?"
             )
     return None
 

@@ -1,4 +1,4 @@
-"""Your own mixtures: a folder a split, in it a folder a signal, in it the same file names."""
+"""Your own mixtures: one folder per split, in it one folder per signal, in each of these the same file names."""
 
 from collections.abc import Sequence
 from pathlib import Path

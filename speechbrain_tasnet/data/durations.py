@@ -1,4 +1,4 @@
-"""How long the mixtures of a manifest are: as it states, if that agrees with the files, else as these are."""
+"""Durations of a manifest's mixtures: as stated if they agree with the files, else as the files say."""
 
 import logging
 from collections.abc import Mapping

@@ -73,7 +73,7 @@ class StreamLoader(DataLoader):
             return
         for batch in super().__iter__():
             yield batch
-            # What the loading processes hold ready by then is loaded again when the stream goes on.
+            # What the loading processes hold ready by then is loaded again when the stream continues.
             if not self._should_continue():
                 return
 

@@ -1,4 +1,4 @@
-"""Training items as functions of the epoch and their index: whatever is drawn for them, it is drawn from these."""
+"""Training items as functions of the epoch and their index, from which everything random is drawn."""
 
 import torch
 from torch.utils.data import Dataset
@@ -11,7 +11,7 @@ class EpochDataset(Dataset):
 
     A subclass says in `at` what an item is. It depends on nothing else: not on which process makes it, nor on what
     was drawn before, by the network's initialisation for instance. Loading processes, an interrupted epoch that
-    goes on and processes that share an epoch so all see the same items. The epoch lies in shared memory, so that
+    continues and processes that share an epoch so all see the same items. The epoch is in shared memory, so that
     loading processes which outlive an epoch learn of the next.
     """
 
@@ -34,7 +34,7 @@ class EpochDataset(Dataset):
         self._epoch.fill_(whole_number("epoch", epoch, minimum=0))
 
     def __getitem__(self, index: int) -> object:
-        """Make an item of the present epoch."""
+        """Make an item of the current epoch."""
         return self.at(int(self._epoch), index)
 
     def at(self, epoch: int, index: int) -> object:

@@ -1,4 +1,4 @@
-"""Batches of an epoch whose order is a function of seed and epoch alone, shared out among processes."""
+"""Batches of an epoch whose order depends only on seed and epoch, divided among processes."""
 
 from collections.abc import Callable, Iterator
 
@@ -64,7 +64,7 @@ class EpochLoader(DataLoader):
         super().__init__(items, batch_sampler=_Share(self), **options)
 
     def begin(self) -> None:
-        """Begin the epoch, or go on with it; an iteration does so, too."""
+        """Begin or continue the epoch; an iteration does so, too."""
         self.position.start(self._epoch(), self.order)
         self.dataset.set_epoch(self._epoch())  # before the loading processes copy the dataset
 

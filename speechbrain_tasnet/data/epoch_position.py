@@ -1,4 +1,4 @@
-"""Where in an epoch a training is, in items: it goes on there with any batch size and number of processes."""
+"""The position in an epoch, in items: training resumes there with any batch size and number of processes."""
 
 import json
 import zlib
@@ -28,7 +28,7 @@ class EpochPosition:
     >>> position = EpochPosition()
     >>> position.start(epoch=1, order="400 items")
     >>> position.items += 74
-    >>> position.start(epoch=1, order="400 items")  # as after a resume: goes on
+    >>> position.start(epoch=1, order="400 items")  # as after a resume: continues
     >>> position.items
     74
     >>> position.start(epoch=2, order="400 items")
@@ -42,7 +42,7 @@ class EpochPosition:
         self._order = ""
 
     def start(self, epoch: int, order: str) -> None:
-        """Begin an epoch, or go on with it.
+        """Begin or continue an epoch.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ def prepare_librimix(
     task : str
         What goes in and what should come out, one of `tasks.DRY`.
     num_spks : int
-        Sources that should come out: 1 where the task enhances.
+        Sources to estimate: 1 for the enhancement tasks.
     sample_rate : int
         In Hz; names the folder ``wav8k`` or ``wav16k``.
     mode : str

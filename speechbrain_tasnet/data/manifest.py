@@ -1,4 +1,4 @@
-"""Manifests: one row a mixture, any number of sources, in the CSV form that SpeechBrain's loaders read."""
+"""Manifests: one row per mixture, any number of sources, in the CSV form that SpeechBrain's loaders read."""
 
 import csv
 import hashlib
@@ -31,7 +31,7 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
     ``segments`` has their JSON file. In paths, ``$data_root`` stands for the data folder. Rows are
     sorted by ID. Manifests that are there are kept if neither the files of the corpus (names, sizes, times of
     change) nor the options have changed since. Beside a checkpoint they are kept whatever has become of the files:
-    a training that was stopped goes on although some have gone bad.
+    a training that was stopped continues although some have gone bad.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
             return
         if before | {"files": state["files"]} == state and any(save_folder.glob(CHECKPOINTS)):
             logger.warning(
-                "The corpus has changed since this training began, which goes on with what there was: "
+                "The corpus has changed since this training began, which continues with what there was: "
                 "files that are gone or bad are skipped; delete %s to prepare it again",
                 note,
             )

@@ -1,4 +1,4 @@
-"""From a manifest to the batches of the Brain: one ``mixture`` [time] and one ``sources`` [time, C] an item."""
+"""From a manifest to the Brain's batches: one ``mixture`` [time] and one ``sources`` [time, C] per item."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from speechbrain_tasnet.errors import InputError
 # Speeds are distinguished to a hundredth: 1.05 becomes the resampling ratio 105 : 100.
 SPEED_STEPS = 100
 
-# Seconds on end at full scale, where no unclipped speech stays.
+# Seconds in a row at full scale, which unclipped speech never reaches.
 CLIPPED = 0.001
 
 
@@ -99,7 +99,7 @@ def make_dataset(
         raise InputError(f"speeds={list(speeds)}: expected factors above 0, such as [0.95, 1.0, 1.05]")
     if mics > 1 and set(speeds) != {1.0}:
         raise InputError(
-            f"speeds={list(speeds)}: expected [1.0] with mics={mics}, for delays between microphones would change"
+            f"speeds={list(speeds)}: expected [1.0] with mics={mics}, as delays between microphones would change"
         )
     size = None if segment is None else round(segment * sample_rate)
     signals = _Signals(sample_rate, size, tuple(speeds), seed, mics, reference, outputs == "each")
@@ -115,7 +115,7 @@ class _Signals:
     """Makes mixture and sources of an item from its files.
 
     No function within another one, which could not be sent to loading processes that begin empty, as they do on
-    Windows, macOS and Python 3.14. No generator: SpeechBrain would go on with a broken one at the next item.
+    Windows, macOS and Python 3.14. Not a generator: SpeechBrain would continue a broken one at the next item.
     """
 
     rate: int
@@ -205,7 +205,7 @@ def _stretch(
 
 
 def _check_audible(signals: list[soundfile.SoundFile], whole: np.ndarray, mics: int) -> None:
-    """Refuse a whole item [time, channels] that teaches nothing; one silent source among others may be."""
+    """Refuse an item [time, channels] whose mixture, or all of whose sources, are silent."""
     if not whole[:, :mics].any():
         raise InputError(f"{signals[0].name}: silent; {WAY_OUT}")
     if not whole[:, mics:].any():
@@ -220,7 +220,7 @@ def _check_unclipped(names: list[str], stretch: np.ndarray, rate: int) -> None:
         return
     for name, flat in zip(names, at_limit.T, strict=True):
         if sliding_window_view(flat, run).all(axis=1).any():
-            raise InputError(f"{name}: clipped, {run} samples on end at full scale; {WAY_OUT}")
+            raise InputError(f"{name}: clipped, {run} samples in a row at full scale; {WAY_OUT}")
 
 
 def _perturb_speed(

@@ -1,4 +1,4 @@
-"""Read a manifest, also one that a spreadsheet or another program has written."""
+"""Read a manifest, even one written by a spreadsheet or another program."""
 
 import codecs
 import csv
@@ -23,7 +23,7 @@ def read_manifest(
 ) -> dict[str, Item]:
     """Read which files each mixture of a manifest has.
 
-    In paths, ``$data_root`` at the start stands for the data folder; any other ``$`` is a character like others,
+    In paths, ``$data_root`` at the start stands for the data folder; any other ``$`` is an ordinary character,
     which is why SpeechBrain's reader, which takes it for a variable, is not used. UTF-8 and UTF-16, with a mark at
     the beginning or without, are understood, and so are commas, semicolons and tabs, and column names in capitals
     or small letters.
@@ -138,7 +138,7 @@ def _columns(names: list[str], needed: list[str]) -> list[str]:
 
 
 def _with_root(row: Item, data_folder: str, where: str) -> Item:
-    """Put the data folder into the paths of a line."""
+    """Insert the data folder into the paths of a line."""
     for column, value in row.items():
         if column.endswith("_wav") and value.startswith("$"):
             name = value.partition("/")[0]

@@ -1,4 +1,4 @@
-"""Items that cannot be used: another takes their place in training, in evaluation they are left out."""
+"""Items that cannot be used: replaced by others in training, left out in evaluation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from torch import Tensor
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.errors import InputError
 
-# So many bad items in a row are no accident: a disk is gone, or a whole folder.
+# This many bad items in a row are not an accident: a disk is gone, or a whole folder.
 TRIES = 10
 
 
@@ -32,14 +32,14 @@ class BadItemError(InputError):
 
 
 class BadItem(NamedTuple):
-    """What was wrong with what: the parts of a `BadItemError`, as they travel between processes."""
+    """A bad item and its fault: the parts of a `BadItemError`, as they travel between processes."""
 
     name: str
     reason: str
 
 
 class Fetched(NamedTuple):
-    """What became of an item: itself, another in its place, or nothing; and the bad ones met on the way."""
+    """The result of fetching an item: itself, a replacement or nothing; and the bad items met on the way."""
 
     item: dict[str, str | Tensor] | None
     bad: tuple[BadItem, ...] = ()
@@ -102,7 +102,7 @@ class SkipBadItems(EpochDataset):
                     return Fetched(None, tuple(bad))
             else:
                 return Fetched(item, tuple(bad))
-        raise InputError(f"{len(bad)} bad items in a row; see to the corpus: {': '.join(bad[-1])}")
+        raise InputError(f"{len(bad)} bad items in a row; check the corpus: {': '.join(bad[-1])}")
 
 
 def collate(fetched: list[Fetched]) -> PaddedBatch | SimpleNamespace:

@@ -1,4 +1,4 @@
-"""Tasks: by name, what goes into the network and what should come out.
+"""Tasks: for each name, what goes into the network and what should come out.
 
 The names of signals are those of WHAM! and WHAMR!: ``mix_clean`` is all speakers, ``mix_both`` all speakers and
 noise, ``mix_single`` the first speaker and noise; ``_anechoic`` is the direct sound, ``_reverb`` the room's.

@@ -42,7 +42,7 @@ def prepare_whamr(
     target : str
         Sources as their direct sound, ``anechoic``, or as the room has them, ``reverb``.
     num_spks : int
-        Sources that should come out: 1 where the task enhances or dereverberates.
+        Sources to estimate: 1 for the enhancement and dereverberation tasks.
     sample_rate : int
         In Hz; names the folder ``wav8k`` or ``wav16k``.
     mode : str

@@ -1,1 +1,1 @@
-"""What ``tasnet doctor`` examines: a file for each part, and the page that shows them."""
+"""What ``tasnet doctor`` checks: one file per part, and the page that shows them."""

@@ -1,4 +1,4 @@
-"""Every fast path: is it used here, does it equal its readable twin, how much faster is it."""
+"""Check every fast path: whether it is used here, equals its readable reference, and how much faster it is."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class FastPath(NamedTuple):
 
 
 def examine() -> list[FastPath]:
-    """Run every fast path on a small input beside its readable twin."""
+    """Run every fast path on a small input beside its readable reference."""
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -48,7 +48,7 @@ def examine() -> list[FastPath]:
 
 
 def _block() -> FastPath:
-    """Compare a convolutional block on the processor."""
+    """Compare a convolutional block on the CPU."""
     name = "convolutional block (Numba)"
     if find_loops(torch.ones(1)) is None:
         return FastPath(name, False, None, None, _why("numba kernels"))

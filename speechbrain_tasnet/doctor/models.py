@@ -1,4 +1,4 @@
-"""The separators that are at hand: what for, how good, how fast on this machine."""
+"""The available separators: their purpose, quality and speed on this machine."""
 
 import math
 from collections.abc import Sequence

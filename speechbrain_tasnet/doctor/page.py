@@ -1,4 +1,4 @@
-"""The examination as one value, and as a page to read: `tasnet doctor`."""
+"""The results of `tasnet doctor`, as one value and as a page to read."""
 
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -12,7 +12,7 @@ GIGA = 1e9
 
 
 class Examination(NamedTuple):
-    """What was found, as JSON has it, and the problems, each a line with its way out."""
+    """What was found, as in the JSON output, and the problems, each one line with its solution."""
 
     facts: dict
     problems: list[str]
@@ -56,7 +56,7 @@ def examine() -> Examination:
 
 
 def render(found: Examination) -> str:
-    """Lay the examination out as a page of text.
+    """Format the examination as a page of text.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def render(found: Examination) -> str:
         mark = "!" if package["problem"] else " "
         lines.append(f" {mark} {package['name']:14} {package['version'] or 'missing':12} {package['wanted']}")
     if "fast paths" in facts:
-        lines += ["", "fast paths, each checked here against its readable twin", *map(_path, facts["fast paths"])]
+        lines += ["", "fast paths, each compared here with its reference", *map(_path, facts["fast paths"])]
         lines += ["", "folders"]
         for name, folder in facts["folders"].items():
             lines.append(f"   {name:16} {folder['free'] / GIGA:6.0f} GB free  {folder['path']}")
@@ -84,7 +84,7 @@ def render(found: Examination) -> str:
 
 
 def _machine(facts: dict) -> list[str]:
-    """Lay out the machine; what torch knows of it is missing where torch does not import."""
+    """Format the machine's description, without torch's part if torch cannot be imported."""
     if not facts:
         return []
     features = ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in facts["features"].items())

@@ -1,4 +1,4 @@
-"""Under which conditions a separator is how good: scores by level difference, by length and by voices."""
+"""How good a separator is under which conditions: scores by level difference, by length and by voices."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

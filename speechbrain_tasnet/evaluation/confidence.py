@@ -1,4 +1,4 @@
-"""Many scores in a few numbers."""
+"""Summaries of many scores: means with confidence intervals."""
 
 import math
 from collections.abc import Sequence

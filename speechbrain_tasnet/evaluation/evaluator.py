@@ -108,7 +108,7 @@ class Evaluator:
         """
         mixture, targets, estimates = (x.detach().cpu().double() for x in (mixture, targets, estimates))
         if utterance_id in self._rows:
-            raise InputError(f"utterance {utterance_id!r} is there twice: expected unique ids in the manifest")
+            raise InputError(f"utterance {utterance_id!r} appears twice: expected unique ids in the manifest")
         if targets.shape != estimates.shape or mixture.shape != targets.shape[:1]:
             shapes = ", ".join(str(list(x.shape)) for x in (mixture, targets, estimates))
             raise ValueError(f"shapes {shapes}: expected mixture [time], targets and estimates [time, C]")

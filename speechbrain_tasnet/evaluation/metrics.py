@@ -1,4 +1,4 @@
-"""What separated sources are scored by beside SI-SNR: SDR, PESQ, STOI and DER, by well-kept packages."""
+"""Metrics besides SI-SNR: SDR, PESQ, STOI and DER, computed by well-maintained packages."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""How high voices are: what tells two men from a man and a woman where nobody has noted it."""
+"""The pitch of voices, which tells two men from a man and a woman where no metadata do."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Scores of mixtures in which voices may be silent: how many were found, where, and how silent the others are."""
+"""Scores of mixtures with silent voices: how many voices were found, where, and how quiet unused outputs are."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -90,7 +90,7 @@ def log_input_si_snr(test: SkipBadItems, hparams: Hparams) -> None:
         sources = sources_at_reference(item["sources"][None], hparams)
         values.append(Targets(sources).si_snr_of_mixture(mixture).item())
     if not values:
-        raise InputError("test set: no item can be used; see to the corpus")
+        raise InputError("test set: no item can be used; check the corpus")
     logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
 
 

@@ -1,9 +1,9 @@
 """Which path a training on a GPU takes through a block: measured once, before its first step, and kept.
 
-Torch needs up to a minute to compile the readable path, which only a long training gets back, and a clock decides
-differently from time to time. So nothing but a training measures, at its own batch, in its own precision; its
-first process decides for all; and what was decided lies in the folder of the run, so that a training that is
-stopped and started again goes on by the same path. Anything else begins with the Triton kernels.
+Torch needs up to a minute to compile the readable path, which only a long training makes up for, and timing does
+not always decide the same. So only a training measures, with its own batch, in its own precision; its first
+process decides for all; and the decision is kept in the folder of the run, so that a training that is stopped and
+resumed keeps its path. Anything else begins with the Triton kernels.
 """
 
 import logging
@@ -70,7 +70,7 @@ def _decide(path: Path, forecast: Forecast, time_compiled: Callable[[], float]) 
         return
     name = "triton"
     if forecast.whole >= LONG and not choice.is_left("triton"):
-        logger.info("Comparing the GPU's kernels with what torch compiles, which takes up to a minute, once")
+        logger.info("Comparing the GPU's kernels with the compiled path: takes up to a minute, once")
         choice.prefer("compiled")
         try:
             seconds = time_compiled()

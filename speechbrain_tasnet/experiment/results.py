@@ -1,4 +1,4 @@
-"""What a finished run leaves: its scores, the separator as a bundle, the report."""
+"""Write the results of a finished run: its scores, the separator as a bundle, the report."""
 
 import logging
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def write_results(brain: SeparationBrain, hparams: Hparams, test: DynamicItemDat
         levelled = at_level_of(_some_mixtures(hparams), model)
         save_bundle(folder / PRETRAINED, levelled, hparams.sample_rate, about, replace=True)
     else:
-        logger.info("No bundle in %s: it can hold a network of this package alone", folder / PRETRAINED)
+        logger.info("No bundle in %s: it can only hold a network of this package", folder / PRETRAINED)
 
     def separate_again(utterance_id: str):
         item = test[test.data_ids.index(utterance_id)]
@@ -138,7 +138,7 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
 def _hours_before(hparams: Hparams) -> float:
     """Return how much audio the separator has heard that the training began with."""
     if hparams.pretrained is not None:
-        with suppress(InputError):  # a run that goes on needs it no more
+        with suppress(InputError):  # a resumed run no longer needs it
             return load_bundle(find_bundle(hparams.pretrained)).config.about.get("audio_hours", 0.0)
     return 0.0
 
@@ -175,5 +175,5 @@ def _folder_name(path: Path | str) -> str:
 
 
 def _one_line(value: object) -> str:
-    """Keep what fits in one line: a finished training must not fail for an odd name."""
+    """Keep what fits in one line: a finished training must not fail because of an odd name."""
     return "".join(letter for letter in str(value) if letter.isprintable())

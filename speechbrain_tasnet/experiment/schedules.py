@@ -1,4 +1,4 @@
-"""How long a training lasts, in which order items come, how the learning rate goes: by epochs or by budget."""
+"""Schedules of a training, by epochs or by budget: its length, the order of items, the learning rate."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from speechbrain_tasnet.training.ledger import Ledger
 
 
 class EpochPlan:
-    """Once through the training set in each epoch, with the recipe's own schedulers.
+    """One pass through the training set per epoch, with the recipe's own schedulers.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class EpochPlan:
         hparams.checkpointer.add_recoverable("position", self._position, optional_load=True)
 
     def feed(self, items: SkipBadItems, options: dict) -> DataLoader:
-        """Return the loader that `Brain.fit` trains on, which goes on with an epoch that was interrupted."""
+        """Return the loader that `Brain.fit` trains on, which continues an interrupted epoch."""
         own = {"batch_size": 1} | {name: value for name, value in options.items() if name != "shuffle"}
         seed = self._seed if options.get("shuffle") else None
         return EpochLoader(
@@ -111,7 +111,7 @@ class BudgetPlan:
         return self._budget.used(self._ledger)
 
     def feed(self, items: SkipBadItems, options: dict) -> DataLoader:
-        """Return a loader that ends with each part of the budget and goes on with the stream at the next."""
+        """Return a loader that ends with each part of the budget and continues the stream at the next."""
         options = {name: value for name, value in options.items() if name != "shuffle"}
         batch_size = options["batch_size"]
         return StreamLoader(

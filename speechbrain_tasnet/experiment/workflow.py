@@ -47,14 +47,14 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     argv : sequence of str
         As `configuration.loading.read` takes it.
     evaluate_only : bool
-        Evaluate the best checkpoint, or the separator that ``--pretrained`` names, and leave the training out.
+        Evaluate the best checkpoint, or the separator that ``--pretrained`` names, without training.
 
     Returns
     -------
     Path
         The output folder. It holds ``test_results.csv``, ``test_results.json``, ``report.html`` and, in
         ``pretrained``, the best checkpoint as a bundle that `TasNetSeparation` loads; ``runs.json`` records how it
-        came about, ``bad_items.csv`` what could not be used.
+        was made, ``bad_items.csv`` what could not be used.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
 
 
 def _end_log(folder: Path) -> None:
-    """Let go of a run's log at its end: what the process does later is no part of the run."""
+    """Close a run's log at its end: what the process does later is not part of the run."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
         if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.absolute():
@@ -173,7 +173,7 @@ def check(argv: Sequence[str]) -> Forecast:
 
 @contextmanager
 def _no_new_folder(settings: Settings, even_if_all_is_well: bool = True) -> Iterator[None]:
-    """Take back the empty folders that a checkpointer makes when it is built."""
+    """Remove the empty folders that a checkpointer makes when it is built."""
     folder = Path(settings.save_folder)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     unwanted = True
@@ -207,14 +207,14 @@ def _scratch_manifests(hparams: Hparams) -> Iterator[None]:
 
 
 def _check_packages(hparams: Hparams) -> None:
-    """Refuse now, not after the training, what cannot be had."""
+    """Check now, not after the training, that the packages needed are there."""
     Evaluator(hparams.sample_rate, hparams.metrics)
     if hparams.tensorboard:
         TensorBoard(hparams.output_folder)
 
 
 def make_brain(hparams: Hparams, run_opts: RunOptions) -> tuple[SeparationBrain, Plan]:
-    """Make the Brain and its plan, with all accounts it keeps and all that is written after each epoch."""
+    """Make the Brain and its plan, with all records that it keeps and writes after each epoch."""
     folder = Path(hparams.output_folder)
     ledger = Ledger()
     loggers = [hparams.train_logger, LedgerFile(folder, ledger, hparams.experiment_name)]

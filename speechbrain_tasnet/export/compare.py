@@ -1,4 +1,4 @@
-"""An exported graph in onnxruntime beside the same separator in torch: quality and speed on mixtures."""
+"""Compare an exported graph in onnxruntime with the same separator in torch: quality and speed on mixtures."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How a module becomes an ONNX file: quietly, with the metadata its user needs, with 8 bits a weight if asked."""
+"""Write a module as an ONNX file: quietly, with the metadata its user needs, with 8-bit weights if wanted."""
 
 import importlib
 import logging
@@ -30,7 +30,7 @@ KNOWN = {
 
 
 class Ports(NamedTuple):
-    """What goes in and comes out of a graph: names, and by their names the axes that are free."""
+    """Inputs and outputs of a graph: their names, and the axes of variable length for each."""
 
     inputs: Sequence[str]
     outputs: Sequence[str]
@@ -134,7 +134,7 @@ def _fix_slopes(graph: "onnx.GraphProto") -> None:
 
 
 def _drop_unused(graph: "onnx.GraphProto") -> None:
-    """Drop the nodes, and then the tensors, that nobody reads."""
+    """Drop the nodes, and then the tensors, that are not used."""
     for parts, names in (
         (graph.node, lambda node: node.output),
         (graph.initializer, lambda tensor: [tensor.name]),

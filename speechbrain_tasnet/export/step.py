@@ -21,7 +21,7 @@ class _State(NamedTuple):
 
 
 class _Step(nn.Module):
-    """One step with everything in and everything out, as ONNX wants it: flat."""
+    """One step with all its state as flat inputs and outputs, as ONNX needs it."""
 
     def __init__(self, encoder: Encoder, masknet: MaskNet, decoder: Decoder, state: _State):
         super().__init__()
@@ -51,18 +51,18 @@ def export_streaming_onnx(
 ) -> None:
     """Write a causal model as an ONNX graph of one step of one stream.
 
-    The graph takes ``chunk`` [1, chunk_samples] and the state, a tensor an input, and gives ``sources``
+    The graph takes ``chunk`` [1, chunk_samples] and the state, one tensor per input, and returns ``sources``
     [1, chunk_samples, C] and the state after it, under the same names with ``next.`` before them. All states are
     zeros at first, with one exception: without edge padding ``encoder`` [1, L/2] is the beginning of the signal,
-    and the first chunk what follows. What comes out then begins with the signal; with edge padding its first L/2
-    samples are to be left out. Of several microphones ``chunk`` is [1, chunk_samples, mics] and ``encoder``
-    [1, mics, L/2]; ``sources`` have a last axis of microphones where they are estimated at each. The metadata say
-    ``edge_padding``, ``num_spks``, ``mics``, ``outputs`` and, where it is known, ``sample_rate``.
+    and the first chunk what follows. The output then begins with the signal; with edge padding, its first L/2
+    samples must be dropped. For several microphones ``chunk`` is [1, chunk_samples, mics] and ``encoder``
+    [1, mics, L/2]; ``sources`` have a last axis of microphones if they are estimated at each. The metadata hold
+    ``edge_padding``, ``num_spks``, ``mics``, ``outputs`` and, if it is known, ``sample_rate``.
 
     Parameters
     ----------
     encoder, masknet, decoder : Encoder, MaskNet, Decoder
-        The model, on the processor and in float32.
+        The model, on the CPU and in float32.
     path : path-like
         File to write.
     chunk_samples : int
@@ -70,12 +70,12 @@ def export_streaming_onnx(
     sample_rate : int, optional
         Of the model, in Hz.
     int8 : bool
-        Whether the mask network's matrices have 8 bits a weight, and their products are taken in integers.
+        Whether the mask network's matrices have 8 bits per weight, and their products are taken in integers.
 
     Raises
     ------
     InputError
-        If the model is not causal, the chunk no multiple of L/2, or a package that this takes is not installed.
+        If the model is not causal, the chunk not a multiple of L/2, or a package that this needs is not installed.
     """
     stride = encoder.stride
     if not masknet.config["causal"]:

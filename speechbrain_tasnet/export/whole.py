@@ -20,20 +20,20 @@ def export_onnx(
 ) -> None:
     """Write a separator as an ONNX graph from ``mixture`` [batch, time] to ``sources`` [batch, time, C].
 
-    Batch and time are free: any number of items, of one length of one sample or more. The mixture of several
-    microphones is [batch, time, mics], and so do the sources end where they are estimated at each. The graph's
-    metadata say ``num_spks``, ``mics``, ``outputs`` and, where it is known, ``sample_rate``.
+    Batch and time are variable: any number of items, of one length of one sample or more. The mixture of several
+    microphones is [batch, time, mics], and sources that are estimated at each also end with a microphone axis. The
+    graph's metadata hold ``num_spks``, ``mics``, ``outputs`` and, if it is known, ``sample_rate``.
 
     Parameters
     ----------
     encoder, masknet, decoder : Encoder, MaskNet, Decoder
-        The model, on the processor and in float32.
+        The model, on the CPU and in float32.
     path : path-like
         File to write.
     sample_rate : int, optional
         Of the model, in Hz.
     int8 : bool
-        Whether the mask network's matrices have 8 bits a weight, and their products are taken in integers.
+        Whether the mask network's matrices have 8 bits per weight, and their products are taken in integers.
 
     Raises
     ------

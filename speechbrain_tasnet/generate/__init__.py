@@ -1,1 +1,1 @@
-"""Making corpora: mixtures of any speech folder, the public corpora from their lists, synthetic voices."""
+"""Make corpora: mixtures from any speech folder, the public corpora from their lists, synthetic voices."""

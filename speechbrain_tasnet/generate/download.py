@@ -1,4 +1,4 @@
-"""Download an archive of speech or noise, go on where an earlier run stopped, check and unpack it."""
+"""Download an archive of speech or noise, continuing an earlier run, then check and unpack it."""
 
 import json
 import re
@@ -26,7 +26,7 @@ PARTIAL_CONTENT = 206
 
 
 class UnfinishedError(DiskError):
-    """The connection was lost midway; what was downloaded is sound, and the next run goes on from there."""
+    """The connection was lost midway; what was downloaded is sound, and the next run resumes."""
 
 
 def download(name: str, out: Path | str, mirror: str | None = None, keep: bool = False) -> Path:
@@ -54,7 +54,7 @@ def download(name: str, out: Path | str, mirror: str | None = None, keep: bool =
     ------
     InputError
         There is no such name, `out` already holds it, the server cannot be reached or has no such file, the
-        checksum is wrong, the file is no archive, or the disk is full.
+        checksum is wrong, the file is not an archive, or the disk is full.
     """
     source = find_source(name)
     address = source.address(mirror)
@@ -133,7 +133,7 @@ def _note(path: Path) -> Path:
 
 
 def _ask(address: str, have: int, known: dict) -> HTTPResponse:
-    """Ask for a file, or for what follows the bytes that we have if it is still the same."""
+    """Request a file, or the rest of one that has not changed since its first part was downloaded."""
     headers = {"User-Agent": f"speechbrain-tasnet/{__version__}"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -147,10 +147,10 @@ def _ask(address: str, have: int, known: dict) -> HTTPResponse:
         if error.code == RANGE_NOT_SATISFIABLE and have:
             return _ask(address, 0, {})
         reason = printable(str(error.reason))
-        raise InputError(f"{address}: the server answers {error.code} {reason}; try --mirror") from None
+        raise InputError(f"{address}: the server answered {error.code} {reason}; try --mirror") from None
     except (OSError, HTTPException, ValueError) as error:
         reason = printable(str(getattr(error, "reason", error)))
-        raise InputError(f"{address}: cannot be reached ({reason}); see to the network or try --mirror") from None
+        raise InputError(f"{address}: cannot be reached ({reason}); check the network or try --mirror") from None
 
 
 def _identity(response: HTTPResponse) -> dict:
@@ -196,14 +196,12 @@ def _copy(response: HTTPResponse, address: str, path: Path, have: int, size: int
                 have += len(block)
                 bar.update(len(block))
     except OSError as error:
-        raise DiskError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); check the folder and disk space") from None
     if block:
         path.unlink()
         raise InputError(f"{address}: sends more than {most} bytes; the file was removed, try another --mirror")
     if size is not None and have != size:
-        raise UnfinishedError(
-            f"{address}: the connection ended after {have} of {size} bytes; repeat to go on from there"
-        )
+        raise UnfinishedError(f"{address}: the connection ended after {have} of {size} bytes; repeat to resume")
 
 
 def _read(response: HTTPResponse, address: str) -> bytes:
@@ -212,5 +210,5 @@ def _read(response: HTTPResponse, address: str) -> bytes:
         return response.read(BLOCK)
     except (OSError, HTTPException) as error:
         raise UnfinishedError(
-            f"{address}: the connection was lost ({printable(str(error))}); repeat to go on from there"
+            f"{address}: the connection was lost ({printable(str(error))}); repeat to resume"
         ) from None

@@ -1,4 +1,4 @@
-"""The archives that `tasnet download` knows: where each lies, what it should be, what it unpacks to."""
+"""The archives that `tasnet download` knows: their addresses, checksums and sizes, and what they unpack to."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class Source:
         Raises
         ------
         InputError
-            The mirror is no web address.
+            The mirror is not a web address.
         """
         if mirror is not None and not mirror.startswith(("http://", "https://")):
             raise InputError(f"--mirror {mirror}: expected an address that begins with http:// or https://")
@@ -119,7 +119,7 @@ def find_source(name: str) -> Source:
 
 
 def table() -> str:
-    """Return all archives, a line each.
+    """Return all archives, one per line.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Cut LibriCSS's sessions into excerpts with few speakers each, in the layout of wsj0-mix.
 
 A session is ten minutes of eight people, played by loudspeakers in a room and recorded by seven microphones.
-Utterances between two moments in which nobody speaks stay together; a separator of three outputs can keep apart
+Utterances between two moments in which nobody speaks stay together; a separator with three outputs can separate
 what three people say.
 """
 
@@ -82,7 +82,7 @@ def generate_libricss(
     seconds : float
         Length of an excerpt, unless people speak for longer without a break.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def read_transcript(path: Path) -> list[Said]:
     Raises
     ------
     InputError
-        It is no such table.
+        It is not such a table.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -192,7 +192,7 @@ def cut(said: Sequence[Said], num_speakers: int, seconds: float) -> list[Excerpt
     groups: list[list[Said]] = []
     for group in _unbroken(said):
         if len({one.segment.speaker for one in group}) > num_speakers:
-            groups.append([])  # the next ones do not go on with those before
+            groups.append([])  # the next ones do not continue those before
             continue
         joined = [*groups[-1], *group] if groups else group
         length = max(one.segment.end for one in joined) - joined[0].segment.start
@@ -213,7 +213,7 @@ def _excerpt(group: Sequence[Said], said: Sequence[Said]) -> Excerpt:
 
 
 def _unbroken(said: Sequence[Said]) -> Iterator[list[Said]]:
-    """Part utterances where nobody speaks."""
+    """Split utterances where nobody speaks."""
     group: list[Said] = []
     end = 0.0
     for one in said:

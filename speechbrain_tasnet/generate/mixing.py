@@ -54,9 +54,9 @@ def make_mixtures(
     A mixture is `num_speakers` different speakers of a split, drawn uniformly, and an utterance of each. Every
     utterance is scaled to unit active level, then by a gain: g dB for the first, -g dB for the last, evenly
     spaced between, g uniform in [0, 2.5], after MERL's `create_wav_2speakers.m`. All are cut to the shortest.
-    Or the speakers talk, see `Talk`, and `mix/NAME.json` says who speaks when, see `talk.segments`. There may
-    be fewer speakers than `num_speakers`; the signals of the others hold silence. Noise and a room of its own
-    are added to each mixture on demand, see `scenes`, and are recorded in `scenes.csv` of the split. All
+    Or the speakers take turns, see `Talk`, and `mix/NAME.json` says who speaks when, see `talk.segments`. There
+    may be fewer speakers than `num_speakers`; the remaining sources are silent. Noise and a room of its own are
+    added to each mixture on demand, see `scenes`, and are recorded in `scenes.csv` of the split. All
     signals of a mixture are scaled together so that the largest peak of any of them is 0.9. The same options
     give the same bytes, whatever the number of workers, and the same seed the same utterances, whatever
     surrounds them.
@@ -81,18 +81,18 @@ def make_mixtures(
         Place the speakers in rooms. The signals are then those of WHAMR!, without noise where there is none.
     array : Array, optional
         Several microphones in each room. All signals then have a channel for each, and noise is a diffuse field;
-        but for the gain of the whole the first channel is what there is without.
+        apart from the overall gain, the first channel is the same as without an array.
     level_range : tuple of float
-        How far the first speaker may lie above the last, in dB: the g above is uniform between the halves.
+        Level of the first speaker above the last, in dB: g is uniform between half of each.
     channel : str, optional
-        What the mixtures have come through: ``telephone``, whose band of 300 to 3400 Hz is all that is left of
-        the sources, too; or ``mulaw``, ``alaw``, ``gsm`` or ``opus`` (12 kbit/s), which spoil the mixture alone.
+        What the mixtures pass through: ``telephone``, whose band of 300 to 3400 Hz also limits the sources; or
+        ``mulaw``, ``alaw``, ``gsm`` or ``opus`` (12 kbit/s), which change only the mixture.
     min_speakers : int, optional
         Fewest speakers in a mixture, drawn uniformly; by default all have `num_speakers`.
     talk : Talk, optional
         How they talk; by default all speak all the time.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, min
 
 
 def _check_conditions(level_range: tuple[float, float], channel: str | None, rate: int) -> None:
-    """Refuse levels and channels that nobody could make."""
+    """Refuse impossible levels and channels."""
     low, high = level_range
     if not 0 <= low <= high <= MOST_DB:
         raise InputError(

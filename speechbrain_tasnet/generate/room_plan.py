@@ -132,7 +132,7 @@ Offsets = list[Point]
 
 
 def _sizes(metres: str) -> tuple[float, ...] | None:
-    """Read from where to where metres may lie; nothing where nothing is written, None where it is no number."""
+    """Read from where to where metres may lie; nothing where nothing is written, None where it is not a number."""
     low, _, high = metres.partition("-")
     try:
         return (float(low), float(high or low)) if metres else ()

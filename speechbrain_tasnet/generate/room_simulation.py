@@ -116,12 +116,12 @@ def make_room_bank(
     array : Array, optional
         Several microphones in place of one; the first hears the same.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Raises
     ------
     InputError
-        An option is out of range, `out` is there already, or pyroomacoustics is not installed.
+        An option is out of range, `out` already exists, or pyroomacoustics is not installed.
     """
     whole_number("rooms", rooms)
     whole_number("seed", seed, minimum=0)
@@ -131,7 +131,7 @@ def make_room_bank(
         raise InputError(f"rate {rate} Hz: expected a multiple of 1000, such as 8000 or 16000")
     check_workers(workers)
     if Path(out).exists():
-        raise InputError(f"{out}: is there already; choose another --out or delete it")
+        raise InputError(f"{out}: already exists; choose another --out or delete it")
     simulator()
     drawn = in_parallel(
         partial(_numbered_room, positions, rate, seed, array), range(rooms), workers, "simulating rooms"

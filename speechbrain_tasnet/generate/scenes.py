@@ -1,4 +1,4 @@
-"""Scenes: what surrounds the speakers of a mixture, a room or noise or both, and the signals that come of it."""
+"""Scenes: what surrounds the speakers of a mixture, a room or noise or both, and the resulting signals."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Noise:
-    """A file of noise and how many dB the first speaker lies above it."""
+    """A file of noise and how many dB the first speaker is above it."""
 
     path: Path
     snr: float
@@ -173,7 +173,7 @@ def render(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
 
 
 def _through(channel: str, signals: dict[str, np.ndarray], rate: int) -> dict[str, np.ndarray]:
-    """Let the signals of a scene go through a telephone's band, or their mixtures through a codec."""
+    """Pass the signals of a scene through a telephone's band, or their mixtures through a codec."""
     if channel == "telephone":
         return {name: band(signal, rate, *TELEPHONE) for name, signal in signals.items()}
     return {
@@ -228,7 +228,7 @@ def _sources(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
 
 
 def _convolve(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Let samples `[time]` pass responses `[taps]` or `[mics, taps]`."""
+    """Convolve samples `[time]` with responses `[taps]` or `[mics, taps]`."""
     samples = samples.reshape((1,) * (response.ndim - 1) + (-1,))
     return oaconvolve(samples, response, axes=-1)[..., LEAD:]
 
@@ -266,7 +266,7 @@ def _amplitude(gain: float, level: float) -> float:
 def _noise(mixture: Mixture, rate: int) -> np.ndarray:
     """Cut the noise of a mixture, `[time]` or `[mics, time]`.
 
-    Its mean power lies `snr` below the first speaker's active level. Several microphones hear a diffuse field.
+    Its mean power is `snr` below the first speaker's active level. Several microphones hear a diffuse field.
     """
     noise = _looped(read_audio(mixture.noise.path, rate), mixture.length, rate).astype(np.float64)
     noise = noise[_place(noise, mixture.length, mixture.chance(NOISE_CUT))]

@@ -1,7 +1,7 @@
 """Synthesise a folder of speech with eSpeak NG, so that the demo needs no download.
 
 A speaker is a voice variant, a language, a pitch, a pitch range, a speaking rate and a length of the vocal
-tract; it says random syllables. No variant serves two splits: the test voices are unheard in training.
+tract; it says random syllables. No variant is used in two splits: the test voices are not heard in training.
 """
 
 import _ctypes
@@ -95,7 +95,7 @@ def synthesize_speech(
     rate : int
         Sampling rate in Hz, at most the synthesiser's 22050.
     workers : int, optional
-        Number of processes; by default one for each processor that this one may use.
+        Number of processes; by default one per available processor.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def synthesize_speech(
 
 
 def _draw_speakers(num_speakers: tuple[int, int, int], seed: int) -> list[Speaker]:
-    """Draw speakers; variants and languages go round, so that each is used before any comes again."""
+    """Draw speakers, cycling through variants and languages, so that each is used before any is repeated."""
     speakers = []
     for number, (split, count) in enumerate(zip(VARIANTS, num_speakers, strict=True)):
         rng = np.random.default_rng([seed, number])

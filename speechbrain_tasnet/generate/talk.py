@@ -1,4 +1,4 @@
-"""Mixtures in which people talk: their turns, and who speaks when as a list of segments."""
+"""Mixtures of conversations: their turns, and who speaks when as a list of segments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

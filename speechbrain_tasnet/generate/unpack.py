@@ -1,4 +1,4 @@
-"""Check an archive and unpack one folder of it, wherever it comes from."""
+"""Check an archive and unpack one folder of it, even from an untrusted source."""
 
 import gzip
 import hashlib
@@ -76,7 +76,7 @@ def verify(archive: Path, checksum: str) -> None:
 def unpack(
     archive: Path, folder: str, target: Path, reserved: Collection[str] = (), limits: Limits = LIMITS
 ) -> None:
-    """Unpack a folder of an archive, and the files that lie beside it there, such as a licence, into one folder.
+    """Unpack a folder of an archive, and the files beside it there, such as a licence, into one folder.
 
     Nothing is written elsewhere: a path that leads out of the archive is refused, and a link becomes a copy of
     the archive's file that it names. Of two files of one name, the folder's own stays.
@@ -97,8 +97,8 @@ def unpack(
     Raises
     ------
     InputError
-        It is no archive, is damaged, leads out of itself, lacks the folder or unpacks to too much; or the disk is
-        full (`DiskError`).
+        It is not an archive, is damaged, leads out of itself, lacks the folder or unpacks to too much; or the disk
+        is full (`DiskError`).
     """
     work, beside = target / WORK, target / BESIDE
     for leftover in (work, beside):
@@ -109,12 +109,13 @@ def unpack(
     except InputError:
         raise
     except BROKEN as error:
-        raise InputError(f"no archive, or a damaged one ({_reason(error)})") from None
+        raise InputError(f"not an archive, or a damaged one ({_reason(error)})") from None
     except OSError as error:
         # Of a compression, not of the system; or a file where the archive has a folder.
         if error.errno is None or isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-            raise InputError(f"no archive, or a damaged one ({_reason(error)})") from None
-        raise DiskError(f"{target}: cannot be written ({error.strerror}); see to folder and disk space") from None
+            raise InputError(f"not an archive, or a damaged one ({_reason(error)})") from None
+        reason = f"({error.strerror}); check the folder and disk space"
+        raise DiskError(f"{target}: cannot be written {reason}") from None
 
 
 def _unpack(archive: Path, wanted: PurePosixPath, work: Path, beside: Path, limits: Limits) -> None:
@@ -141,7 +142,7 @@ def _join(work: Path, beside: Path, target: Path, reserved: Collection[str]) -> 
     """Move what was unpacked to its place."""
     own = {path.name for path in work.iterdir()}
     if own & set(reserved):
-        raise InputError(f"unsafe archive, its {min(own & set(reserved))!r} is a name of this program's own")
+        raise InputError(f"unsafe archive, its {min(own & set(reserved))!r} is a name reserved for this program")
     taken = {name.casefold() for name in (*own, *reserved)}  # some disks know no capital letters
     more = [path for path in beside.iterdir() if path.name.casefold() not in taken] if beside.exists() else []
     for path in (*work.iterdir(), *more):
@@ -170,7 +171,7 @@ class _Budget:
         self._left -= number
         if self._left < 0:
             raise InputError(
-                f"unsafe archive, its {self._size} bytes unpack to more than {self._bytes}, which no sound does"
+                f"unsafe archive, its {self._size} bytes unpack to more than {self._bytes}, which audio never does"
             )
 
 
@@ -187,7 +188,7 @@ def _leads_out(name: str) -> bool:
 
 
 def _members(archive: Path, work: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes] | None]]]:
-    """Go through the files of an archive: the name of each, the bytes it takes to pass it, and what opens it."""
+    """Iterate over the files of an archive: name, bytes to read to get past it, and a function that opens it."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             for info in file.infolist():
@@ -201,7 +202,7 @@ def _members(archive: Path, work: Path) -> Iterator[tuple[str, int, Callable[[],
 
 
 def _open(file: tarfile.TarFile, member: tarfile.TarInfo, work: Path) -> IO[bytes] | None:
-    """Open a member that the standard library thinks safe to unpack, where it has an opinion."""
+    """Open a member, if the standard library's filter, where it has one, considers it safe."""
     data_filter = getattr(tarfile, "data_filter", None)  # Python 3.10 before 3.10.12 has none
     if data_filter is not None and member.isreg():
         data_filter(member, str(work))

@@ -77,7 +77,7 @@ def generate_wsj0mix(
     num_speakers : int
         Speakers in a mixture, at least 2; says which lists are read.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _read_list(table: Path, num_speakers: int, utterances: dict[str, Path], wsj0
         lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise InputError(
-            f"{table}: cannot be read ({error.strerror}); expected MERL's list, see to --lists"
+            f"{table}: cannot be read ({error.strerror}); expected MERL's list, check --lists"
         ) from None
     plan: dict[str, Mixture] = {}
     for number, line in enumerate(lines, start=1):
@@ -150,7 +150,7 @@ def _read_list(table: Path, num_speakers: int, utterances: dict[str, Path], wsj0
         names, gains = _read_line(line, num_speakers, where)
         for name in names:
             if _key(name) not in utterances:
-                raise InputError(f"{where}: no {name} in {wsj0}, as {', '.join(SUFFIXES)}; see to --wsj0")
+                raise InputError(f"{where}: no {name} in {wsj0}, as {', '.join(SUFFIXES)}; check --wsj0")
         mixture = Mixture(
             # Five digits are what MATLAB's num2str gives; MERL's lists have no more.
             "_".join(f"{name.stem}_{gain:.5g}" for name, gain in zip(names, gains, strict=True)),
@@ -158,7 +158,7 @@ def _read_list(table: Path, num_speakers: int, utterances: dict[str, Path], wsj0
             gains,
         )
         if mixture.name in plan:
-            raise InputError(f"{where}: mixture {mixture.name} a second time; delete one of the lines")
+            raise InputError(f"{where}: mixture {mixture.name} appears twice; delete one of the lines")
         plan[mixture.name] = mixture
     if not plan:
         raise InputError(f"{table}: no mixtures in it; expected MERL's list")
@@ -190,7 +190,7 @@ def _check_file(path: Path, rate: int) -> None:
         with path.open("rb") as file:
             header = file.read(1024)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     # libsndfile calls a compressed SPHERE file unimplemented.
     if header.startswith(b"NIST_1A") and b",embedded-" in header:
         raise InputError(

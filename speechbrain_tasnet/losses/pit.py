@@ -7,7 +7,7 @@ from speechbrain_tasnet.losses.targets import Targets, check_shapes
 
 
 def si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Scale-invariant signal-to-noise ratio of each estimate against the target in the same place.
+    """Return the scale-invariant signal-to-noise ratio of each estimate to the target in the same place.
 
     Section II-E of the Conv-TasNet paper (arXiv 1809.07454): both signals are made zero-mean, the estimate
     is projected on the target, and the powers of projection and residue are compared.
@@ -17,7 +17,7 @@ def si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None = None) ->
     targets, estimates : Tensor
         [batch, time, C] each.
     lengths : Tensor, optional
-        [batch], SpeechBrain's relative lengths in (0, 1]. What lies behind them has no influence.
+        [batch], SpeechBrain's relative lengths in (0, 1]. What is beyond them has no effect.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def si_snr(targets: Tensor, estimates: Tensor, lengths: Tensor | None = None) ->
 
 
 def pit_si_snr_loss(targets: Tensor, estimates: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Negative SI-SNR under the best assignment of estimates to targets (utterance-level PIT).
+    """Return the negative SI-SNR under the best assignment of estimates to targets (utterance-level PIT).
 
     Takes its arguments as SpeechBrain's `get_si_snr_with_pitwrapper` does and equals it wherever that is
     defined. Silent targets are left out of the mean over the sources, since no estimate can be right or

@@ -1,6 +1,6 @@
 """Ratios of wanted to unwanted power between zero-mean signals [batch, C, time], in dB.
 
-Each is there twice: for signals in the same places, with a derivative, and for all pairs of them, from inner
+Each has two versions: for signals in the same places, with a derivative, and for all pairs of them, from inner
 products, to find out which belong together.
 """
 

@@ -1,4 +1,4 @@
-"""The loss of a training in which some of the voices may be silent."""
+"""The loss of a training in which some voices may be silent."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ from speechbrain_tasnet.losses.targets import Targets
 RATIOS: dict[str, Callable[..., Tensor]] = {"si-snr": ratios.si_snr, "snr": ratios.snr, "sa-sdr": ratios.sa_sdr}
 SILENCES = ("power", "mixture")
 
-# An output for a silent voice has nothing more to learn when it is so many dB below the mixture (FUSS).
+# An output for a silent voice has nothing more to learn when it is this many dB below the mixture (FUSS).
 SILENCE_CAP = 20.0
 
 
 class SeparationLoss:
-    """What separated voices are compared by, and what is asked of an output for which nobody speaks.
+    """A loss for separated voices, and for outputs for which nobody speaks.
 
     Targets are silent where a mixture has fewer voices than the network has outputs. The estimates are compared in
     the best of all orders, silent targets included, so that any output may be the one that is silent.
@@ -68,10 +68,10 @@ class SeparationLoss:
             raise InputError(f"silence={silence!r}: expected None or one of {list(SILENCES)}")
         if ratio == "sa-sdr" and silence == "power":
             raise InputError(
-                "sa-sdr with silence by power: its one ratio knows of silent voices; leave silence out"
+                "sa-sdr with silence by power: its one ratio already covers silent voices; leave silence out"
             )
         if level is not None and ratio != "si-snr":
-            raise InputError(f"level={level} with {ratio}: it knows of levels itself; leave level out")
+            raise InputError(f"level={level} with {ratio}: it already depends on levels; leave level out")
         self.ratio, self.silence, self.cap, self.level = ratio, silence, cap, level
 
     @property

@@ -84,7 +84,7 @@ class Targets:
         return self._best_permutation(self.zero_mean(estimates))
 
     def zero_mean(self, signals: Tensor) -> Tensor:
-        """Subtract the mean of the valid samples of [batch, time, C] and put zeros behind them.
+        """Subtract the mean of the valid samples of [batch, time, C] and put zeros after them.
 
         Returns
         -------

@@ -1,1 +1,1 @@
-"""The network: encoder, mask network, decoder, and `separate`, the one way through them."""
+"""The network: encoder, mask network, decoder, and `separate`, the only way through them."""

@@ -1,4 +1,4 @@
-"""What a separator costs: parameters, multiply-accumulates, the signal that it must wait for, and time."""
+"""What a separator costs: parameters, multiply-accumulates, latency and time."""
 
 import copy
 import math

@@ -53,16 +53,16 @@ class Encoder(_Basis):
     activation : str, optional
         None for a linear encoder (the paper's best), or ``relu``.
     edge_padding : bool
-        Whether half a frame of zeros stands before and after the signal, so that every sample lies in two
-        frames, as in the authors' code and torchaudio. Must be the decoder's too.
+        Whether to pad the signal with half a frame of zeros on both sides, so that every sample is in two
+        frames, as in the authors' code and torchaudio. Must match the decoder's.
     tail : str
-        What becomes of the last samples where they fill no whole stride of L/2: ``fill`` it up with zeros, or
+        What to do with the last samples if they do not fill a stride of L/2: ``fill`` it up with zeros, or
         ``drop`` them, so that they come out as zeros (most other toolkits). ``odd`` adds one zero or more, up to
         an odd number of strides (the authors' code), which a global norm takes in.
     mics : int
         Microphones, M.
     reference : int
-        Which of them the sources are estimated at, from 0 on.
+        Which of them the sources are estimated at, counted from 0.
     outputs : str
         ``reference``, or ``each`` for sources at every microphone, see `network.output_channels`.
 
@@ -74,7 +74,7 @@ class Encoder(_Basis):
     Raises
     ------
     InputError
-        If a value is out of range, or edge padding is to go with dropped samples.
+        If a value is out of range, or edge padding is combined with dropped samples.
 
     Example
     -------

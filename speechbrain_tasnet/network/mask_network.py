@@ -79,13 +79,13 @@ class MaskNet(nn.Module):
     causal : bool
         Whether the network must not see the future; needs a norm that does not either.
     mask_activation : str
-        ``sigmoid`` (the paper's best), ``relu``, or ``softmax`` over the sources; ``softmax_filters`` is there for
+        ``sigmoid`` (the paper's best), ``relu``, or ``softmax`` over the sources; ``softmax_filters`` exists for
         SpeechBrain's weights.
     input_norm : str, optional
         Another norm for the encoded mixture; None: the same as in the blocks.
     conv_padding : str
-        What the blocks' convolutions meet beyond the signal: ``zeros``, or, as in SpeechBrain's non-causal models,
-        ``reflect`` for the signal itself reflected; that runs layer by layer, without the fast path.
+        How the blocks' convolutions are padded: with ``zeros``, or, as in SpeechBrain's non-causal models, with
+        the reflected signal, ``reflect``; that runs layer by layer, without the fast path.
     mics : int
         Microphones, M, as `Encoder` has them: what all of them hear comes together in the bottleneck.
     outputs : str
@@ -195,7 +195,7 @@ class MaskNet(nn.Module):
     def step(self, mixture_w: Tensor, state: MaskState) -> tuple[Tensor, MaskState]:
         """Estimate the masks of the next frames of a stream, as `forward` would; returns them and the new state.
 
-        A packed state (see `pack`) brings its weights along, and changes in place.
+        A packed state (see `pack`) includes the weights, and changes in place.
         """
         x, others = self._by_microphone(mixture_w)
         steps = [spatial.step(other, past) for (spatial, other), past in zip(others, state.spatial, strict=True)]
@@ -207,11 +207,11 @@ class MaskNet(nn.Module):
         return self._masks(self.mask(self.prelu(x))), MaskState(norm, tcn, spatial)
 
     def pack(self) -> "PackedNet | None":
-        """Pack the weights as they are now for fast steps on a processor; None where that is not possible.
+        """Pack the current weights for fast steps on a CPU; None if that is not possible.
 
         A packed network has one kind of norm throughout.
 
-        What ``begin`` of the result makes of a state, `step` takes in its place; ``unpack`` is the way back.
+        ``begin`` of the result turns a state into one that `step` takes in its place; ``unpack`` turns it back.
         """
         if self.norm.name != self.tcn.blocks[0].norm1.name:
             return None

@@ -12,13 +12,13 @@ PARTS = ("encoder", "masknet", "decoder")
 class Model(nn.ModuleDict):
     """An encoder, a mask network and a decoder that belong together.
 
-    It is SpeechBrain's mapping of the three and may be passed wherever that is asked for; its weights have the
+    It is SpeechBrain's mapping of the three and may be passed wherever that is expected; its weights have the
     same names.
 
     Parameters
     ----------
     encoder, masknet, decoder : Module
-        See `separate` for what they must be able to do.
+        See `separate` for what is required of them.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""Global, cumulative and channelwise layer norm, and the names by which a configuration asks for them."""
+"""Global, cumulative and channelwise layer norm, and their names in a configuration."""
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +121,7 @@ def find_norm(name: str, causal: bool) -> type[LayerNorm]:
         raise InputError(f"norm={name!r}: expected 'global', 'cumulative' or 'channelwise'")
     if causal and not NORMS[name].causal:
         raise InputError(
-            f"causal=True with norm={name!r} would see the future, for it averages over the whole utterance; "
+            f"causal=True with norm={name!r} would see the future, because it averages over the whole utterance; "
             "use norm='cumulative' (the paper's) or 'channelwise'"
         )
     return NORMS[name]

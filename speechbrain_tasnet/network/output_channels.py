@@ -1,7 +1,7 @@
 """Where sources are estimated: at the reference microphone, or at each, which keeps the level between two ears.
 
 With ``each``, every microphone is encoded with the reference's basis signals, too, and has masks of its own.
-Inside the network the microphones stand in the order of the encoder, the reference first; outside in that of the
+Inside the network the microphones are in the order of the encoder, the reference first; outside in that of the
 mixture.
 """
 
@@ -59,7 +59,7 @@ def as_sources(weights: Tensor, outputs: int) -> Tensor:
 
 
 def as_signals(decoded: Tensor, outputs: int, reference: int) -> Tensor:
-    """Give decoded sources their shape outside.
+    """Reshape decoded sources to their public shape.
 
     Parameters
     ----------

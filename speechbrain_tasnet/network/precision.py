@@ -1,4 +1,4 @@
-"""Half precision: measured, because names of processors do not say whether it is faster on them."""
+"""Half precision: measured, because a processor's name does not say whether it is faster there."""
 
 import time
 from functools import cache
@@ -55,7 +55,7 @@ def relative_time(precision: str, device: str) -> float:
 
 
 def best(device: str) -> str:
-    """Return the precision that ``auto`` stands for: ``bf16`` where it is faster than ``fp32``.
+    """Return the precision that ``auto`` means: ``bf16`` where it is faster than ``fp32``.
 
     Parameters
     ----------

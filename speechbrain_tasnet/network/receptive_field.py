@@ -1,4 +1,4 @@
-"""How far a model reaches back, and how long it must wait: both computed from its configuration."""
+"""Receptive field and latency of a model, both computed from its configuration."""
 
 import math
 from typing import NamedTuple
@@ -42,10 +42,10 @@ def receptive_field(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Spa
 
 
 def latency(encoder: Encoder, masknet: MaskNet, sample_rate: int) -> Span:
-    """Return the algorithmic latency: how much signal a sample waits for on any machine.
+    """Return the algorithmic latency: how much signal a sample must wait for on any machine.
 
-    A frame of L samples for a causal model, and the convolutions' lookahead on top for another; endless
-    with a global norm, which needs the whole utterance.
+    A frame of L samples for a causal model, plus the convolutions' lookahead for others; infinite with a
+    global norm, which needs the whole utterance.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Samples as people have them, tensors and arrays of floats and PCM, into what a network takes and back."""
+"""Convert samples, tensors and arrays of floats and PCM, to what a network takes and back."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,7 +16,7 @@ FULL_SCALE = {torch.int16: 2.0**15, torch.int32: 2.0**31}
 
 
 def as_samples(samples: Samples, name: str = "mixture") -> tuple[Tensor, Callable[[Tensor], Samples]]:
-    """Bring samples to a tensor of floating point, and return what brings results to the kind that came in.
+    """Convert samples to a floating-point tensor; also return what converts results back to the original kind.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def as_samples(samples: Samples, name: str = "mixture") -> tuple[Tensor, Callabl
 
 
 def fit_weights(samples: Tensor, *modules: nn.Module) -> Tensor:
-    """Bring samples to the type of the weights of the first module that has any.
+    """Convert samples to the type of the weights of the first module that has any.
 
     Raises
     ------

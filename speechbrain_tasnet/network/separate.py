@@ -1,4 +1,4 @@
-"""From a mixture to its sources: the one way through encoder, mask network and decoder."""
+"""From a mixture to its sources: the only way through encoder, mask network and decoder."""
 
 from functools import partial
 from typing import Protocol
@@ -18,7 +18,7 @@ from speechbrain_tasnet.padding import padding_mask, valid_samples
 
 
 class AnyEncoder(Protocol):
-    """What `separate` asks of an encoder, ours or another toolkit's in an adapter.
+    """What `separate` requires of an encoder, ours or another toolkit's in an adapter.
 
     Attributes
     ----------
@@ -33,21 +33,21 @@ class AnyEncoder(Protocol):
         """Encode [batch, time] or [batch, time, mics]; the first channels of what comes out are masked."""
 
     def num_frames(self, num_samples: Tensor) -> Tensor:
-        """Count the frames that are made of so many samples."""
+        """Count the frames of a signal with this many samples."""
 
 
 class AnyMaskNet(Protocol):
-    """What `separate` asks of a mask network."""
+    """What `separate` requires of a mask network."""
 
     def __call__(self, mixture_w: Tensor, num_frames: Tensor | None = None) -> Tensor:
         """Estimate masks [C, batch, N, frames] of [batch, N, frames].
 
-        Of each item only the first ``num_frames`` [batch] are signal; the masks are zero behind them.
+        Of each item only the first ``num_frames`` [batch] are signal; the masks are zero after them.
         """
 
 
 class AnyDecoder(Protocol):
-    """What `separate` asks of a decoder."""
+    """What `separate` requires of a decoder."""
 
     def __call__(self, weights: Tensor) -> Tensor:
         """Decode [..., N, frames] to [..., time]."""
@@ -60,7 +60,7 @@ def separate(
     mixture: Samples,
     lengths: Samples | None = None,
 ) -> Samples:
-    """Separate a batch of mixtures: the one way through the network, for training and for use.
+    """Separate a batch of mixtures: the only way through the network, for training and inference.
 
     Parameters
     ----------
@@ -72,15 +72,15 @@ def separate(
         `samples.as_samples` describes: floating point with full scale at 1, or PCM of 16 or 32 bits. No mixtures
         at all, [0, time], are fine too.
     lengths : Tensor or numpy.ndarray, optional
-        [batch], SpeechBrain's relative lengths in (0, 1]. Each item then comes out as it would alone,
-        whatever the padding holds, and with zeros behind its end.
+        [batch], SpeechBrain's relative lengths in (0, 1]. Each item then gives the same as it would alone,
+        whatever the padding holds, with zeros beyond its end.
 
     Returns
     -------
     Tensor or numpy.ndarray
         [batch, time, C], or [batch, time, C, mics] of an encoder with ``outputs="each"``; the mixture's own
-        length, an array if the mixture was one. Computed in the type of the weights; given out in that of the
-        mixture, for PCM in float32.
+        length, an array if the mixture was one. Computed in the type of the weights; returned in that of the
+        mixture, or in float32 for PCM.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _separate(
     mixture: Tensor,
     lengths: Tensor | None,
 ) -> Tensor:
-    """Separate mixtures of the type of the weights, on a processor each item in a thread of its own."""
+    """Separate mixtures of the type of the weights, on a CPU each item in a thread of its own."""
     splits = is_ours(encoder, masknet, decoder) and not ops.traced() and mixture.ndim > 1
     threads = for_items(len(mixture), mixture.device) if splits else 1
     if threads == 1:

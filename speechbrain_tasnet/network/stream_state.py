@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def named_tensors(state: tuple | Tensor, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Go through the tensors of a state with names made of fields and positions.
+    """Iterate over the tensors of a state, with names made of fields and positions.
 
     Example
     -------

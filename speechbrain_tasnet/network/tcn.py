@@ -45,7 +45,7 @@ class DepthwiseConv(nn.Module):
         self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``x`` [batch, frames, channels]; zeros stand before its start and after its end."""
+        """Convolve ``x`` [batch, frames, channels]; zeros precede its start and follow its end."""
         return ops.depthwise(x, self.weight, self.bias, self.dilation, self.causal)
 
     def initial_state(self, batch: int) -> Tensor:
@@ -59,7 +59,7 @@ class DepthwiseConv(nn.Module):
 
 
 class PReLU(nn.PReLU):
-    """One learned slope for what is negative, all channels together."""
+    """PReLU with one learned slope, shared by all channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to ``x`` of any shape."""
@@ -218,7 +218,7 @@ def _weight_and_bias(layer: nn.Module | None) -> tuple[Tensor | None, Tensor | N
 
 
 def _is_watched(block: nn.Module) -> bool:
-    """Return whether somebody wants to know what goes into a block or out of it, and when."""
+    """Return whether hooks observe what goes into a block or out of it."""
     hooks = block._forward_hooks, block._forward_pre_hooks, block._backward_hooks, block._backward_pre_hooks
     return any(hooks)
 
@@ -312,7 +312,7 @@ class TemporalConvNet(nn.Module):
         return skip if self.skip_channels else x
 
     def stack(self, like: Tensor) -> StackedBlocks:
-        """Make the blocks ready, with the weights they have now, for any number of inputs such as ``like``."""
+        """Prepare the blocks, with their current weights, for any number of inputs such as ``like``."""
         if isinstance(self.blocks[0], ReflectingBlock) or any(map(_is_watched, self.blocks)):
             return self._one_by_one
         dilations = [block.depthwise.dilation for block in self.blocks]

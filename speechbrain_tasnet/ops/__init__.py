@@ -1,6 +1,6 @@
 """The network's mathematics as plain functions of tensors; data is [batch, frames, channels] throughout.
 
-`reference` is the truth, written to be read. Where a faster path stands beside it, the functions here choose.
+`reference` is authoritative, written to be read. Where there is a faster path, the functions here choose.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Results in order, of which several threads compute the next ones."""
+"""Results in order, with several threads computing the next ones ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""A function and its derivative in one go."""
+"""A function and its derivative in one pass."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Which fast path there is for a tensor: what it needs must be installed and work."""
+"""Choose the fast path for a tensor: what it needs must be installed and work."""
 
 import importlib
 from functools import cache
@@ -14,7 +14,7 @@ from speechbrain_tasnet.ops.fallbacks import note
 def find_loops(x: Tensor) -> ModuleType | None:
     """Return the package of compiled loops that can work on ``x``, `ops.cpu` or `ops.gpu`; None where none can.
 
-    float64 is for the truth, and what traces a network wants to see operations that it knows.
+    float64 is for reference results, and whatever traces a network needs to see operations that it knows.
     """
     if x.dtype == torch.float64 or traced():
         return None

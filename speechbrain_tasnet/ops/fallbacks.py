@@ -1,4 +1,4 @@
-"""Which fast paths are not taken here, and why: each is reported once, and kept for logs and reports."""
+"""Fast paths that are not taken here, and why: each is reported once, and kept for logs and reports."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has computed already: they have its memory, but none of its threads."""
+"""Processes forked from one that has already computed: they have its memory, but none of its threads."""
 
 import os
 import re
@@ -11,10 +11,10 @@ _watched: list[bool] = []
 
 
 def keep_children_alive() -> None:
-    """See to it that processes forked from now on can compute: on one thread each.
+    """Make sure that processes forked from now on can compute, on one thread each.
 
     GNU's OpenMP keeps a pool of threads. A forked process inherits the list of them but not the threads
-    themselves, and waits forever for the first piece of work that it hands to one. So it is told to use one
+    themselves, and waits forever for the first piece of work that it hands to one. So it is set to use one
     thread before it does anything. Threads that the forked process starts have pools of their own and are not
     concerned.
 

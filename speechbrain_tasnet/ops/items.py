@@ -1,4 +1,4 @@
-"""Items of a batch that go through a network in a thread each, forward and back."""
+"""Pass the items of a batch through a network in one thread each, forward and back."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,10 +11,10 @@ from speechbrain_tasnet.ops.threads import WORTH_IT, alone, pool, settings_here
 
 
 def for_items(batch: int, device: torch.device) -> int:
-    """Return how many threads should take whole items of a batch by themselves: one where that is no gain.
+    """Return how many threads should take whole items of a batch by themselves: one if that gains nothing.
 
     It is where there are enough items. Threads that share an item wait for each other after each small step, and
-    where another program wants a processor, all wait for the one that it delays.
+    if another program needs a processor, all wait for the one that it delays.
     """
     threads = min(torch.get_num_threads(), batch)
     rounds = -(-batch // threads) if threads else 1
@@ -105,7 +105,7 @@ class _OverItems(Function):
 
 
 def _join_gradients(ctx, results: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
-    """Put the derivatives by items side by side, and sum those by weights up in the order of the items."""
+    """Stack the derivatives by items, and sum those by weights in the order of the items."""
     grads: list[Tensor | None] = [None] * ctx.total
     wanted = [i for i, needed in enumerate(ctx.needed) if needed]
     for i, of_items in zip(wanted, zip(*results, strict=True), strict=False):

@@ -13,7 +13,7 @@ FEW = 64
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner], on a processor by products of our own.
+    """Compute ``torch.nn.functional.linear`` of ``x`` [..., inner], on a CPU by products of our own.
 
     Example
     -------
@@ -31,7 +31,7 @@ def _ours(x: Tensor, weight: Tensor) -> bool:
 
 
 class _Linear(Function):
-    """Under autocast the factors are rounded, where that is faster; what comes of them stays in float32."""
+    """Under autocast the factors are rounded, where that is faster; results stay in float32."""
 
     @staticmethod
     def forward(ctx, x, weight, bias):

@@ -1,4 +1,4 @@
-"""Mean and variance of all frames so far: what a cumulative norm remembers."""
+"""Mean and variance of all frames so far: the state of a cumulative norm."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ def no_moments(batch: int, device: torch.device | None = None) -> Moments:
 
 
 def cumulative_moments(mean: Tensor, variance: Tensor, before: Moments) -> tuple[Tensor, Tensor]:
-    """Put the moments of all frames so far together from the moments of each.
+    """Combine the moments of each frame into those of all frames so far.
 
     The variance is the mean of the frames' own variances and the scatter of their means (Chan et al., 1979):
     differences of large sums would lose it where the mean is large. Both are followed by what each frame changes,

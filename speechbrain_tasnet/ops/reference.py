@@ -1,7 +1,7 @@
 """The network's mathematics, written to be read: any faster path must equal it.
 
 Everything is channels last, [batch, frames, channels]: a 1x1 convolution is then a plain matrix product and
-a shift in time a shift of rows. ``padding`` is [batch, frames, 1] of bool, True behind the end of a shorter
+a shift in time a shift of rows. ``padding`` is [batch, frames, 1] of bool, True beyond the end of a shorter
 item, or None when all items are of one length.
 """
 
@@ -116,7 +116,7 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, causal: bo
     dilation : int
         Frames between taps.
     causal : bool
-        Whether all taps lie at or before the frame they are for, or around it.
+        Whether all taps are at or before the frame they are for, or around it.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, causal: bo
 
 
 def depthwise_from(past: Tensor, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
-    """Go on with a causal `depthwise` after the frames ``past`` [batch, (P - 1) * dilation, channels].
+    """Continue a causal `depthwise` after the frames ``past`` [batch, (P - 1) * dilation, channels].
 
     Returns
     -------
@@ -222,7 +222,7 @@ def cumulative_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def cumulative_norm_from(before: Moments, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Moments]:
-    """Go on with `cumulative_norm` after frames of which only the moments are known.
+    """Continue `cumulative_norm` after frames of which only the moments are known.
 
     Returns
     -------
@@ -288,7 +288,7 @@ def conv_block(
     norm : str
         ``global``, ``cumulative`` or ``channelwise``.
     valid : Tensor, optional
-        [batch] of int, the frames that each item of a padded batch has; what comes out behind them is undefined.
+        [batch] of int, the frames that each item of a padded batch has; the output after them is undefined.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What stands beyond the ends of a signal where it is not zeros; data is [batch, frames, channels]."""
+"""Padding by reflection beyond the ends of a signal; data is [batch, frames, channels]."""
 
 import torch
 from torch import Tensor

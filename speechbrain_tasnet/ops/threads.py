@@ -1,4 +1,4 @@
-"""Threads that compute alone, and what an operation is worth sharing for."""
+"""Threads that compute independently, and when an operation is worth dividing among threads."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 
 
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Return a pool of so many threads, each of which computes alone, however many processors there are."""
+    """Return a pool of this many threads, each of which computes alone, however many processors there are."""
     if threads not in _pools:
         if not _pools and hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_pools.clear)  # a forked process has none of the threads
@@ -41,7 +41,7 @@ def settings_here() -> Callable[[], AbstractContextManager[None]]:
 
 @contextmanager
 def alone(numbers: int = 0) -> Iterator[None]:
-    """Let the operations of this thread use no others, which they would wait for longer than small ones take.
+    """Keep the operations of this thread on it: small ones take less time than waiting for other threads.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def alone(numbers: int = 0) -> Iterator[None]:
 
 
 def _compute_alone() -> None:
-    """Let the operations of this thread use no others, for good."""
+    """Keep the operations of this thread on it, permanently."""
     torch.get_num_threads()  # torch sets the number when it is first asked in a thread
     _use(1)
 
 
 def _use(threads: int) -> None:
-    """Let the operations of this thread, and of no other, use so many threads."""
+    """Set how many threads the operations of this thread, and of no other, use."""
     for function in _setters():
         function(threads)
 

@@ -1,6 +1,6 @@
 """Asteroid's Conv-TasNet, in three parts.
 
-Samples behind the last whole frame come out as zeros. Its last residual convolution feeds nothing and learns
+Samples after the last whole frame come out as zeros. Its last residual convolution feeds nothing and learns
 nothing.
 """
 
@@ -69,7 +69,7 @@ def conv_tasnet(
 def not_there(error: ImportError) -> InputError:
     """Return what to say where Asteroid cannot be imported."""
     return InputError(
-        f"the network is Asteroid's, which is not there ({error}); pip install 'speechbrain-tasnet[study]'"
+        f"the network is Asteroid's, which is not installed ({error}); pip install 'speechbrain-tasnet[study]'"
     )
 
 

@@ -1,7 +1,7 @@
 """Asteroid's FaSNet-TAC, which filters the microphones and sums them, in three parts (arXiv 1910.14104).
 
-It masks nothing: it gives waveforms. So here a frame is a sample, what is masked is a one in each, and a mask is a
-source.
+It does not mask, it returns waveforms. So here a frame is a sample, what is masked is a one in each, and a mask is
+a source.
 """
 
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ def fasnet_tac(C: int, mics: int, reference: int = 0, sample_rate: int = 8000, *
 
 
 class Encoder(nn.Module):
-    """Hand the mixture on, behind a channel of ones.
+    """Pass the mixture on, after a channel of ones.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class MaskNet(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Hand the sources on: [..., 1, time] as [..., time]."""
+    """Pass the sources on: [..., 1, time] as [..., time]."""
 
     def forward(self, weights: Tensor) -> Tensor:
         """Drop the axis of the one weight that a sample has."""

@@ -1,4 +1,4 @@
-"""What the adapters share."""
+"""Parts that the adapters share."""
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn

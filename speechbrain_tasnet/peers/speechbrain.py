@@ -1,7 +1,7 @@
 """SpeechBrain's separation networks: their encoder, their decoder, and any of their mask networks.
 
-Some of its blocks take a batch for a sequence, which its recipes, with one mixture a batch, do not notice: there
-mixtures would hear each other. `SequenceFirst` and `ItemByItem` hand such blocks what they take for granted.
+Some of its blocks mistake a batch for a sequence, which its recipes, with one mixture per batch, do not notice:
+mixtures would hear each other. `SequenceFirst` and `ItemByItem` give such blocks the layout they assume.
 """
 
 import torch

@@ -1,1 +1,1 @@
-"""A separator for others to use: what goes to the Hugging Face hub, and how it gets there."""
+"""Publish a separator: what goes to the Hugging Face hub, and how it gets there."""

@@ -84,9 +84,7 @@ def upload(folder: Path, name: HubName, private: bool = False) -> str:
         # None is what the owner has chosen for all that is new; an organisation may want it private.
         api.create_repo(name.repository, private=private or None, exist_ok=True)
         if private and not api.model_info(name.repository).private:
-            raise InputError(
-                f"{name}: is there already, and public; make it private on its page, or choose another"
-            )
+            raise InputError(f"{name}: already exists, and public; make it private on its page, or choose another")
         if name.revision not in (None, NEWEST):
             api.create_branch(name.repository, branch=name.revision, exist_ok=True)
         message = f"Upload a separator with speechbrain_tasnet {__version__}"
@@ -131,24 +129,24 @@ def _read(card: Path) -> str:
 
 @contextmanager
 def _explained(name: HubName) -> Iterator[None]:
-    """Say in one line why nothing was uploaded."""
+    """Describe in one line why nothing was uploaded."""
     try:
         yield
     except InputError:
         raise
     except OfflineModeIsEnabled:
-        line = "HF_HUB_OFFLINE is set, so that nothing can be uploaded"
+        line = "HF_HUB_OFFLINE is set, so nothing can be uploaded"
     except RepositoryNotFoundError:
-        line = "the Hugging Face hub does not know who asks; see to the token, or run `hf auth login`"
+        line = "the Hugging Face hub does not accept the login; check the token, or run `hf auth login`"
     except HfHubHTTPError as error:
         reason = _short(error.server_message or error)
-        line = f"the Hugging Face hub refuses it ({reason}); see to the token's rights to write"
+        line = f"the Hugging Face hub refuses it ({reason}); check that the token may write"
     except ValueError as error:  # what is wrong with the card, says the hub
         line = f"the Hugging Face hub refuses the card ({_short(error)}); correct its front matter"
     except NO_ANSWER as error:
-        line = f"the Hugging Face hub cannot be reached ({_short(error)}); see to the network"
+        line = f"the Hugging Face hub cannot be reached ({_short(error)}); check the network connection"
     except RuntimeError as error:  # of a large file; with the reason behind it
-        line = f"the upload was cut ({_short(error.__cause__ or error)}); try again"
+        line = f"the upload was interrupted ({_short(error.__cause__ or error)}); try again"
     else:
         return
     raise InputError(f"{name}: {line}")

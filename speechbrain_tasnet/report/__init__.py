@@ -1,1 +1,1 @@
-"""What people look at: the page of an evaluation, charts, players and spectrograms, the learning curve."""
+"""Reports for people: the page of an evaluation, charts, players and spectrograms, the learning curve."""

@@ -1,4 +1,4 @@
-"""Charts as SVG: where their parts lie, and the templates that draw them."""
+"""Charts as SVG: the layout of their parts, and the templates that draw them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ class LogAxis:
 
 
 def page_template(name: str) -> jinja2.Template:
-    """Get a template that stands beside this file.
+    """Load a template that is stored beside this file.
 
     Parameters
     ----------

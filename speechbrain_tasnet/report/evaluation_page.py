@@ -1,4 +1,4 @@
-"""Show an evaluation to a newcomer: one HTML page that holds its charts, spectrograms and players itself."""
+"""The report of an evaluation: one self-contained HTML page with charts, spectrograms and players."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Signals as a page shows them: to be heard at one level, and as spectrograms."""
+"""Signals on a page: players, all at one level, and spectrograms."""
 
 import base64
 import io

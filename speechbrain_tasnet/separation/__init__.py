@@ -1,4 +1,4 @@
-"""From recordings to their voices: files, long signals in windows, live streams, and the files they go into."""
+"""From recordings to their voices: files, long signals in windows, live streams, and output files."""
 
 from speechbrain_tasnet.separation.recording import write_sources
 

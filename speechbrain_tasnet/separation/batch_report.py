@@ -1,4 +1,4 @@
-"""What is said of recordings while they are separated: the names of files, or a line of JSON for programs."""
+"""Progress reports while recordings are separated: the names of files, or a line of JSON for programs."""
 
 import json
 import sys
@@ -11,20 +11,20 @@ from speechbrain_tasnet.separation.recording import Written
 
 
 class Report:
-    """Says nothing; what its kinds are told."""
+    """Reports nothing; the base of the other reports."""
 
     def written(self, mixture: Path, written: Written, elapsed: float) -> None:
-        """Report a mixture that has been separated, in so many seconds."""
+        """Report a mixture that has been separated, and the seconds it took."""
 
     def failed(self, mixture: Path, error: InputError) -> None:
-        """Report what is wrong with a mixture, of which people are told on standard error."""
+        """Report what is wrong with a mixture; for people this is on standard error."""
 
 
 class Names(Report):
     """Prints the names of what is written on standard output."""
 
     def written(self, mixture: Path, written: Written, elapsed: float) -> None:
-        """Report a mixture that has been separated, in so many seconds."""
+        """Report a mixture that has been separated, and the seconds it took."""
         del mixture, elapsed
         for file in (*written.sources, *written.tables):
             tqdm.write(str(file))
@@ -34,7 +34,7 @@ class JsonLines(Report):
     """Prints an object of JSON a line for each mixture on standard output, of those that failed, too."""
 
     def written(self, mixture: Path, written: Written, elapsed: float) -> None:
-        """Report a mixture that has been separated, in so many seconds."""
+        """Report a mixture that has been separated, and the seconds it took."""
         self._print(
             mixture=str(mixture),
             sources=[str(path) for path in written.sources],

@@ -1,6 +1,6 @@
-"""Sources of a separator of one microphone, sharpened by the others: a beamformer for any array.
+"""A beamformer for any array: sources of a one-microphone separator, sharpened with the other microphones.
 
-The separator hears each microphone by itself. What it estimates at all of them says where each source is, and a
+The separator hears each microphone by itself. Its estimates at all of them show where each source is, and a
 filter for each frequency keeps what comes from there and as little as possible of everything else (MVDR). That is
 Beam-TasNet (Ochiai et al., ICASSP 2020, arXiv 1912.04553); the filters are those of Souden et al. 2010, as
 torchaudio computes them.

@@ -1,4 +1,4 @@
-"""How the channels of a recording go into a separator: one by one, or together as those of its microphones."""
+"""How a recording's channels go into a separator: one by one, or together as those of its microphones."""
 
 from collections.abc import Callable
 
@@ -51,7 +51,7 @@ class Channels:
         self.read_as = "each" if self._together else choices.channels
 
     def check(self, file: AudioFile) -> None:
-        """Refuse a file that has not as many channels as are needed.
+        """Refuse a file that has too few channels.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class Channels:
         Returns
         -------
         Tensor
-            [channels of the sources, time, C], on the processor, float32; the sources of a channel in any order.
+            [channels of the sources, time, C], on the CPU, float32; the sources of a channel in any order.
         """
         items = mixture.unsqueeze(1) if self._mics == 1 else mixture.T[None, None]
         sources = torch.cat([separate(item).float().cpu() for item in items])

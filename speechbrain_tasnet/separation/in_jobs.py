@@ -1,4 +1,4 @@
-"""Many recordings, shared out to jobs of a cluster."""
+"""Many recordings, divided among jobs of a cluster."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,7 +25,7 @@ def separate_in_jobs(
     launcher: Launcher,
     report: Report,
 ) -> None:
-    """Do what `many_files.separate_files` does, with a journal, in jobs.
+    """Separate files as `many_files.separate_files` does, with a journal, in jobs.
 
     Parameters
     ----------

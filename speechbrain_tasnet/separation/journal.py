@@ -1,4 +1,4 @@
-"""What has been separated into a folder: a run that was stopped, or comes again, does the rest."""
+"""A journal of what has been separated into a folder, so that a later run does only the rest."""
 
 import json
 import os
@@ -65,11 +65,11 @@ class Journal:
         return _key(mixture) in self._begun
 
     def begin(self, mixture: Path) -> None:
-        """Note that files of a mixture may appear from now on."""
+        """Record that files of a mixture may appear from now on."""
         self._note({"mixture": _key(mixture)})
 
     def end(self, mixture: Path, written: Written) -> None:
-        """Note that all files of a mixture are there."""
+        """Record that all files of a mixture are complete."""
         folder = self._folder.parent
         paths = {kind: [path.relative_to(folder).as_posix() for path in getattr(written, kind)] for kind in PATHS}
         self._note({"mixture": _key(mixture), "stamp": _stamp(mixture), **written._asdict(), **paths})
@@ -85,7 +85,7 @@ class Journal:
             )
 
     def _read(self, path: Path) -> None:
-        """Take in a file; a line that a kill has cut off counts for nothing."""
+        """Read a file; a line that a kill has cut off is ignored."""
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
             if line.endswith("\n"):
                 note = json.loads(line)
@@ -103,7 +103,7 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise DiskError(f"{self._file}: cannot be written ({error.strerror}); see to disk space") from None
+            raise DiskError(f"{self._file}: cannot be written ({error.strerror}); check disk space") from None
 
 
 def _key(mixture: Path) -> str:

@@ -1,4 +1,4 @@
-"""Wav files that grow while they are heard, and are valid at every moment."""
+"""Wav files that grow while they are recorded, and are valid at any moment."""
 
 import wave
 from contextlib import ExitStack
@@ -31,7 +31,7 @@ class LiveFiles:
     Raises
     ------
     InputError
-        A file is there already, or cannot be written (`DiskError`).
+        A file already exists, or cannot be written (`DiskError`).
     """
 
     def __init__(self, out: Path | str, rate: int, mics: int, num_spks: int, overwrite: bool = False):
@@ -76,7 +76,7 @@ class LiveFiles:
             for path, file, samples in zip(self.paths, self._files, [mixture, *sources.T], strict=True):
                 data = quantize(samples).astype("<i2").tobytes()
                 if 2 * file.getnchannels() * file.getnframes() + len(data) > LARGEST:
-                    raise InputError(f"{path}: the 4 GiB of a wav are full; begin another recording")
+                    raise InputError(f"{path}: the wav has reached its limit of 4 GiB; begin another recording")
                 # Samples, then the header: Python's file hands over the ones before it goes back to the other.
                 file.writeframes(data)
         except OSError as error:
@@ -85,5 +85,5 @@ class LiveFiles:
 
 def _refused(error: OSError, out: Path | str) -> DiskError:
     return DiskError(
-        f"{error.filename or out}: cannot be written ({error.strerror}); see to folder and disk space"
+        f"{error.filename or out}: cannot be written ({error.strerror}); check the folder and disk space"
     )

@@ -1,4 +1,4 @@
-"""What is heard, block by block, into what is played: one source, or one for each ear."""
+"""Turn the input, block by block, into what is played: one source, or one for each ear."""
 
 from collections.abc import Iterable, Iterator
 from threading import Lock
@@ -18,10 +18,10 @@ from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 
 class Listener(Protocol):
-    """Is told what is heard and what becomes of it; `Levels` and `live_files.LiveFiles` are."""
+    """Receives the input and its sources; `Levels` and `live_files.LiveFiles` implement it."""
 
     def hear(self, mixture: np.ndarray, sources: np.ndarray) -> None:
-        """Take in samples [n, mics] and those of the sources that are now known, [m, C]."""
+        """Receive samples [n, mics] and those of the sources that are now known, [m, C]."""
 
 
 class LiveSeparation:
@@ -73,7 +73,7 @@ class LiveSeparation:
     def blocks(
         self, heard: Iterable[np.ndarray], rate_in: int, rate_out: int, listeners: Iterable[Listener] = ()
     ) -> Iterator[np.ndarray]:
-        """Turn what is heard into what is played.
+        """Turn the input into what is played.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Levels:
         self._reset()
 
     def hear(self, mixture: np.ndarray, sources: np.ndarray) -> None:
-        """Take in samples, see `Listener`."""
+        """Receive samples, see `Listener`."""
         with self._lock:
             for level, samples in zip(self._levels, [mixture, *sources.T], strict=True):
                 level.add(samples)

@@ -1,8 +1,8 @@
-"""From the sound card to the sound card, until somebody ends it.
+"""From the sound card to the sound card, until interrupted.
 
     microphone's callback ──► queue ──► thread: LiveSeparation.blocks ──► jitter buffer ──► loudspeaker's callback
 
-The main thread looks after the devices and shows how it goes.
+The main thread watches the devices and shows the status.
 """
 
 import time
@@ -134,7 +134,7 @@ class LiveSession:
             self._samples += block.shape[1]
 
     def _settle(self, device: Microphone | Loudspeaker) -> None:
-        """Wait until a device keeps its pace: some begin with a second in which they do not."""
+        """Wait until a device runs steadily: some do not in their first second."""
         window = max(STEADY, 4 * self._pace.chunk)
         deadline = time.monotonic() + PATIENCE + window
         while time.monotonic() < deadline:
@@ -145,7 +145,7 @@ class LiveSession:
                 return
 
     def _watch(self, status: StatusLine) -> None:
-        """Show how it goes, until the thread ends or a device does."""
+        """Show the status until the thread ends or a device stops."""
         devices = (self._microphone, self._loudspeaker)
         calls, heard_of = {}, {}
         while not self._ended.wait(REDRAWN):
@@ -192,7 +192,7 @@ class Latency:
         self._count, self._sum, self._largest, self._last = 0, 0.0, 0.0, None
 
     def add(self, seconds: float | None) -> None:
-        """Take in another one, if there is one."""
+        """Add another one, if there is one."""
         if seconds is not None:
             self._count, self._sum, self._last = self._count + 1, self._sum + seconds, seconds
             self._largest = max(self._largest, seconds)

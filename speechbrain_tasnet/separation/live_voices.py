@@ -1,4 +1,4 @@
-"""Who is heard in a stream, as it comes, and silence where nobody is."""
+"""Detect who is heard in a stream, as it comes, and silence sources where nobody is."""
 
 from typing import NamedTuple
 
@@ -24,11 +24,11 @@ class Event(NamedTuple):
 
     speaker: str  # s1, s2 and so on, as files of sources are
     event: str  # "start" or "end"
-    time: float  # seconds from the begin of the stream
+    time: float  # seconds from the beginning of the stream
 
 
 class LiveVoices:
-    """Hears the sources of a stream and makes those silent in which nobody is.
+    """Detects voices in the sources of a stream, and silences sources in which nobody is heard.
 
     A voice is heard by the same thresholds as in a recording (`audio.activity`), as far as they can be known
     without waiting: nothing is delayed. It is heard as soon as it is loud enough, and until it has not been for as
@@ -67,7 +67,7 @@ class LiveVoices:
         self._gains: np.ndarray  # [C]
 
     def hear(self, sources: np.ndarray) -> tuple[np.ndarray, list[Event]]:
-        """Take in the next samples.
+        """Process the next samples.
 
         Parameters
         ----------

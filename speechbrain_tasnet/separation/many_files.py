@@ -1,4 +1,4 @@
-"""Many recordings, in a row; what can be checked is checked before the first one is separated."""
+"""Separate many recordings in a row, after checking whatever can be checked before the first."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def separate_files(
 ) -> None:
     """Separate files as `write_sources` does and report what is written, by default its names.
 
-    How many voices there are is told on standard error, where the separator counts them. Of several files, one
+    The number of voices is reported on standard error, if the separator counts them. Of several files, one
     that cannot be read is reported on standard error, and the others are separated all the same. An interrupt
     or a termination signal leaves whole files only.
 
@@ -63,12 +63,12 @@ def separate_files(
     report : Report, optional
         Is told of each file.
     journal : Journal, optional
-        Says what is done already, and is told of the rest.
+        Says what is already done, and records the rest.
 
     Raises
     ------
     InputError
-        Before work starts: two mixtures have one name, a file is there already, the disk has too little space or
+        Before work starts: two mixtures have one name, a file already exists, the disk has too little space or
         the separator has no choice of channels.
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
@@ -168,7 +168,7 @@ def _voices(count: int) -> str:
 
 
 def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
-    """Look at a recording's header; a pipe is read when its turn comes, for that is possible once."""
+    """Look at a recording's header; a pipe is read only when its turn comes, because it can be read only once."""
     if is_pipe(mixture):
         return _Job(mixture, 0, 0)
     with open_audio(mixture) as file:
@@ -180,7 +180,7 @@ def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
 def check_names(
     separator: Separator, mixtures: Sequence[Path], destination: Destination, journal: Journal | None = None
 ) -> None:
-    """Refuse files that would replace each other, a mixture, or what is there.
+    """Refuse files that would replace each other, a mixture, or existing files.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def check_names(
         for path in paths:
             if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
                 raise InputError(
-                    f"{path}: a name of {size} bytes, the system has {LONGEST_NAME}; rename {mixture}"
+                    f"{path}: a name of {size} bytes, the system allows {LONGEST_NAME}; rename {mixture}"
                 )
             owner = owners.setdefault(path, mixture)
             if owner is not mixture:
@@ -211,7 +211,7 @@ def _check_space(jobs: Sequence[_Job], out: Path, kind: AudioFormat) -> None:
     """Refuse a folder that cannot take the sources and, one recording at a time, the scratch file."""
     folder = existing_parent(out)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise DiskError(f"{out}: no folder that can be written to; choose another --out")
+        raise DiskError(f"{out}: not a writable folder; choose another --out")
     needed = sum(kind.num_bytes(job.num_samples) for job in jobs)
     needed += max((job.num_samples * SCRATCH_BYTES for job in jobs), default=0)
     free = shutil.disk_usage(folder).free

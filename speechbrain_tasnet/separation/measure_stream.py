@@ -1,4 +1,4 @@
-"""Latency of `tasnet stream` behind real pipes, fed with a recording at the pace of speech.
+"""Measure the latency of `tasnet stream` behind real pipes, fed with a recording in real time.
 
 A child process streams, as a user would start it. Each chunk is written at the moment when a microphone would have
 delivered its last sample, while another thread notes when how many bytes come out. The latency of a sample is the
@@ -163,7 +163,7 @@ class _Stream:
             raise InputError((self.messages or ended).splitlines()[-1].removeprefix("tasnet: error: "))
 
     def _listen(self, pipe: IO[bytes]) -> None:
-        """Note when how many bytes had come, until the pipe ends."""
+        """Record when how many bytes had arrived, until the pipe ends."""
         total = 0
         while data := pipe.read(2**16):
             total += len(data)

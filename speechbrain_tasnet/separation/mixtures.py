@@ -1,4 +1,4 @@
-"""What there is to separate: files, all recordings of a folder, and what comes through standard input."""
+"""Find what to separate: files, all recordings in a folder, and standard input."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ STDIN = Path("/dev/stdin")
 
 
 def find_mixtures(given: Sequence[Path], out: Path) -> list[Path]:
-    """Take folders for the recordings in them and in all folders there, and ``-`` for standard input.
+    """Replace folders by the recordings in them, at any depth, and ``-`` by standard input.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ def find_mixtures(given: Sequence[Path], out: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        Files; those of a folder sorted. Formats of which none is read here are told and left out.
+        Files; those of a folder sorted. Formats that cannot be read here are reported and left out.
 
     Raises
     ------
     InputError
-        In a folder there is no recording.
+        A folder has no recording in it.
     """
     return [path for place in given for path in _files(place, out)]
 

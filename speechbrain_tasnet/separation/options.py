@@ -1,4 +1,4 @@
-"""How recordings are separated, and by what."""
+"""Options of separation, and what it needs of a model."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ SHORTEST_WINDOW = 1.0
 
 
 class Separator(Protocol):
-    """What is needed of a model: `TasNetSeparation` has it.
+    """What is needed of a model; `TasNetSeparation` provides it.
 
     One that also has an attribute ``parallel``, which is true, is called by several threads at once; of one with
     ``counts_voices`` only those outputs are kept in which somebody is heard. One with ``mics`` above 1 is given
@@ -27,7 +27,7 @@ class Separator(Protocol):
     hparams: SimpleNamespace  # sample_rate in Hz, num_spks
 
     def separate_batch(self, mix: Tensor) -> Tensor:
-        """From mixtures [batch, time] to sources [batch, time, C]."""
+        """Separate mixtures [batch, time] into sources [batch, time, C]."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,21 @@ class SeparationOptions:
     Parameters
     ----------
     channels : str
-        What becomes of several channels: their ``mean``, the ``left`` or the ``right`` one (the first, the
-        second) is separated, or ``each`` by itself, with the speakers in one order; a file of one channel has it
-        on either side. A separator of several microphones takes them all, whatever this default says.
+        Which channels are separated: their ``mean``, the ``left`` or the ``right`` one (the first or the second),
+        or ``each`` by itself, with the speakers in one order; a file with one channel has it on either side. A
+        separator of several microphones takes them all, whatever this default says.
     scale : str
-        ``none``: as the model gives them. ``peak``: the loudest sample of all sources lies at 0.9.
+        ``none``: the model's own output. ``peak``: the loudest sample of all sources is at 0.9.
         ``mixture``: one gain, with which their sum fits the mixture best. ``consistent``: they sum to the mixture.
         Silence stays silence.
     window : float, optional
-        Seconds that are separated at once, 1 at least; None: the whole recording, in as much memory as it takes.
+        Seconds that are separated at once, at least 1; None: the whole recording, in as much memory as it takes.
     workers : int, optional
         How many windows or recordings are separated at the same time, each on one thread and in memory of its own.
-        The sources do not depend on it, but for the rounding of float32. By default as many as torch computes
-        threads, where the network is ours and runs on a processor, and otherwise 1: one by one, on all threads.
+        The sources do not depend on it, except for the rounding of float32. By default as many as torch uses
+        threads, if the network is ours and runs on a CPU, and otherwise 1: one by one, on all threads.
     gate : bool
-        Whether sources are made silent where nobody is heard in them, where the separator counts voices.
+        Whether sources are silenced where nobody is heard in them, if the separator counts voices.
     beamform : str, optional
         ``mvdr``: a separator of one microphone separates every channel, and each source is filtered out of all of
         them, as the first one hears it, see `beamforming`.
@@ -76,7 +76,7 @@ class SeparationOptions:
         if self.beamform not in (None, "mvdr"):
             raise InputError(f"beamform={self.beamform!r}: expected mvdr, or None for none")
         if self.window is not None and not SHORTEST_WINDOW <= self.window < float("inf"):
-            raise InputError(f"window={self.window}: expected seconds, {SHORTEST_WINDOW:g} at least")
+            raise InputError(f"window={self.window}: expected at least {SHORTEST_WINDOW:g} seconds")
         if self.workers is not None:
             whole_number("workers", self.workers)
 

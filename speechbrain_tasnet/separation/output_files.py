@@ -1,4 +1,4 @@
-"""The files that sources go into: their names, their format, and that they appear whole or not at all."""
+"""Output files of sources: their names and format; they appear whole or not at all."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,7 +68,7 @@ class AudioFormat:
 
     @property
     def limited(self) -> bool:
-        """Whether samples beyond full scale have no value."""
+        """Whether samples beyond full scale cannot be represented."""
         return self.subtype != "FLOAT"
 
     def num_bytes(self, num_samples: int) -> int:
@@ -76,7 +76,7 @@ class AudioFormat:
         return num_samples * SUBTYPES.get(self.subtype, CODEC_BITS) // 8
 
     def check(self, mixture: Path | str, rate: int, channels: int, num_samples: int) -> None:
-        """Refuse what does not go into such a file.
+        """Refuse sources that do not fit into such a file.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class AudioFormat:
         except soundfile.LibsndfileError:
             found = "1 channel" if channels == 1 else f"{channels} channels"
             raise InputError(
-                f"{mixture}: {found} at {rate} Hz does not go into {self.format}; choose wav"
+                f"{mixture}: {found} at {rate} Hz does not fit into {self.format}; choose wav"
             ) from None
 
 
@@ -217,4 +217,4 @@ def new_audio(path: Path, kind: AudioFormat, rate: int, channels: int) -> Iterat
                 yield write
         except soundfile.LibsndfileError as error:
             reason = error.error_string.strip(" .")
-            raise DiskError(f"{path}: cannot be written ({reason}); see to folder and disk space") from None
+            raise DiskError(f"{path}: cannot be written ({reason}); check the folder and disk space") from None

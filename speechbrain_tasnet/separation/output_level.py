@@ -1,4 +1,4 @@
-"""Sources as loud as in the mixture, and not turned over: SI-SNR, which is trained for, leaves a gain open."""
+"""Give sources their level and sign in the mixture: training for SI-SNR leaves their gain open."""
 
 from collections.abc import Iterable
 from copy import deepcopy

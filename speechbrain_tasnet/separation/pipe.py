@@ -1,4 +1,4 @@
-"""Raw PCM from a pipe through a separator into pipes, as it comes."""
+"""Separate raw PCM from a pipe into pipes, as it arrives."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ HEAD = 12  # bytes that tell
 
 @dataclass
 class Account:
-    """What has happened so far."""
+    """Statistics of a stream so far."""
 
     samples: int = 0  # that came in
     busy: float = 0.0  # seconds of computation
@@ -81,13 +81,13 @@ def stream(
         File descriptors to write to: one for all sources, interleaved, or one a source. Sources at each
         microphone are interleaved themselves.
     pcm : str
-        ``s16le`` or ``f32le``, for what comes in and what goes out.
+        ``s16le`` or ``f32le``, of input and output.
     size : int
         Samples of a chunk.
     account : Account
         Is kept up to date.
     rate : int
-        Hz, for the message to who sends a file instead of samples.
+        Hz, for the message if a file is sent instead of samples.
     voices : LiveVoices, optional
         Hears who speaks in the sources, and makes the others silent.
     events : int, optional
@@ -155,12 +155,12 @@ def _read(source: int, size: int) -> bytes:
 
 
 def _check_raw(head: bytes, pcm: str, rate: int, channels: int) -> None:
-    """Refuse what begins like a file: its header would be heard as a click, and what is compressed as noise."""
+    """Refuse input that begins like a file: a header would sound like a click, compressed audio like noise."""
     if not (name := next((name for begin, name in FILES.items() if head.startswith(begin)), None)):
         return
     kind = pcm.removesuffix("le")
     raise InputError(
-        f"standard input: a file ({name}), expected raw PCM; convert it first, as by "
+        f"standard input: a file ({name}), expected raw PCM; convert it first, for example with "
         f"`sox FILE -t {kind} -r {rate} -c {channels} - | tasnet stream --format {pcm}`"
     )
 

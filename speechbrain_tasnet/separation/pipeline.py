@@ -1,7 +1,7 @@
 """Recordings of any rate, length and number of channels into their sources, several windows at once.
 
 The thread that asks for the sources reads, resamples and joins, and workers do nothing but separate: windows of
-one recording or, where these are short, of several. So files are opened and written by one thread alone, which a
+one recording or, if these are short, of several. So files are opened and written by a single thread, which a
 signal can stop at any time.
 """
 
@@ -136,7 +136,7 @@ def separate_recordings(
 
 
 def _up_to_pipes(paths: Iterable[Bytes | AudioFile]) -> Iterator[list[Bytes | AudioFile]]:
-    """Part paths where a pipe is to be opened."""
+    """Split paths where a pipe is to be opened."""
     run = []
     for path in paths:
         if run and is_pipe(path):
@@ -147,7 +147,7 @@ def _up_to_pipes(paths: Iterable[Bytes | AudioFile]) -> Iterator[list[Bytes | Au
 
 
 def _separate(separate: Callable[[Tensor], Tensor]) -> Callable[[_Read], Tensor | InputError]:
-    """Let errors that concern one recording go the way of its sources."""
+    """Return errors that concern one recording in place of its sources."""
 
     def one(read: _Read) -> Tensor | InputError:
         _, window = read

@@ -27,7 +27,7 @@ class TasNetSeparation(Pretrained):
 
     `from_bundle` reads a configuration and weights, and runs no code from the folder. ``from_hparams``, which
     comes from SpeechBrain, runs the ``hyperparams.yaml`` that it is given: whatever YAML names is imported and
-    called. Use it only on folders of people whose programs you would run.
+    called. Use it only on folders from people whose programs you would run.
 
     Example
     -------
@@ -93,7 +93,7 @@ class TasNetSeparation(Pretrained):
         -------
         Tensor or numpy.ndarray
             [batch, time, C], or [batch, time, C, mics] at each microphone; an array if ``mix`` was one, in the
-            type of ``mix``; for PCM in float32.
+            type of ``mix``, or in float32 for PCM.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class TasNetSeparation(Pretrained):
         Raises
         ------
         InputError
-            The file is missing, is no audio, is cut short, holds no samples, or holds NaN or infinite ones.
+            The file is missing, is not audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
         choices = SeparationOptions(channels, scale, window, workers, beamform=beamform)
         return separate_recording(self, path, choices, progress)
@@ -240,5 +240,5 @@ class TasNetSeparation(Pretrained):
         return separate_voices(self, path, choices, progress)
 
     def forward(self, mix: Samples, lengths: Samples | int | None = None) -> Samples:
-        """Do as `separate_batch`; with a sampling rate behind it, a whole number, as `separate_audio`."""
+        """Do as `separate_batch`; if followed by a sampling rate, a whole number, as `separate_audio`."""
         return self.separate_audio(mix, lengths) if isinstance(lengths, int) else self.separate_batch(mix, lengths)

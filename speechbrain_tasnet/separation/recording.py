@@ -1,4 +1,4 @@
-"""Recordings into files of their sources, or into memory."""
+"""Separate recordings into files of their sources, or in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -120,7 +120,7 @@ def _whole(
 
 
 class Written(NamedTuple):
-    """What has come of a recording: the files of its sources, the tables of who speaks when, and some figures.
+    """The result for a recording: the files of its sources, the tables of who speaks when, and some figures.
 
     Levels are in dB of full scale, or None of silence: that of the mixture as it was heard, those of the sources
     as they are written.
@@ -145,11 +145,11 @@ def write_sources(
     tables: Sequence[str] = (),
     name: str = NAME,
 ) -> list[Path]:
-    """Separate a file into one file a source, ``OUT/NAME_s1.wav`` and so on, in constant memory.
+    """Separate a file into one file per source, ``OUT/NAME_s1.wav`` and so on, in constant memory.
 
-    Where a source would clip, all are scaled down together, so that their levels still compare. The sources
-    wait in a scratch file until the gain is known; all files appear whole or not at all. Of a separator that
-    counts voices there are as many files as voices are heard.
+    If a source would clip, all are scaled down together, so that their levels remain comparable. The sources
+    wait in a scratch file until the gain is known; all files appear whole or not at all. A separator that
+    counts voices writes as many files as voices are heard.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def write_sources(
     Raises
     ------
     InputError
-        The mixture cannot be read, a file is there already or cannot be written (`DiskError`).
+        The mixture cannot be read, a file already exists or cannot be written (`DiskError`).
     """
     destination = Destination(out, overwrite, kind, tables, name)
     with closing(write_recordings(separator, [mixture], destination, choices, progress)) as results:
@@ -191,7 +191,7 @@ def write_recordings(
     choices: SeparationOptions,
     progress: Progress | None,
 ) -> Iterator[Written | InputError]:
-    """Do with each of several files, in order, what `write_sources` does with one.
+    """Separate several files, in order, as `write_sources` does with one.
 
     Yields
     ------
@@ -244,7 +244,7 @@ def _gather(
     progress: Progress | None,
     listen: Callable[[int], Listener] | None,
 ) -> Heard | None:
-    """Keep sources in a scratch file until their gain is known, and find out who is heard in them, if wanted."""
+    """Keep sources in a scratch file until their gain is known, and detect who is heard in them, if wanted."""
     listener = None
     for sources in blocks:
         scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]

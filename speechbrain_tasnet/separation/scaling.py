@@ -1,4 +1,4 @@
-"""How loud sources are: their sum against the mixture, their peak against full scale."""
+"""Scale sources: their sum relative to the mixture, their peak relative to full scale."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ SILENCE = 2.0**-15
 
 
 def consistent(mixture: Tensor, sources: Tensor) -> Tensor:
-    """Make the sources sum to the mixture: what is missing is shared out among them in equal parts.
+    """Make the sources sum to the mixture, by dividing what is missing among them equally.
 
     The unweighted mixture consistency of Wisdom et al., "Differentiable consistency constraints for improved
     deep speech enhancement" (ICASSP 2019, arXiv 1811.08521): x_i + (m - sum of x) / C.
@@ -48,13 +48,13 @@ class Levels:
     likeness: float = 0.0  # inner product of that sum with the mixture
 
     def compare(self, mixture: Tensor, sources: Tensor) -> None:
-        """Take account of a piece of the mixture, [channels, time], and its sources, [channels, time, C]."""
+        """Add a piece of the mixture, [channels, time], and its sources, [channels, time, C]."""
         total = sources.sum(2).double()
         self.energy += float(total.square().sum())
         self.likeness += float((total * mixture).sum())
 
     def measure(self, sources: np.ndarray) -> None:
-        """Take account of samples, in any shape, as they will be written."""
+        """Add samples, in any shape, as they will be written."""
         self.peak = max(self.peak, float(np.abs(sources).max(initial=0)))
 
     def gain(self, scale: str, limited: bool) -> float:
@@ -63,7 +63,7 @@ class Levels:
         Parameters
         ----------
         scale : str
-            ``peak``: the loudest sample of all sources comes to lie at 0.9, unless all are silence.
+            ``peak``: the loudest sample of all sources is scaled to 0.9, unless all are silent.
             ``mixture``: the sum of the sources fits the mixture in the least-squares sense. Otherwise 1.
         limited : bool
             Nothing may lie beyond full scale.

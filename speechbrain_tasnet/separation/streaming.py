@@ -1,4 +1,4 @@
-"""Separate while it is being said: chunks of any size in, what can be known of the sources out."""
+"""Separate live: chunks of any size in, the samples of the sources that can be known out."""
 
 from typing import NamedTuple
 
@@ -27,16 +27,16 @@ class StreamState(NamedTuple):
 
 
 class StreamingSeparator:
-    """A causal separator that is fed chunk by chunk and gives out each sample as soon as it is known.
+    """A causal separator that is fed chunk by chunk and returns each sample as soon as it is known.
 
-    All that it gives out, joined, is what `separate` makes of the whole signal. Sample ``i`` comes out with sample
-    ``i + L - 1`` at the latest: 2 ms behind at 8 kHz with L=16.
+    All that it returns, joined, equals what `separate` returns for the whole signal. Sample ``i`` is returned with
+    sample ``i + L - 1`` at the latest: a delay of 2 ms at 8 kHz with L=16.
 
     Parameters
     ----------
     encoder, masknet, decoder : Encoder, MaskNet, Decoder
-        A causal model. On a processor its weights are packed here, once: what is done to them later does not
-        reach this object (but for those of further microphones).
+        A causal model. On a CPU its weights are packed here, once: later changes to them have no effect on this
+        object (except for those of further microphones).
 
     Raises
     ------
@@ -67,7 +67,7 @@ class StreamingSeparator:
 
     @torch.no_grad()
     def step(self, chunk: Samples) -> Samples:
-        """Take the next samples and give out those that are now known.
+        """Process the next samples, and return the source samples that are now known.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class StreamingSeparator:
         Raises
         ------
         InputError
-            If the shape is another, or a sample is not finite or absurdly large; the stream then goes on as if
+            If the shape is another, or a sample is not finite or absurdly large; the stream then continues as if
             the chunk had not been given.
         """
         chunk, back = as_samples(chunk, "chunk")
@@ -94,7 +94,7 @@ class StreamingSeparator:
             raise InputError(f"chunk of shape {list(chunk.shape)}: no streams, expected at least 1")
         if self._state is not None and len(chunk) != len(self._state.heard):
             raise InputError(
-                f"chunk of {len(chunk)} streams: there have been {len(self._state.heard)}; reset() begins again"
+                f"chunk of {len(chunk)} streams: expected {len(self._state.heard)}; reset() starts again"
             )
         chunk = fit_weights(chunk, self.encoder).to(self.encoder.weight.device)
         if not (chunk.abs() <= LOUDEST).all():
@@ -109,7 +109,7 @@ class StreamingSeparator:
 
     @torch.no_grad()
     def flush(self) -> Tensor:
-        """Return out what is still open, as if silence followed, and be ready for new streams.
+        """Return what is still open, as if silence followed, and get ready for new streams.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class StreamingSeparator:
         return torch.cat([known, self._signals(tail)], dim=1)[:, : heard - before]
 
     def reset(self, batch: int | None = None) -> None:
-        """Forget the streams; ``batch`` new ones may be begun at once, or else with the next chunk."""
+        """Drop the streams; start ``batch`` new ones now, or else with the next chunk."""
         self._state = None if batch is None else self._packed(self._initial_state(batch))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -151,7 +151,7 @@ class StreamingSeparator:
         return {name: tensor.clone() for name, tensor in named_tensors(self._unpacked(self._state))}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Go on with streams whose state another separator with the same weights has saved, on any device.
+        """Continue streams whose state was saved by a separator with the same weights, on any device.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class StreamingSeparator:
         return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks), spatial))
 
     def _run(self, chunk: Tensor) -> Tensor:
-        """Take samples through the network: [batch, n] to [batch, m, C], as `step` does."""
+        """Run samples through the network: [batch, n] to [batch, m, C], as `step` does."""
         state = self._state
         mixture_w, waiting = self.encoder.step(chunk, state.encoder)
         if mixture_w.shape[2] == 0:
@@ -215,17 +215,17 @@ class StreamingSeparator:
         return self.masknet.num_sources * self.encoder.outputs
 
     def _signals(self, decoded: Tensor) -> Tensor:
-        """Give what was decoded, [batch, signals, m], its shape outside."""
+        """Reshape what was decoded, [batch, signals, m], to its public shape."""
         return as_signals(decoded.transpose(1, 2), self.encoder.outputs, self.encoder.reference)
 
     def _given(self, state: StreamState) -> int:
-        """Count the samples given out: those decoded, less the edge padding."""
+        """Count the samples returned: those decoded, less the edge padding."""
         edge = self.encoder.stride if self.encoder.edge_padding else 0
         return max(int(state.decoded[0]) - edge, 0)
 
 
 def _as(like: Tensor, name: str, tensor: Tensor) -> Tensor:
-    """Bring a loaded tensor to device and dtype of a fresh one; only the encoder's has no fixed length."""
+    """Move a loaded tensor to the device and dtype of a fresh one; only the encoder's has no fixed length."""
     if tensor.shape != like.shape and not (name == "encoder" and tensor.shape[:-1] == like.shape[:-1]):
         raise InputError(f"{name} of shape {list(tensor.shape)}: expected {list(like.shape)}")
     return tensor.detach().to(like, copy=True)

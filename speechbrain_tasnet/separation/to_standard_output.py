@@ -15,7 +15,7 @@ from speechbrain_tasnet.system.termination import Termination
 def separate_to_descriptor(
     separator: Separator, mixture: Path, kind: AudioFormat, choices: SeparationOptions, output: int
 ) -> None:
-    """Separate a file as `separate_files` does, and write all its sources as one, a channel each.
+    """Separate a file as `separate_files` does, and write all its sources as one, one channel each.
 
     Its header says how long it is, which is known at the end: until then it waits in a temporary folder.
 
@@ -35,7 +35,7 @@ def separate_to_descriptor(
     Raises
     ------
     InputError
-        The file cannot be read, nobody is heard in it, or so many channels do not go into such a file.
+        The file cannot be read, nobody is heard in it, or such a file cannot hold so many channels.
     BrokenPipeError
         The reader has gone away.
     """

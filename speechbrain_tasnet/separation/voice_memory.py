@@ -1,4 +1,4 @@
-"""What voices sound like, remembered from window to window: who comes back after a pause gets his output again."""
+"""What voices sound like, remembered across windows: a speaker who returns after a pause keeps their output."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Voiceprints(NamedTuple):
 
 
 def voiceprints(sources: Tensor, rate: int) -> Voiceprints:
-    """Take the mean spectra of sources, each where it is louder than all others.
+    """Compute the mean spectra of sources, each where it is louder than all others.
 
     Loudness plays no part, and what leaks of other voices little.
 
@@ -85,7 +85,7 @@ class VoiceMemory:
         -------
         Tensor
             [remembered, new]: above 0 where they may be the same voice, below where they are not. In dB², how far
-            the mean square of the differences of their levels lies below `SAME`, or above, then as much at most;
+            the mean square of the differences of their levels is below `SAME`, or above, then as much at most;
             less in so far as one of the two has not been heard for long, and 0 where it was for half a second.
         """
         known = self._known
@@ -96,7 +96,7 @@ class VoiceMemory:
         return (SAME - distances).clamp(min=-SAME) * ((frames - UNKNOWN) / (KNOWN - UNKNOWN)).clamp(0, 1)
 
     def remember(self, voices: Voiceprints) -> None:
-        """Take in how the voices, in the order of those remembered, sound now."""
+        """Update the memory with how the voices, in the order of those remembered, sound now."""
         known = self._known
         if known is not None:
             frames = known.frames + voices.frames

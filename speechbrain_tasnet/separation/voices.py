@@ -1,4 +1,4 @@
-"""Who is heard in the sources of a recording, and silence where nobody is."""
+"""Detect who is heard in the sources of a recording, and silence them where nobody is."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from speechbrain_tasnet.data.segments import Segment
 
 @dataclass(frozen=True)
 class Voices:
-    """What is heard in a recording.
+    """The voices heard in a recording.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Voices:
 
 
 class Listener:
-    """Hears the sources of a recording, block by block, and says at the end who speaks when.
+    """Detects voices in the sources of a recording, block by block, and returns at the end who speaks when.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Listener:
         self._energies, self._counts, self._gate = FrameEnergies(rate), counts, gate
 
     def hear(self, sources: np.ndarray) -> None:
-        """Take in the next samples, [channels, C, any number]."""
+        """Process the next samples, [channels, C, any number]."""
         # The energy of a source is that of all its channels.
         self._energies.add(np.sqrt(np.square(sources, dtype=np.float64).mean(axis=0)))
 
@@ -106,7 +106,7 @@ class Heard:
         self.segments = [Segment(f"s{voice + 1}", *times) for voice, *times in to_segments(active, seconds)]
 
     def sources_of(self, outputs: np.ndarray, start: int) -> np.ndarray:
-        """Choose the sources among outputs, and make them silent where nobody is heard.
+        """Choose the sources among outputs, and silence them where nobody is heard.
 
         Parameters
         ----------

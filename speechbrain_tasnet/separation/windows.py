@@ -1,4 +1,4 @@
-"""Signals of any length separated in constant memory: windows that overlap, joined in one order of speakers."""
+"""Separate signals of any length in constant memory: windows that overlap, joined in one order of speakers."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -139,7 +139,7 @@ def _hop(mixture: Tensor) -> int:
 
 
 def _in_order(separated: Tensor, before: Tensor | None, memory: VoiceMemory, rate: int) -> Tensor:
-    """Put the sources of a window, [channels, time, C], in the order of ``before``, which overlaps its begin.
+    """Put the sources of a window, [channels, time, C], in the order of ``before``, which overlaps its beginning.
 
     The voices of the first channel are remembered; they are the same in the others.
     """

@@ -1,1 +1,1 @@
-"""Networks compared: everything equal but the network, on the reader's own machine and data."""
+"""Compare networks, everything else equal, on the user's own machine and data."""

@@ -1,4 +1,4 @@
-"""What a study tells of each contestant: one list for page, CSV and LaTeX."""
+"""The columns of a study's results: one list for page, CSV and LaTeX."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,11 +71,11 @@ COLUMNS = {
         ),
         Column(
             *("real_time_factor", "network", "real-time factor", "", 3, _cost("real_time_factor")),
-            "Time one thread takes for one mixture, in its own duration.",
+            "Time one thread takes for a mixture, divided by its duration.",
         ),
         Column(
             *("latency_ms", "network", "latency", "ms", 0, _cost("latency_ms")),
-            "Signal that must be there before a sample comes out; none: the whole mixture.",
+            "Signal that is needed before a sample comes out; none: the whole mixture.",
         ),
         Column(
             *("audio_per_second", "training", "throughput", "s/s", 1, _ratio("audio", "seconds")),
@@ -83,11 +83,11 @@ COLUMNS = {
         ),
         Column(
             *("training_memory_mb", "training", "memory", "MB", 0, _cost("training_memory", 1e6)),
-            "By how much a training step raises the peak.",
+            "Increase of the peak by a training step.",
         ),
-        Column("steps", "training", "steps", "", 0, _spent("steps"), "Of the optimizer."),
+        Column("steps", "training", "steps", "", 0, _spent("steps"), "Steps of the optimizer."),
         Column(
-            "audio_hours", "training", "audio", "h", 2, _spent("audio", 3600), "That was trained on, mixed or cut."
+            "audio_hours", "training", "audio", "h", 2, _spent("audio", 3600), "Audio trained on, mixed or cut."
         ),
         Column(
             "training_hours",
@@ -96,15 +96,15 @@ COLUMNS = {
             "h",
             2,
             _spent("seconds", 3600),
-            "Wall clock within the training steps.",
+            "Wall-clock time within the training steps.",
         ),
         Column(
             *("cores_used", "training", "cores", "", 2, _ratio("cpu_seconds", "seconds")),
-            "Processor time over wall clock: fewer than the threads where others were at work on the machine.",
+            "Processor time per wall-clock time: below the number of threads if other programs were running.",
         ),
         Column(
             *("energy_wh", "training", "energy", "Wh", 1, _spent("joules", 3600)),
-            "Of the whole machine's processors and the GPU within the steps.",
+            "Energy of the whole machine's processors and the GPU within the steps.",
         ),
     )
 }

@@ -1,7 +1,7 @@
 """One contestant of a study, in a process of its own: ``python -m ...contestant FOLDER RECIPE [--KEY VALUE ...]``.
 
-What it costs is measured first, when the process is fresh and its memory the network's alone. Then comes an
-ordinary experiment, and at last what the network makes of a few mixtures.
+Its cost is measured first, while the process is fresh and its memory is only the network's. Then comes an
+ordinary experiment, and finally what the network makes of a few mixtures.
 """
 
 import json
@@ -41,7 +41,7 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def run_contestant(folder: Path, argv: Sequence[str]) -> None:
-    """Measure, train and evaluate a contestant; started again, it goes on where it stopped.
+    """Measure, train and evaluate a contestant; run again, it resumes where it stopped.
 
     Parameters
     ----------

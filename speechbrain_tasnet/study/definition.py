@@ -136,7 +136,7 @@ def load_study(argv: Sequence[str]) -> Study:
 
 
 def find_study(name: str) -> Path:
-    """Find a study: a file, a packaged one by its name, or the one whose results lie in a folder.
+    """Find a study: a file, a packaged one by its name, or the one whose results are in a folder.
 
     Raises
     ------

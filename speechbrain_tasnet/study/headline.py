@@ -1,4 +1,4 @@
-"""What came of a study, in one sentence."""
+"""The result of a study, in one sentence."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The same mixtures through each contestant, to be heard and seen."""
+"""The same mixtures through each contestant, to listen to and look at."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What became of the contestants, read from their folders."""
+"""The outcomes of the contestants, read from their folders."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ SCORES = ("si-snr_i", "sdr_i")
 
 @dataclass
 class Outcome:
-    """One contestant: what it is, and either what it has achieved or why there is nothing.
+    """One contestant: what it is, and either its results or why there are none.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The report of a study: one HTML page that holds its charts and players itself; and the table in Markdown."""
+"""The report of a study: one self-contained HTML page with charts and players, and a table in Markdown."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Contestants one after the other, each in a process of its own, in one turn or in several."""
+"""Run contestants one after the other, each in its own process, in one turn or several."""
 
 import json
 import os
@@ -29,7 +29,7 @@ OUTPUT = "output.txt"
 def run_contestants(study: Study) -> dict[str, str]:
     """Measure, train and evaluate all contestants that are not done yet.
 
-    One that fails is left for another day, and the next one begins. An interrupt or SIGTERM lets the one at work
+    One that fails is left for another day, and the next one begins. An interrupt or SIGTERM lets the running one
     save a checkpoint, and ends.
 
     Parameters
@@ -63,7 +63,7 @@ def run_contestants(study: Study) -> dict[str, str]:
 
 
 def run_in_jobs(study: Study, launcher: Launcher) -> dict[str, str]:
-    """Do what `run_contestants` does in jobs, which share the contestants. There are no turns then.
+    """Run contestants as `run_contestants` does, divided among jobs. There are no turns then.
 
     Parameters
     ----------
@@ -93,13 +93,13 @@ def _run_some(study: Study, names: list[str]) -> list[str | None]:
 
 
 def _validations(folder: Path) -> int:
-    """Count those that a contestant has behind it."""
+    """Count the validations that a contestant has completed."""
     ledger = folder / "ledger.json"
     return len(json.loads(ledger.read_text(encoding="utf-8"))["curve"]) if ledger.exists() else 0
 
 
 def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int) -> str | None:
-    """Run a module until it ends, or has so many validations behind it; returns why it failed, if it did."""
+    """Run a module until it ends or has completed so many validations; returns why it failed, if it did."""
     folder.mkdir(parents=True, exist_ok=True)
     said, stopped = "", False
     with ExitStack() as opened:
@@ -115,18 +115,18 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
                     bar.update(int(found[1]) - bar.n)
                     if until <= int(found[1]) < study.validations and not stopped:
                         stopped = True
-                        ask_to_end(process)  # it saves, and goes on at its next turn
+                        ask_to_end(process)  # it saves, and resumes at its next turn
         status = process.wait()
     if status == 0 or (stopped and status == STATUS):
         return None
     if status < 0:
-        return f"killed by {signal.Signals(-status).name}; for want of memory?"
+        return f"killed by {signal.Signals(-status).name}; out of memory?"
     return said.removeprefix("tasnet: error: ") or f"exit status {status}"
 
 
 @contextmanager
 def _process(words: Sequence[str], threads: int) -> Iterator[subprocess.Popen]:
-    """Start a process; however this is left, it is told to end and has the time to save."""
+    """Start a process; however the context is left, it is asked to end and given time to save."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     environment |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(

@@ -23,7 +23,7 @@ JOBS = ".jobs"
 
 
 def run_study(argv: Sequence[str], launch: Callable[[Path, int], Launcher] | None = None) -> Path:
-    """Run a study, or go on with it: contestants that are done are not run again.
+    """Run or continue a study: contestants that are done are not run again.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def write_results(study: Study, failures: Mapping[str, str]) -> None:
 
 
 def _check_same(path: Path, study: Study) -> None:
-    """Refuse to go on with results that came about otherwise; contestants may be added, and left out."""
+    """Refuse to continue with results from other settings; contestants may be added, and left out."""
     if not path.exists():
         return
     before = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Tables that people open in spreadsheets, which run what looks like a formula."""
+"""CSV cells that a spreadsheet would run as formulas, made harmless."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
 
 
 def spreadsheet_cell(value: object) -> object:
-    """Keep a text of a CSV file from being run as a formula by a spreadsheet, by an apostrophe before it.
+    """Keep a spreadsheet from running a text in a CSV file as a formula, by putting an apostrophe before it.
 
     Parameters
     ----------

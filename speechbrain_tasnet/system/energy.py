@@ -1,4 +1,4 @@
-"""Energy counters, where the machine has them and lets them be read."""
+"""Energy counters, where the machine has them and allows reading them."""
 
 from collections.abc import Callable
 from pathlib import Path

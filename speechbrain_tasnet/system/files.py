@@ -58,7 +58,7 @@ def new_file(path: Path | str) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise DiskError(f"{path}: cannot be written ({error.strerror}); see to folder and disk space") from None
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); check the folder and disk space") from None
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
     partial = out.with_name(f"{_hidden_prefix(out)}{secret_name(PARTIAL)}")
     missing_parents = [parent for parent in partial.parents if not parent.exists()]
     if not _make_folder(partial, out):
-        raise InputError(f"{partial}: is there already; delete it")
+        raise InputError(f"{partial}: already exists; delete it")
     try:
         with Termination():
             yield partial
@@ -129,7 +129,7 @@ def new_folder(out: Path | str, replace: bool = False) -> Iterator[Path]:
 def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     """Write a folder over as many runs as it takes.
 
-    The work goes on in ``.OUT.partial`` beside `out`, which becomes `out` at the end. A run that was killed or
+    The work is done in ``.OUT.partial`` beside `out`, which becomes `out` at the end. A run that was killed or
     interrupted, or met a full disk, leaves it for the next one, which finds what is done and does the rest:
     write each file with `new_file`. Wrong input removes it, unless an earlier run had begun it.
 
@@ -138,7 +138,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     out : path-like
         Folder to make; it must not exist yet, or be empty.
     options : dict
-        What decides the content, as JSON takes it: only a run with the same options goes on.
+        What decides the content, as JSON takes it: only a run with the same options continues.
 
     Yields
     ------
@@ -148,7 +148,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     Raises
     ------
     InputError
-        `out` already holds something or cannot be made, another run is at work on it, an unfinished run had other
+        `out` already holds something or cannot be made, another run is using it, an unfinished run had other
         options, or somebody else may have put one there.
     """
     out = Path(out).resolve()
@@ -159,7 +159,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
     if resumed:
         check_own(partial)
     note = partial / OPTIONS
-    # The lock lies beside the folder, since Windows renames no folder that holds an open file.
+    # The lock is beside the folder, since Windows does not rename a folder that holds an open file.
     lock = _beside(out, ".lock")
     with ExitStack() as afterwards, _held(lock, out, None if resumed else partial), Termination():
         check_free(out)  # the run that held the lock may have finished it
@@ -177,7 +177,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
         except InputError:
             if not resumed:
                 shutil.rmtree(partial, ignore_errors=True)
-                afterwards.callback(_remove_empty, missing_parents)  # the lock's file lies in one of them
+                afterwards.callback(_remove_empty, missing_parents)  # the lock's file is in one of them
             raise
         # What a killed run was writing when it died.
         for leftover in partial.rglob(f".*{PARTIAL}-*"):
@@ -189,7 +189,7 @@ def resumable_folder(out: Path | str, options: dict) -> Iterator[Path]:
 
 @contextmanager
 def _held(lock: Path, out: Path, new: Path | None) -> Iterator[None]:
-    """Hold the lock of a folder; where there is none to be had, the new folder is removed again."""
+    """Hold the lock of a folder; if it cannot be had, remove the new folder again."""
     with ExitStack() as held:
         try:
             held.enter_context(exclusive(lock, out))
@@ -202,7 +202,7 @@ def _held(lock: Path, out: Path, new: Path | None) -> Iterator[None]:
 
 
 def check_free(out: Path | str) -> None:
-    """Refuse a folder that holds something.
+    """Refuse a folder that is not empty.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def check_not_there(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         if path.exists():
-            raise InputError(f"{path}: is there already; choose another --out or give --overwrite")
+            raise InputError(f"{path}: already exists; choose another --out or give --overwrite")
 
 
 @contextmanager
@@ -239,7 +239,7 @@ def scratch_file(near: Path | str) -> Iterator[IO[bytes]]:
     Parameters
     ----------
     near : path-like
-        The file lies on the disk of this file or folder, which need not be there yet.
+        The file is on the disk of this file or folder, which need not exist yet.
 
     Yields
     ------
@@ -256,7 +256,7 @@ def scratch_file(near: Path | str) -> Iterator[IO[bytes]]:
             yield file
     except OSError as error:
         raise DiskError(
-            f"{near}: no room for a scratch file ({error.strerror}); see to folder and disk space"
+            f"{near}: no room for a scratch file ({error.strerror}); check the folder and disk space"
         ) from None
 
 
@@ -281,7 +281,7 @@ def _give_name(partial: Path, out: Path) -> None:
 
 
 def _swap(partial: Path, out: Path) -> None:
-    """Put a new folder in the place of the old one, which is there until the new one is."""
+    """Replace the old folder by the new one; one of them is always there."""
     replaced = out.with_name(f"{_hidden_prefix(out)}{REPLACED}")
     out.rename(replaced)
     try:

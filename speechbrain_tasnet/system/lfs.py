@@ -1,4 +1,4 @@
-"""Git LFS, which leaves a few lines of text in the place of a large file where it is not installed."""
+"""Git LFS, which leaves a few lines of text in place of a large file if it is not installed."""
 
 from pathlib import Path
 from typing import IO

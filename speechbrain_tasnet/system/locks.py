@@ -37,7 +37,7 @@ def exclusive(lock: Path, out: Path) -> Iterator[None]:
     except InputError:
         raise
     except Timeout:
-        raise InputError(f"{out}: another run is at work on it; wait, or choose another folder") from None
+        raise InputError(f"{out}: another run is using it; wait, or choose another folder") from None
     except (OSError, NotImplementedError) as error:
         raise DiskError(f"{lock}: cannot be locked ({error}); choose a folder on another disk") from None
     with held:

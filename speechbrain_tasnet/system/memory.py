@@ -1,4 +1,4 @@
-"""The memory of a process: the peak that a run adds, what is held, what can be given back."""
+"""The memory of a process: the peak that a run adds, what is held, what can be released."""
 
 import gc
 import re
@@ -51,7 +51,7 @@ def peak() -> int:
 
 
 def give_back(device: str) -> None:
-    """Let the system have what was freed, which `process.tune_process` and torch's CUDA would rather keep."""
+    """Return freed memory to the system, which `process.tune_process` and torch's CUDA would otherwise keep."""
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What lies in a folder that others can write to, and whose it is: names that can be guessed may be taken."""
+"""Ownership of files in folders that others can write to, where guessable names may have been planted."""
 
 import errno
 import os
@@ -36,7 +36,7 @@ def create(path: Path | str) -> None:
 
 
 def no_links(path: str, flags: int) -> int:
-    """Open a file that is no link, as the ``opener`` of `open`.
+    """Open a file, but not a link, as the ``opener`` of `open`.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def check_own(path: Path) -> None:
             "choose another place"
         )
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH:
-        raise InputError(f"{path}: everybody can write to it, so it is not trusted; delete it and start again")
+        raise InputError(f"{path}: anyone can write to it, so it is not trusted; delete it and start again")
 
 
 def _owner_of_new_files(path: Path) -> int | None:
@@ -108,7 +108,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def open_up(path: Path) -> None:
-    """Give a folder the rights that a new one beside it gets."""
+    """Give a folder the permissions that a new one beside it would get."""
     if os.name != "posix":
         return
     probe = path.with_name(secret_name(".probe"))

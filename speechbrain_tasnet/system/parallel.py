@@ -22,7 +22,7 @@ WINDOWS_PROCESSES = 61  # it waits for no more at once
 
 
 class Launcher(Protocol):
-    """Lets jobs on other machines share the work, as `cluster.launcher` does; ``cpus`` are those of a job."""
+    """Divides work among jobs on other machines, as `cluster.launcher` does; ``cpus`` are those of a job."""
 
     cpus: int
 
@@ -80,7 +80,7 @@ def in_parallel(function: Callable, tasks: Iterable, workers: Workers, label: st
             results = pool.map(function, tasks, chunksize=chunk)
         return list(tqdm(results, **bar))
     except BrokenProcessPool:
-        raise InputError(f"{label}: a process was killed, for want of memory perhaps; try fewer workers") from None
+        raise InputError(f"{label}: a process was killed, perhaps for lack of memory; try fewer workers") from None
     finally:
         # Waits for the workers, so that none writes on after its folder is cleared away.
         pool.shutdown(cancel_futures=True)
@@ -89,7 +89,7 @@ def in_parallel(function: Callable, tasks: Iterable, workers: Workers, label: st
 def each_in_parallel(
     functions: Mapping[str, Callable], tasks: Mapping[str, list], workers: Workers, label: str
 ) -> dict[str, list]:
-    """Do with several lists of tasks, each with a function of its own, what `in_parallel` does with one.
+    """Run several lists of tasks, each with its own function, as `in_parallel` does with one.
 
     On a cluster they are then one set of jobs, which wait in the queue once.
 
@@ -134,7 +134,7 @@ def usable_cpus() -> int:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Hold back what would stop the processes that are begun here before they are ready for it."""
+    """Hold back signals that would stop the processes started here before they are ready for them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows cannot
         yield
         return
@@ -146,7 +146,7 @@ def _signals_wait() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """Let Ctrl-C stop the parent alone, which then ends its workers in good order, and die if it is killed."""
+    """Leave Ctrl-C to the parent, which then ends its workers in an orderly way; end if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGBREAK"):  # Ctrl+Break, on Windows
         signal.signal(signal.SIGBREAK, signal.SIG_IGN)

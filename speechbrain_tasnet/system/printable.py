@@ -1,4 +1,4 @@
-"""Texts that come from elsewhere, made harmless for the programs that show them."""
+"""Text from outside, made harmless for the programs that show it."""
 
 
 def printable(text: str) -> str:

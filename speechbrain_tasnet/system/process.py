@@ -1,4 +1,4 @@
-"""What concerns a whole process, and is therefore the program's choice, not that of an import."""
+"""Settings of the whole process, which are therefore the program's choice, not that of an import."""
 
 import os
 import sys
@@ -61,7 +61,7 @@ def open_what_is_closed() -> None:
 
 @contextmanager
 def python_alone_complains() -> Iterator[None]:
-    """Let nothing but Python write to standard error, for a while.
+    """Let only Python write to standard error, for a while.
 
     ALSA, JACK and other libraries in C complain there of whatever is not on this machine, in between our lines.
     """
@@ -100,7 +100,7 @@ def standard_output() -> Iterator[int]:
 
 
 def pass_bytes(descriptor: int) -> None:
-    """Let Windows pass bytes as they are: it would change the ends of lines and stop at Ctrl-Z."""
+    """Make Windows pass bytes unchanged: it would convert line endings and stop at Ctrl-Z."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -108,7 +108,7 @@ def pass_bytes(descriptor: int) -> None:
 
 
 def discard_output() -> None:
-    """Let what is still to be written to standard output go nowhere: writing it failed, or nobody reads it."""
+    """Discard whatever is still to be written to standard output: writing failed, or nobody reads it."""
     try:
         sys.stdout.flush()
     except (OSError, AttributeError):

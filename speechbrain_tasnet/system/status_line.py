@@ -1,4 +1,4 @@
-"""How it goes, in one line: redrawn on a terminal, and written now and then elsewhere."""
+"""A status line: redrawn on a terminal, written now and then elsewhere."""
 
 import time
 from shutil import get_terminal_size
@@ -31,7 +31,7 @@ class StatusLine:
         self._width = 0  # of what stands there
 
     def show(self, text: str) -> None:
-        """Show how it goes now, if it is time for it."""
+        """Show the current status, if it is time."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + (REDRAWN if self._drawn else WRITTEN)
@@ -44,7 +44,7 @@ class StatusLine:
         self._width = len(text)
 
     def end(self) -> None:
-        """Begin another line, for other messages."""
+        """Start a new line, for other messages."""
         if self._width:
             print(file=self._screen, flush=True)
         self._width = 0

@@ -1,4 +1,4 @@
-"""SIGTERM, which schedulers send some seconds before they kill: time to clean up, and for training to save."""
+"""SIGTERM, which schedulers send some seconds before they kill: time to clean up and to save a training."""
 
 import signal
 import subprocess
@@ -55,7 +55,7 @@ class Termination:
 
 
 def outlive(worker: int = 0) -> None:
-    """Let a process that works for another one end with it, and not by a signal that all of them get.
+    """Make a process that works for another one end with it, not by a signal that all of them get.
 
     Schedulers send the signal to every process of a job. A loading process that ended first would be missed by the
     training, which then could not save.
@@ -77,7 +77,7 @@ def apart() -> dict[str, object]:
 
 
 def ask_to_end(process: subprocess.Popen) -> None:
-    """Send a process that was started `apart` what `Termination` waits for."""
+    """Send a process that was started `apart` the signal that `Termination` waits for."""
     if hasattr(signal, "CTRL_BREAK_EVENT"):
         process.send_signal(signal.CTRL_BREAK_EVENT)
     else:

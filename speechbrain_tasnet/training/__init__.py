@@ -1,1 +1,1 @@
-"""Training: the Brain, its budget, checkpoints and logs, and what guards it."""
+"""Training: the Brain, its budget, checkpoints, logs and safeguards."""

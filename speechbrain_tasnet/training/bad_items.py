@@ -1,4 +1,4 @@
-"""The account of items that could not be used: in the log, in a file, up to a limit."""
+"""A record of items that could not be used: in the log, in a file, up to a limit."""
 
 import csv
 import logging
@@ -23,7 +23,7 @@ class BadItems:
         CSV file with the columns ``split,id,reason``, kept up to date; there is none while nothing is bad. What
         it holds already is taken over.
     limit : int
-        So many are tolerated.
+        How many are tolerated.
     """
 
     def __init__(self, path: Path | str, limit: int):
@@ -42,13 +42,13 @@ class BadItems:
         return sorted(name for found, name in self._reasons if found == split)
 
     def forget(self, *splits: str) -> None:
-        """Start again with some splits: what an earlier start has found bad may have been fixed."""
+        """Clear some splits: what an earlier start found bad may have been fixed."""
         self._reasons = {key: reason for key, reason in self._reasons.items() if key[0] not in splits}
         if if_main_process():
             self._write()
 
     def add(self, split: str, name: str, reason: str) -> None:
-        """Enter an item.
+        """Record an item.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class BadItems:
         )
 
     def gather(self) -> None:
-        """Enter what other processes have met that train together with this one; all must call it."""
+        """Record what the other processes of this training have met; all must call it."""
         for (split, name), reason in gather(list(self._reasons.items())):
             self.add(split, name, reason)
 

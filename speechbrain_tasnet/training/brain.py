@@ -100,7 +100,7 @@ class SeparationBrain(GuardedBrain):
             self.bar.set_postfix_str(f"SI-SNRi {self.improved / len(self.improvements):.2f} dB", refresh=False)
 
     def _score(self, estimates: Tensor, batch) -> None:
-        """Hand each utterance of a test batch to the evaluator, without its padding, as the reference hears it."""
+        """Pass each utterance of a test batch to the evaluator, without its padding, as the reference hears it."""
         mixture, lengths = at_reference(batch.mixture.data, self.hparams), batch.mixture.lengths
         sources, estimates = (sources_at_reference(s, self.hparams) for s in (batch.sources.data, estimates))
         for i, size in enumerate(valid_samples(lengths, mixture.shape[1]).tolist()):
@@ -164,14 +164,14 @@ class SeparationBrain(GuardedBrain):
         self.hparams.bad_items.gather()
         self.hparams.ledger.settle()
         super()._save_intra_epoch_ckpt()
-        self.telemetry.ready()  # saving is no waiting for data
+        self.telemetry.ready()  # saving is not waiting for data
         if self.ending:
             logger.warning("Asked to end: saved a checkpoint after %d steps of the epoch", self.step)
             self.termination.resume()
             sys.exit(STATUS)
 
     def on_fit_start(self) -> None:
-        """Recover the last checkpoint, if there is one, and say where training goes on."""
+        """Recover the last checkpoint, if there is one, and log where training resumes."""
         super().on_fit_start()
         if self.loader is not None and self.step:
             self._continue_in_items()
@@ -187,7 +187,7 @@ class SeparationBrain(GuardedBrain):
         self.step = math.ceil(math.ceil(position.items / size) / factor) * factor
 
     def _trust_batches(self, size: int) -> None:
-        """Take the position from SpeechBrain's count of batches, all that earlier versions have saved."""
+        """Take the position from SpeechBrain's count of batches, which is all that earlier versions saved."""
         if self.distributed_launch:
             raise InputError(
                 f"{self.checkpointer.checkpoints_dir}: its last checkpoint, of an earlier version, is in mid-"
@@ -270,7 +270,7 @@ class SeparationBrain(GuardedBrain):
         key = self.hparams.separation_loss.name
         if not losses and stage != sb.Stage.TRAIN:
             raise InputError(f"{name}: no item could be used; the warnings in the log say why")
-        # A run that goes on after the last step of an epoch has nothing to train in it.
+        # A run that resumes after the last step of an epoch has nothing to train in it.
         stats = {key: fmean(losses)} if losses else {}
         if improvements:
             stats = {"si-snr": -fmean(ratios)} | stats | {"si-snr_i": fmean(improvements)}

@@ -1,4 +1,4 @@
-"""Training for a certain cost, whatever the network: so many steps, minutes or multiply-accumulates."""
+"""Train for a certain cost, whatever the network: a number of steps, minutes or multiply-accumulates."""
 
 import math
 import re
@@ -48,7 +48,7 @@ def parse(text: str) -> tuple[float, str]:
 
 @dataclass(frozen=True)
 class Budget:
-    """So much of one unit.
+    """An amount of one unit.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a checkpoint's files should be, and whether they still are: a crash of a machine can leave some empty."""
+"""Check that a checkpoint's files are as they were written: a crash of a machine can leave some empty."""
 
 import json
 import zipfile
@@ -55,7 +55,7 @@ def damage(folder: Path, required: Iterable[str]) -> str | None:
         if not found and size != 0:
             return f"{name} is empty"
         if size is not None and found != size:
-            return f"{name} has {found:,} bytes in place of {size:,}"
+            return f"{name} has {found:,} bytes instead of {size:,}"
         if _is_cut_short(file):
             return f"{name} is cut short"
     return None if _has_a_time(folder / META) else f"{META} cannot be read"

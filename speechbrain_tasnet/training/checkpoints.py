@@ -1,4 +1,4 @@
-"""Checkpoints that are there as a whole or not at all, whenever the process is killed.
+"""Checkpoints that are complete or absent, whenever the process is killed.
 
 SpeechBrain's `Checkpointer` writes the file that marks a folder as a checkpoint before the parameters:
 killed in between, it leaves a folder that the next run would load.
@@ -82,7 +82,7 @@ class WholeCheckpointer(Checkpointer):
         reason = " ".join(str(error).split())[:200]
         return DiskError(
             f"{self.checkpoints_dir}: a checkpoint cannot be written ({reason}); those before it are sound. Make "
-            "room and start the same command again: it goes on from the last one"
+            "room and start the same command again: it resumes from the last one"
         )
 
     def _new_checkpoint_dirpath(self) -> Path:
@@ -115,7 +115,7 @@ def _rename(saved: Checkpoint) -> Checkpoint:
 
 
 def check_network(checkpointer: Checkpointer, modules: Mapping[str, nn.Module]) -> None:
-    """Compare the last checkpoint, if there is one, with the network that is to go on from it.
+    """Compare the last checkpoint, if there is one, with the network that is to resume from it.
 
     Parameters
     ----------

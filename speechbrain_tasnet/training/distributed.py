@@ -1,4 +1,4 @@
-"""Work shared out among the processes of a distributed run, and its results brought together."""
+"""Work divided among the processes of a distributed run, and its results gathered."""
 
 import os
 from collections.abc import Sized

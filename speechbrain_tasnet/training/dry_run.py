@@ -1,4 +1,4 @@
-"""One batch before the first step: does it fit, is it finite, how long will it all take."""
+"""A dry run of one batch before the first step: does it fit, is it finite, how long will training take."""
 
 import math
 import random
@@ -24,7 +24,7 @@ FIRST_USE = 0.5  # seconds of audio; the padding of SpeechBrain's own network fa
 
 
 class Plan(Protocol):
-    """What a forecast wants to know of a plan of training, see `schedules`."""
+    """What a forecast needs to know about a plan of training, see `schedules`."""
 
     epochs: int
 
@@ -33,7 +33,7 @@ class Plan(Protocol):
 
 
 class Forecast(NamedTuple):
-    """What a dry run has found: seconds a step takes and its data takes, and what that makes of the whole."""
+    """The result of a dry run: seconds per step and for its data, and the forecast for the whole training."""
 
     items: int
     seconds: float
@@ -116,7 +116,7 @@ def time_step(brain: sb.Brain, items: int, longest: float) -> float:
 
 @contextmanager
 def _untouched(brain: sb.Brain) -> Iterator[None]:
-    """Put back every random state and remove the gradients."""
+    """Restore every random state and remove the gradients."""
     states = random.getstate(), np.random.get_state()
     training = {name: module.training for name, module in brain.modules.items()}
     gpus = [torch.device(brain.device)] if brain.device_type == "cuda" else []
@@ -161,7 +161,7 @@ def _step(brain: sb.Brain, items: int, longest: float) -> tuple[float, float]:
     if not finite:
         raise InputError(
             f"precision={brain.precision}: loss or gradient of the first batch is not finite, before any step; "
-            "use bf16 or fp32, or see to the weights that training begins with"
+            "use bf16 or fp32, or check the weights that training starts from"
         )
     brain.modules.zero_grad(set_to_none=True)
     return forward, time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Begin a training with the weights of a trained separator."""
+"""Start a training from the weights of a trained separator."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ CAUSALITY = ("causal", "norm")
 # What may be greater: a deeper network begins with the blocks of a shallower one.
 DEPTH = ("X", "R")
 
-# What a recipe calls differently from the module that takes it; an edge padding stands in a model file.
+# What a recipe calls differently from the module that takes it; an edge padding is set in a model file.
 KEYS = {"activation": "encoder_activation"}
 IN_MODEL_FILE = {"edge_padding"}
 

@@ -1,4 +1,4 @@
-"""A deeper network that begins as a shallower one."""
+"""A deeper network that starts as a shallower one."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def deepen(
 
     A repeat keeps its blocks, so that their dilations stay, and gets new ones at its end; new repeats come last.
     New blocks give zeros to both paths at first, and so does the residual path that the network's last block
-    lacked. They learn at once, for what goes into those weights is random, not zero.
+    lacked. They learn at once, because what goes into those weights is random, not zero.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A network of twice the hop that begins as a finer one.
+"""A network of twice the hop that starts as a finer one.
 
 Twice the hop is half the frames, and so nearly half the time for an hour of audio. What a separator learns first,
 who speaks where, does not need the finer ones.

@@ -17,7 +17,7 @@ EVERY = 100
 
 @register_checkpoint_hooks
 class Ledger:
-    """The account of a training; it is saved in its checkpoints, so that a resumed training goes on counting.
+    """The record of a training; it is saved in its checkpoints, so that a resumed training keeps counting.
 
     Time and energy are those of the steps alone: from a batch that is there to weights that have changed. Loading,
     validation and checkpoints are left out. In a distributed run a process counts what is its own until `settle`
@@ -69,7 +69,7 @@ class Ledger:
         Parameters
         ----------
         mixture : Tensor
-            [batch, time], on the processor.
+            [batch, time], on the CPU.
         audio : float
             Seconds in it, padding left out.
         """

@@ -1,4 +1,4 @@
-"""What is written after each epoch: SpeechBrain's train log, the ledger and its picture, TensorBoard's events."""
+"""Write after each epoch: SpeechBrain's train log, the ledger and its picture, TensorBoard's events."""
 
 import json
 import math
@@ -73,7 +73,7 @@ class LedgerFile(TrainLogger):
 
 
 class TensorBoard(TrainLogger):
-    """Events for TensorBoard, counted in epochs: unlike SpeechBrain's logger it goes on counting after a resume.
+    """Events for TensorBoard, counted in epochs: unlike SpeechBrain's logger it keeps counting after a resume.
 
     Parameters
     ----------

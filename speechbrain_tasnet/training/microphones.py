@@ -1,4 +1,4 @@
-"""A network for more microphones that begins as the one for fewer."""
+"""A network for more microphones that starts as the one for fewer."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Muon: steps of matrices without a preferred direction."""
+"""Muon: orthogonalised steps of matrices."""
 
 import math
 from collections import defaultdict
@@ -111,21 +111,21 @@ class Muon(torch.optim.Adam):
 
     def _momentum_of(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
-        if not state:  # Adam looks for a count of steps when it goes on
+        if not state:  # Adam looks for a count of steps when it resumes
             state |= {"step": torch.tensor(0.0), "momentum": torch.zeros_like(weight)}
         return state["momentum"]
 
 
 @torch.no_grad()
 def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Bring all singular values of matrices close to one by the iteration of Newton and Schulz.
+    """Bring all singular values of matrices close to one by Newton-Schulz iteration.
 
     Parameters
     ----------
     matrices : Tensor
         [count, rows, columns].
     dtype : torch.dtype
-        Of the products; bfloat16 is good enough, for a step need not be exactly orthogonal.
+        Of the products; bfloat16 is good enough, because a step need not be exactly orthogonal.
 
     Returns
     -------

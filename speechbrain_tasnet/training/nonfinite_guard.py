@@ -1,4 +1,4 @@
-"""Steps that would spoil the weights are not taken."""
+"""Skip steps that would spoil the weights."""
 
 import logging
 import math
@@ -81,8 +81,8 @@ class GuardedBrain(sb.Brain):
         if self.nonfinite_count > self.nonfinite_patience:
             raise InputError(
                 f"{self.nonfinite_count} steps of this epoch had a loss or gradient that is not finite, more than "
-                f"nonfinite_patience={self.nonfinite_patience}; the last, step {self.step}, was on {names}; see "
-                "to these utterances, lower lr, or take more precision than this"
+                f"nonfinite_patience={self.nonfinite_patience}; the last, step {self.step}, was on {names}; "
+                "check these utterances, lower lr, or use a higher precision"
             )
         logger.warning(
             "Step %d skipped: its %s is not finite (%d of at most %d in an epoch); utterances: %s",

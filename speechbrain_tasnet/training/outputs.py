@@ -1,4 +1,4 @@
-"""A network of another number of sources that begins as the one that was trained."""
+"""A network with another number of sources that starts as the one that was trained."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ MASK_LAYER = ("mask.weight", "mask.bias")
 def refit(trained: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the mask layer for another number of sources.
 
-    The outputs that were there go on as they were, as many as are wanted. New ones are as they were drawn, about
+    Existing outputs stay as they were, as many as are wanted. New ones are as they were drawn, about
     as loud as the others: one that begins quiet learns to separate in a whisper, which passes for silence.
 
     Parameters

@@ -1,4 +1,4 @@
-"""A network for twice the sampling rate that begins as the one for half of it."""
+"""A network for twice the sampling rate that starts as the one for half of it."""
 
 import torch
 from torch import Tensor

@@ -47,7 +47,7 @@ FAULTS = {
     "clipped": (lambda path: rewrite(path, lambda samples: np.clip(20 * samples, -1, 1)), "clipped"),
     "too short": (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 3]), "one length"),
     "another rate": (lambda path: rewrite(path, lambda samples: samples, rate=16000), "16000 Hz"),
-    "vanished": (lambda path: path.unlink(), "no such file any more"),
+    "vanished": (lambda path: path.unlink(), "the file is gone"),
     "NaN": (lambda path: rewrite(path, put_nan, subtype="FLOAT"), "NaN"),
 }
 CASES = [("train", fault) for fault in FAULTS] + [("valid", "vanished"), ("test", "corrupt")]

@@ -60,7 +60,7 @@ class Acoustics:
     def hear(
         self, sources: np.ndarray, room: int, with_walls: bool, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a place for each source and let it sound there.
+        """Draw a position for each source, and return what is heard of it there.
 
         Parameters
         ----------
@@ -89,14 +89,14 @@ class Acoustics:
         return np.einsum("c,cmt->mt", gains, heard), gains[:, None, None] * targets[:, self._outputs]
 
     def surround(self, noise: np.ndarray, room: int, rng: np.random.Generator) -> np.ndarray:
-        """Let noise `[time]` come from everywhere; returns what each microphone hears, `[mics, time]`."""
+        """Make noise `[time]` diffuse; returns what each microphone hears, `[mics, time]`."""
         places = self._bank.microphones[room]
         others = independent_of(noise, len(places) - 1, self._bank.rate, rng)
         return diffuse_field(np.stack([noise, *others]), places, self._bank.rate)
 
 
 def _convolve(sources: np.ndarray, reverb: np.ndarray, direct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Let sources `[C, time]` pass both responses `[C, mics, taps]`: `[C, mics, time]` each."""
+    """Convolve sources `[C, time]` with both responses `[C, mics, taps]`: `[C, mics, time]` each."""
     time = sources.shape[1]
     size = next_fast_len(time + reverb.shape[2] - 1, real=True)
     spectra = torch.fft.rfft(torch.from_numpy(sources), size).unsqueeze(1)

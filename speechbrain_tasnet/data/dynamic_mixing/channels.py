@@ -4,7 +4,7 @@ import numpy as np
 
 from speechbrain_tasnet.audio.channels import CODECS, band, coded, filtered, knows
 
-# A microphone and how far away it is: so many decibels up or down at frequencies an octave apart.
+# A microphone and its distance: up to this many decibels up or down at frequencies an octave apart.
 TILT_DB = 4.0
 OCTAVES = 62.5 * 2.0 ** np.arange(10)  # Hz
 LOW_HZ, HIGH_HZ = (150, 400), (2800, 3700)  # where a telephone's band begins and ends
@@ -38,7 +38,7 @@ class Channels:
         self.codecs = [codec for codec in CODECS if knows(codec, rate)]
 
     def voices(self, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Let each of ``sources`` [C, time] go through a microphone of its own."""
+        """Pass each of ``sources`` [C, time] through a microphone of its own."""
         gains = rng.uniform(-TILT_DB, TILT_DB, (len(sources), len(OCTAVES)))
 
         def response(hertz: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ class Channels:
         return filtered(sources, self.rate, response)
 
     def together(self, signals: np.ndarray, rng: np.random.Generator, mics: int = 1) -> np.ndarray:
-        """Let mixture and sources, ``signals`` [mics + C, time], go through a telephone's band or a codec."""
+        """Pass mixture and sources, ``signals`` [mics + C, time], through a telephone's band or a codec."""
         if rng.random() < BAND_SHARE:
             signals = band(signals, self.rate, rng.uniform(*LOW_HZ), rng.uniform(*HIGH_HZ))
         if rng.random() < CODEC_SHARE:

@@ -35,7 +35,7 @@ WIDE_GAIN_DB = 10.0  # the first speaker up to 20 dB above the last
 
 
 class Shares(NamedTuple):
-    """Which share of the items has what."""
+    """Shares of the items that have each property."""
 
     noise_share: float
     room_share: float
@@ -53,7 +53,7 @@ class DynamicMixing(EpochDataset):
     """Mixtures of a folder of speech, drawn again for every item.
 
     An item is `num_spks` different speakers, drawn uniformly, an utterance of each, and a stretch of it that is
-    not silent. An utterance that is shorter lies at a random place in the segment. Or it is a stretch of a
+    not silent. An utterance that is shorter is placed at random in the segment. Or it is a stretch of a
     conversation, see `Talk`. There may be fewer speakers; the sources of the others are silent then. Each
     utterance is scaled by its active level, measured on the whole of it, then by a gain: g dB for the first
     speaker, -g dB for the last, evenly spaced between, g uniform in [0, 2.5]. In a room, positions of which are
@@ -95,17 +95,17 @@ class DynamicMixing(EpochDataset):
     noise_share, room_share : float
         Share of the items that get noise, and that of those in a room, where there are any.
     noise_snr : sequence of float
-        From where to where the first speaker may lie above the noise, in dB.
+        Range of the first speaker's level above the noise, in dB.
     channel_share : float
         Share of the items that come through microphones, a telephone's band or a codec, see `Channels`.
     wide_level_share : float
-        Share of the items whose first speaker may lie up to 20 dB above the last one, in place of 5 dB.
+        Share of the items whose first speaker may be up to 20 dB above the last one, instead of 5 dB.
     similar_voice_share : float
-        Share of the items whose speakers' voices are about equally high, see `SimilarVoices`.
+        Share of the items whose speakers have about the same pitch, see `SimilarVoices`.
     min_spks : int, optional
         Fewest speakers of an item; their number is drawn uniformly. By default all items have `num_spks`.
     talk_share : float
-        Share of the items that are stretches of conversations.
+        Share of the items that are excerpts of conversations.
     talk_turns : TurnTaking, optional
         How people talk in them.
     mics : int
@@ -267,7 +267,7 @@ class DynamicMixing(EpochDataset):
         return {"id": name, "mixture": heard, "sources": sources if self._outputs > 1 else sources[..., 0]}
 
     def _parts(self, signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Part signals into the mixture `[mics, time]` and the sources `[C, outputs, time]`."""
+        """Split signals into the mixture `[mics, time]` and the sources `[C, outputs, time]`."""
         return signals[: self.mics], signals[self.mics :].reshape(self.num_spks, self._outputs, self.size)
 
     def _fill(self, source: np.ndarray, number: int, amplitude: float, rng: np.random.Generator) -> None:

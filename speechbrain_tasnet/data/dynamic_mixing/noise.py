@@ -1,4 +1,4 @@
-"""Noise to lie under mixtures, as loud as in WHAM!."""
+"""Background noise for mixtures, as loud as in WHAM!."""
 
 from collections.abc import Collection, Sequence
 from math import sqrt
@@ -22,7 +22,7 @@ class Noise:
     rate : int
         Sampling rate in Hz of what is drawn.
     snr : tuple of float
-        From where to where the first speaker may lie above it, in dB; by default as in WHAM!.
+        Range of the first speaker's level above it, in dB; by default as in WHAM!.
     exclude : collection of str
         Recordings to leave out, see `training_noise`.
 
@@ -45,7 +45,7 @@ class Noise:
         self._recordings = Recordings(training_noise(folder, exclude), rate, _mean_power)
 
     def draw(self, size: int, speech_power: float, rng: np.random.Generator) -> np.ndarray:
-        """Draw a stretch of noise, and how far it lies below the speech.
+        """Draw a stretch of noise, and how far it is below the speech.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Recordings known by their headers, of which a stretch is read at a time, wherever there is something to hear."""
+"""Recordings known by their headers, read a stretch at a time, where there is something to hear."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -30,18 +30,18 @@ LARGEST_DENOMINATOR = 500
 
 
 class Header(NamedTuple):
-    """What is known of a file before a stretch of it is read."""
+    """What is known about a file before a stretch of it is read."""
 
     rate: int  # Hz
     frames: int  # samples in each channel
     offset: int | None  # where they begin, if they are mono 16-bit PCM in a wav
-    from_begin: bool  # whether it must be read from its begin, for it does not tell how long it is
+    from_begin: bool  # whether it must be read from its beginning, because it does not say how long it is
 
 
 class Recordings:
     """Audio files, heard at one sampling rate.
 
-    Levels are measured when they are first needed. They lie in shared memory, so that the processes of a
+    Levels are measured when they are first needed. They are in shared memory, so that the processes of a
     loader, which may live for one epoch only, measure each file once.
 
     Parameters
@@ -56,7 +56,7 @@ class Recordings:
     Raises
     ------
     InputError
-        A file is missing, is no audio or holds no samples.
+        A file is missing, is not audio or holds no samples.
     """
 
     def __init__(self, paths: Sequence[Path], rate: int, measure: Callable[[np.ndarray, int], float]):
@@ -199,7 +199,7 @@ def _read(path: Path, header: Header, start: int, count: int) -> np.ndarray:
             # Four times as fast as through the library.
             with open(path, "rb", buffering=0) as file:
                 if file.read(4) != b"RIFF":
-                    raise InputError(f"{path}: overwritten, no wav any more; {WAY_OUT}")
+                    raise InputError(f"{path}: overwritten, no longer a wav; {WAY_OUT}")
                 file.seek(header.offset + 2 * start)
                 pcm = np.frombuffer(file.read(2 * count), "<i2")
             samples = np.multiply(pcm, 1 / full_scale(), dtype=np.float32)
@@ -234,7 +234,7 @@ def unreadable(path: Path, error: soundfile.LibsndfileError | OSError) -> InputE
         To be raised.
     """
     if not path.exists():
-        return InputError(f"{path}: no such file any more; restore it, or start again without it")
+        return InputError(f"{path}: the file is gone; restore it, or start again without it")
     reason = error.error_string.strip(" .") if isinstance(error, soundfile.LibsndfileError) else error.strerror
     return InputError(f"{path}: cannot be read as audio ({reason}); {WAY_OUT}")
 

@@ -72,7 +72,7 @@ class RoomBank:
         Raises
         ------
         InputError
-            The file is missing, is no bank or holds NaN or infinite values.
+            The file is missing, is not a bank or holds NaN or infinite values.
         """
         way_out = "make one with `tasnet generate rooms`"
         if not Path(path).is_file():

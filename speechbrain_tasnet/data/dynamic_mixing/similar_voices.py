@@ -1,4 +1,4 @@
-"""Speakers who sound alike: who is hard to separate from whom."""
+"""Speakers who sound alike, and so are hard to separate."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Stretches of conversations, cut anywhere: of those who take part some speak, some are silent."""
+"""Excerpts of conversations, cut anywhere: some participants speak, some are silent."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -15,7 +15,7 @@ TRIES = 8
 
 
 class Voice(NamedTuple):
-    """Somebody who takes part in a conversation."""
+    """A participant in a conversation."""
 
     utterances: Sequence[int]  # numbers of recordings
     amplitude: float  # that an active level of 1 is brought to
@@ -23,7 +23,7 @@ class Voice(NamedTuple):
 
 
 class Talk:
-    """Draws stretches of conversations.
+    """Draws excerpts of conversations.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Talk:
     def fill(
         self, sources: np.ndarray, voices: Sequence[Voice], may_be_silent: bool, rng: np.random.Generator
     ) -> list[int]:
-        """Draw a conversation and a stretch of it.
+        """Draw a conversation and an excerpt of it.
 
         Parameters
         ----------

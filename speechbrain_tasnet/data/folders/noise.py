@@ -42,7 +42,7 @@ def split_noise(folder: Path | str, rate: int, seed: int) -> dict[str, list[Path
     Raises
     ------
     InputError
-        The folder is missing or holds too little, a file is no audio, or `noise.csv` is wrong.
+        The folder is missing or holds too little, a file is not audio, or `noise.csv` is wrong.
     """
     folder = _existing(folder)
     if (folder / NOISE_CSV).is_file():
@@ -146,7 +146,7 @@ def _splits_of_csv(folder: Path) -> dict[str, list[Path]]:
         if not file or Path(file).is_absolute() or not (folder / file).is_file():
             raise InputError(f"{where}: no file {file!r} in {folder}; fix or delete the line")
         if (folder / file).resolve() in seen:
-            raise InputError(f"{where}: {file!r} is there twice; keep one of the lines")
+            raise InputError(f"{where}: {file!r} appears twice; keep one of the lines")
         seen.add((folder / file).resolve())
         splits[SPLITS[split]].append(folder / file)
     for name, split in SPLITS.items():

@@ -42,7 +42,7 @@ def find_speakers(folder: Path | str) -> Speakers:
     speakers = {name: audio.files for name, audio in found.items() if audio.files}
     if not speakers:
         raise InputError(
-            f"{folder}: no audio found; expected a subfolder a speaker with {COMMON} files"
+            f"{folder}: no audio found; expected one subfolder per speaker with {COMMON} files"
             f"{left_out(found.values())}"
         )
     loose = sum(is_audio(entry) for entry in folder.iterdir())
@@ -134,5 +134,5 @@ def _splits_of_csv(folder: Path, num_speakers: int) -> dict[str, Speakers]:
 def _existing(folder: Path | str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a folder with a subfolder a speaker")
+        raise InputError(f"{folder}: no such folder; expected a folder with one subfolder per speaker")
     return folder

@@ -1,4 +1,4 @@
-"""The audio in a folder, however deep: the one walk for speech and for noise, and what it leaves out."""
+"""Find the audio in a folder, at any depth: the same walk for speech and noise, and what it leaves out."""
 
 import os
 import sys

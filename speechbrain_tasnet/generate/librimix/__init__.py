@@ -44,7 +44,7 @@ def generate_librimix(
 
     The tables of the metadata give the number of speakers (`Libri3Mix` for three), the utterances, the noise and
     the gains. Each signal is multiplied by its gain and resampled; `min` cuts all of a mixture to the shortest,
-    `max` pads them with zeros to the longest; a mixture is the sum. What lies beyond full scale is clipped, as
+    `max` pads them with zeros to the longest; a mixture is the sum. What is beyond full scale is clipped, as
     in the original. The same options give the same bytes, whatever the number of workers.
 
     Parameters
@@ -69,7 +69,7 @@ def generate_librimix(
     splits : sequence of str, optional
         Such as ``train-100``; by default all that there is metadata of.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def _roots(librispeech: Path | str, noise: Path | str | None, types: Sequence[st
     if types == ["mix_clean"]:
         return Roots(Path(librispeech), None)
     if noise is None:
-        raise InputError(f"--noise: missing, though {types[-1]} has noise in it; give it or take mix_clean alone")
+        raise InputError(f"--noise: missing, but {types[-1]} contains noise; give it, or --types mix_clean")
     if not Path(noise).is_dir():
         raise InputError(f"{noise}: no such folder; expected wham_noise, the folder that holds tr, cv and tt")
     return Roots(Path(librispeech), Path(noise))
@@ -203,7 +203,7 @@ def _extend(noise: np.ndarray, length: int, path: Path) -> np.ndarray:
     if len(noise) >= length:
         return noise[:length]
     if len(noise) <= FADE + 1:
-        raise InputError(f"{path}: {len(noise)} samples are too few to be repeated; expected over half a second")
+        raise InputError(f"{path}: {len(noise)} samples are too few to repeat; expected over half a second")
     rising = np.hanning(2 * FADE + 1)[: FADE + 1]
     step = len(noise) - (FADE + 1)
     repeats = ceil((length - len(noise)) / step)

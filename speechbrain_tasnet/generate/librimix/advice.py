@@ -1,4 +1,4 @@
-"""How to train on a LibriMix that was made: as printed, the command works."""
+"""The command that trains on a LibriMix that was made."""
 
 import json
 import shlex

@@ -116,7 +116,7 @@ def read_table(table: Path, roots: Roots) -> list[Mixture]:
                 f"{where}: mixture_ID {name!r} makes no file name; expected up to 200 of a-z 0-9 - _ ."
             )
         if name in mixtures:
-            raise InputError(f"{where}: mixture_ID {name!r} for the second time; delete one of the lines")
+            raise InputError(f"{where}: mixture_ID {name!r} appears twice; delete one of the lines")
         parts = [_part(row, source, roots.librispeech, where) for source in sources]
         noise = _part(row, "noise", roots.noise, where) if roots.noise else None
         mixtures[name] = Mixture(name, tuple(parts), noise)

@@ -53,9 +53,9 @@ def generate_sparselibrimix(
     rates : sequence of int
         Of 8000 and 16000 Hz.
     num_speakers : int, optional
-        So many sources has each mixture; those that the metadata does not have are silent.
+        Number of sources of each mixture; those that the metadata does not have are silent.
     workers : int or Launcher, optional
-        Number of processes; by default one for each processor that this one may use. Or jobs on a cluster.
+        Number of processes; by default one per available processor. Or jobs on a cluster.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def generate_sparselibrimix(
         in the audio that it names.
     """
     try:
-        import pyloudnorm  # noqa: F401 - its absence is told before any work
+        import pyloudnorm  # noqa: F401 - its absence is reported before any work
     except ImportError:
         raise InputError(
             "SparseLibriMix needs the package pyloudnorm: pip install 'speechbrain-tasnet[corpora]'"
@@ -80,7 +80,7 @@ def generate_sparselibrimix(
     for name, (_, mixtures) in sets.items():
         most = max(len(mixture.sources) for mixture in mixtures)
         if num_speakers is not None and num_speakers < most:
-            raise InputError(f"{num_speakers} speakers: {name} has mixtures of {most}; expected as many at least")
+            raise InputError(f"{num_speakers} speakers: {name} has mixtures of {most}; expected at least as many")
         _check_files(mixtures, Path(librispeech), None if noise is None else Path(noise))
     options = {
         "version": __version__,
@@ -191,7 +191,7 @@ def _signals(
 
 
 def _render(root: Path, part: Part, rate: int) -> np.ndarray:
-    """Read a part of a file at its loudness and its place: [time] from the mixture's begin."""
+    """Read a part of a file at its loudness and its place: [time] from the mixture's beginning."""
     from pyloudnorm import Meter, normalize
 
     path = root / part.file
@@ -214,7 +214,7 @@ def _render(root: Path, part: Part, rate: int) -> np.ndarray:
     loudness = Meter(rate, block_size=BLOCK).integrated_loudness(samples)
     if not np.isfinite(loudness):
         raise InputError(
-            f"{path}: silent from {part.orig_start} to {part.orig_stop} s; expected what can be {part.lvl} LUFS"
+            f"{path}: silent from {part.orig_start} to {part.orig_stop} s; expected speech of {part.lvl} LUFS"
         )
     with warnings.catch_warnings():  # of samples beyond full scale, which writing clips
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Loops for processors, compiled by Numba."""
+"""Loops for CPUs, compiled by Numba."""
 
 from speechbrain_tasnet.ops.cpu.blocks import Blocks as Blocks
 from speechbrain_tasnet.ops.cpu.linear import product as product

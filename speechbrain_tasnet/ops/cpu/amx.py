@@ -67,7 +67,7 @@ block, add_block = _block(add=False), _block(add=True)
 
 @intrinsic
 def begin(typing_context, config):
-    """Let this thread use tiles as ``config``, which is `CONFIG`, describes them."""
+    """Configure the tiles of this thread as ``config``, which is `CONFIG`, describes them."""
 
     def generate(context, builder, signature, arguments):
         config = ArrayIn(context, builder, signature, arguments, 0).at()
@@ -79,7 +79,7 @@ def begin(typing_context, config):
 
 @intrinsic
 def end(typing_context):
-    """Let go of the tiles: whoever switches threads must save what they hold."""
+    """Release the tiles: a switch of threads would have to save their content."""
 
     def generate(context, builder, signature, arguments):
         _call(builder, "tilerelease")

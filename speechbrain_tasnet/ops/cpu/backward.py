@@ -1,13 +1,13 @@
-"""All blocks of a network on the way back: three sweeps a block; what is said in `forward` holds here too.
+"""The backward pass of all blocks of a network: three sweeps per block; see `forward` for the conventions.
 
-What lies between the two products of a block is computed again from the first product, a few rows at a time, as
+What is between the two products of a block is computed again from the first product, a few rows at a time, as
 often as it is needed: that is cheaper than to keep it, since it never leaves the cache.
 
 A norm's derivative needs two sums over all that it has normalised: of the derivative by its result, and of that
 times the result. For a global norm both can be had without a sweep of their own. The result of the second one
 is multiplied by a weight, so they are sums over that weight's own derivative, which the first sweep computes;
 that of the first one is convolved, so they are sums over the derivatives by the taps. The other norms need sums
-of the same row and, if cumulative, of those behind it: their sweeps go back in time and add them up.
+of the same row and, if cumulative, of those after it: their sweeps go back in time and add them up.
 """
 
 from typing import NamedTuple
@@ -37,7 +37,7 @@ def backward(
     thread, threads, barrier, w, stacked, grads, outputs, lefts, steps, norm, valid, x, u, moments, dx, d_total,
     dv, sums,
 ):  # fmt: skip
-    """Go back through all blocks.
+    """Run the backward pass through all blocks.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def backward(
 
 
 class Sums(NamedTuple):
-    """What each thread sums up over its rows of an item and block."""
+    """The sums that each thread computes over its rows of an item and block."""
 
     expand: np.ndarray  # [threads, H, `rounded` B], the derivative by the first product's weight
     output: np.ndarray  # [threads, O, `rounded` H], that by the last products', before the norm's gain
@@ -106,7 +106,7 @@ class Sums(NamedTuple):
 
     @classmethod
     def of(cls, threads: int, w: Stacked) -> "Sums":
-        """Make room for the sums of so many threads."""
+        """Allocate the sums of a number of threads."""
         _, size, channels = w.expand.shape
         outputs, taps = w.output.shape[1], w.hidden.shape[1] - TAPS
         shapes = (size, rounded(channels)), (outputs, rounded(size)), (outputs,), (D_TAPS + 2 * taps, size)

@@ -1,4 +1,4 @@
-"""The sweeps of `backward`: each takes some rows of an item, a few at a time, and sums up what weights need."""
+"""The sweeps of `backward`: each takes some rows of an item, a few at a time, and sums weight derivatives."""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def second_norm_rows(
     u, mean1, rstd1, hidden, slopes, taps, constants, left, step, valid, norm, mean2, rstd2, alpha, gamma,
     d_total, dx, count, back, by_output, d_bias, dv, sums, memory, first, end,
 ):  # fmt: skip
-    """Go back through the last products, the second norm and PReLU to what was convolved."""
+    """Propagate back through the last products, the second norm and PReLU to what was convolved."""
     size, unused = u.shape[1], np.zeros(count, np.float32)
     v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
     # Zeros stand where a last block has no residual path.
@@ -78,7 +78,7 @@ def first_norm_rows(
     dv, u, mean1, rstd1, hidden, slopes, taps, left, step, valid, norm, alpha, gamma, x, back, by_expand, dx, sums,
     memory, first, end,
 ):  # fmt: skip
-    """Go back through convolution, first norm and PReLU, and the first product."""
+    """Propagate back through convolution, first norm and PReLU, and the first product."""
     size, channels = u.shape[1], x.shape[1]
     v, n = np.empty((ROWS, size), np.float32), np.empty((ROWS, size), np.float32)
     du, product = np.empty((ROWS, size), np.float32), np.empty((ROWS, rounded(channels)), np.float32)
@@ -142,7 +142,7 @@ def _coefficients_of_rows(norm, dn, n, rows, mean, rstd, start, of_rows, later):
 
 @serial
 def _activation_backward(dn, v, rows, slope, rstd, start, of_rows, sums, d_slope, d_bias):
-    """Go back through norm and PReLU in the place of ``dn``, from ``v`` before the PReLU."""
+    """Propagate back through norm and PReLU, in place of ``dn``, from ``v`` before the PReLU."""
     for row in range(rows):
         r, alpha, gamma = rstd[start + row], of_rows[0, row], of_rows[1, row]
         for c in range(v.shape[1]):
@@ -181,7 +181,7 @@ def _correlate(d, rows, u, start, valid, hidden, slope, mean, rstd, left, step, 
 
 @serial
 def _convolve_back(dv, start, rows, valid, hidden, taps, left, step, d):
-    """Go back through the convolution and the gain before it."""
+    """Propagate back through the convolution and the gain before it."""
     count = hidden.shape[0] - TAPS
     for row in range(rows):
         frame = start + row

@@ -1,4 +1,4 @@
-"""bfloat16, which Numba does not know, and pairs of it, which processors multiply at once.
+"""bfloat16, which Numba does not support, and pairs of it, which processors multiply at once.
 
 A pair is two neighbours along the inner index of a product, in one 32-bit number, the first one in its lower half.
 """

@@ -1,4 +1,4 @@
-"""All blocks of a network over a processor's memory: tensors in, tensors out, compiled loops between them."""
+"""All blocks of a network on a CPU: tensors in, tensors out, compiled loops in between."""
 
 import threading
 from collections.abc import Sequence
@@ -139,7 +139,7 @@ def _memory(x: Tensor) -> np.ndarray:
 
 
 def _without_padding(x: Tensor, valid: Tensor) -> Tensor:
-    """Write zeros behind the end of each item, where nothing has been computed."""
+    """Write zeros beyond the end of each item, where nothing has been computed."""
     for item, end in zip(x, valid.tolist(), strict=True):
         item[end:] = 0
     return x

@@ -1,4 +1,4 @@
-"""How the loops of this room are compiled."""
+"""How the loops of this package are compiled."""
 
 import hashlib
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""All blocks of a network on the way forward, compiled by Numba: two sweeps a block over the rows of an item.
+"""The forward pass of all blocks of a network, compiled by Numba: two sweeps per block over an item's rows.
 
-A row is one frame's channels. A sweep takes a few rows through all that can be done with them while they lie in
+A row is one frame's channels. A sweep takes a few rows through all that can be done with them while they are in
 the cache, products included, and ends where a norm's statistics are complete. The second norm is not applied to
-what is multiplied behind it but to the product, at the beginning of the next sweep: its gain is in the weight.
+what is multiplied after it but to the product, at the beginning of the next sweep: its gain is in the weight.
 
-Rows behind the end of an item are not touched.
+Rows beyond the end of an item are not touched.
 
 Two habits keep the loops fast. Rows are named by their indices, never sliced: a slice counts its references, and
 threads would fight over the counter. And a loop writes one or two rows: LLVM vectorises it only while few pairs

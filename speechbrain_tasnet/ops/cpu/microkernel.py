@@ -1,7 +1,7 @@
-"""A tile of a matrix product, held in the processor's vector registers: what some products lack in libraries.
+"""A tile of a matrix product, held in the CPU's vector registers: faster than libraries for some products.
 
 A few rows against a large weight leave no time to rearrange the weight at every call, which is what libraries do.
-So it lies in panels, as the tile reads it: `WIDTH` columns side by side, one inner index behind the other.
+So it is stored in panels, as the tile reads it: `WIDTH` columns side by side, one inner index after the other.
 
 The same tile multiplies pairs of bfloat16, see `bfloat16`: a pair has the size of a float32 number, and the dot
 product of two pairs, where there is an instruction for it, takes the place of a multiplication.

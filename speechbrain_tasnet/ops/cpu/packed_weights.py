@@ -1,4 +1,4 @@
-"""A causal mask network packed for streams on a processor: the weights, state and scratch memory of `stream`."""
+"""A causal mask network packed for streams on a CPU: the weights, state and scratch memory of `stream`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +13,7 @@ from speechbrain_tasnet.ops.cpu.products import rounded
 from speechbrain_tasnet.ops.cpu.stream import Memory, Packed, Scratch
 from speechbrain_tasnet.ops.moments import Moments
 
-# So many rows are done at once: they stay in the second-level cache.
+# Rows that are done at once: they stay in the second-level cache.
 ROWS = 64
 
 
@@ -23,7 +23,7 @@ class PackedNet:
     Parameters
     ----------
     weights : MaskWeights
-        Of float32, on the processor.
+        Of float32, on the CPU.
     dilations : sequence of int
         Frames between the taps of each block.
     norm : str
@@ -61,7 +61,7 @@ class PackedNet:
         return PackedStreams(self, norm, blocks, spatial)
 
     def scratch(self, rows: int) -> Scratch:
-        """Make the arrays in which the loops work on so many rows."""
+        """Allocate the arrays in which the loops work on this many rows."""
         outputs, hidden = self.arrays.finish.shape[2], self.arrays.hidden.shape[2]
 
         def zeros(*shape):
@@ -79,7 +79,7 @@ class PackedNet:
 
 
 class PackedStreams:
-    """What a packed network remembers of a batch of streams; a step changes it in place.
+    """The state of a packed network for a batch of streams; a step changes it in place.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _stack(arrays: Iterable[Tensor]) -> np.ndarray:
 
 
 def _fold(weight: Tensor, bias: Tensor, gain: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Move gain and shift of a norm into the linear layer behind it.
+    """Move gain and shift of a norm into the linear layer after it.
 
     Returns the weight for what is not normalised yet, and its rows' sums with all that is added at the end.
     """

@@ -1,7 +1,7 @@
-"""Matrix products on rows that were written just before and still lie in the cache, in float32 or in bfloat16.
+"""Matrix products on rows that were just written and are still in the cache, in float32 or bfloat16.
 
-They are made of the tiles of `microkernel`, of numbers or of pairs; in bfloat16 of the blocks of `amx` where there
-are any. Which, follows from the type of the weight. Results are of float32.
+They use the tiles of `microkernel`, of numbers or of pairs; in bfloat16 the blocks of `amx` where there
+are any. The type of the weight decides which. Results are in float32.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def rounded(columns):
 
 
 class Scratch(NamedTuple):
-    """Where products are prepared. Threads that asked for memory at every product would wait for each other."""
+    """Scratch memory of products. Threads that allocated memory for every product would wait for each other."""
 
     panel: np.ndarray  # [ROWS, WIDTH]
     factor: np.ndarray  # [BLOCK_ROWS, inner] of bfloat16
@@ -47,7 +47,7 @@ class Scratch(NamedTuple):
 
 @inline
 def scratch(widest):
-    """Make room for the products of tensors of at most ``widest`` channels."""
+    """Allocate scratch memory for products of tensors with at most ``widest`` channels."""
     columns, pairs = rounded(widest), BLOCK_ROWS // 2
     return Scratch(
         np.empty((ROWS, WIDTH), np.float32),
@@ -60,7 +60,7 @@ def scratch(widest):
 
 
 def room(weights, outer, inner, half):
-    """Make room for so many packed weights [outer, inner]: panels of numbers, of pairs in ``half`` precision."""
+    """Allocate a number of packed weights [outer, inner]: panels of numbers, or of pairs in ``half`` precision."""
     panels = rounded(outer) // WIDTH
     if half:
         return np.empty((weights, panels, amx.whole_blocks(inner) // 2, WIDTH), np.int32)

@@ -3,7 +3,7 @@
 The rows of a scratch array are frames, those of the first stream first. Each block does two products, whose
 weights are packed by `products.pack`, and two sweeps over the rows, as `forward` does, which says what becomes
 of the second norm. The norm before the first block goes the same way into the product behind it. The frames that a
-convolution reaches back to lie in a ring, in which a frame takes the place of the one that no tap meets any more.
+convolution reaches back to are in a ring buffer, in which a frame replaces the one that no tap needs any more.
 """
 
 from typing import NamedTuple
@@ -34,14 +34,14 @@ class Packed(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What is remembered of the streams."""
+    """The state of the streams."""
 
     ring: np.ndarray  # [batch, reach of all blocks, H]
     moments: np.ndarray  # [norms, batch, mean and variance] of float64
 
 
 class Scratch(NamedTuple):
-    """Where the loops work."""
+    """Scratch memory of the loops."""
 
     carried: np.ndarray  # [rows, out], what goes from block to block
     hidden: np.ndarray  # [rows, H], rounded up to whole panels

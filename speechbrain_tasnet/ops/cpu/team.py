@@ -1,4 +1,4 @@
-"""Threads that run one compiled function together, and meet in it."""
+"""Threads that run one compiled function together and synchronise in it."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ _lock = threading.Lock()
 
 
 def _renew_lock() -> None:
-    """Let a forked process not wait for a team of the one that it was forked from."""
+    """Keep a forked process from waiting for a team of its parent."""
     global _lock
     _lock = threading.Lock()
 
@@ -34,7 +34,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def run(function: Callable, threads: int, *arguments) -> None:
-    """Call ``function(thread, threads, barrier, *arguments)`` on so many threads at once, this one included.
+    """Call ``function(thread, threads, barrier, *arguments)`` on this many threads at once, this one included.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def run(function: Callable, threads: int, *arguments) -> None:
 
 @intrinsic
 def meet(typing_context, barrier, threads):
-    """Wait until all threads have come here. ``barrier`` holds two zeros at first: who is here, and how often."""
+    """Wait until all threads have arrived. ``barrier`` is two zeros at first: arrivals, and rounds."""
 
     def generate(context, builder, signature, arguments):
         array = context.make_array(signature.args[0])(context, builder, arguments[0])

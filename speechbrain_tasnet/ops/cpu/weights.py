@@ -11,7 +11,7 @@ from speechbrain_tasnet.ops.block_weights import BlockWeights
 from speechbrain_tasnet.ops.cpu.compile import serial
 from speechbrain_tasnet.ops.cpu.products import pack, room, transposed
 
-# Rows of `Stacked.hidden`; behind them stand the taps.
+# Rows of `Stacked.hidden`; the taps follow them.
 EXPAND_BIAS, GAIN1, SHIFT1, TAPS_BIAS, GAIN2, SHIFT2, TAPS = range(7)
 
 
@@ -46,7 +46,7 @@ def stack(blocks: Sequence[BlockWeights]) -> Stacked:
 
 
 def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
-    """Put skip and residual product together, for they multiply the same rows."""
+    """Combine skip and residual product, because they multiply the same rows."""
     if w.residual_weight is None:
         channels, hidden = w.expand_weight.shape[1], w.skip_weight.shape[1]
         residual = w.skip_weight.new_zeros(channels, hidden), w.skip_weight.new_zeros(channels)
@@ -58,7 +58,7 @@ def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
 
 
 class Packed(NamedTuple):
-    """What the loops read in place of the weights; "packed" is what `products.multiply` wants."""
+    """What the loops read in place of the weights; "packed" is the layout that `products.multiply` needs."""
 
     hidden: np.ndarray  # as in `Stacked`
     slopes: np.ndarray

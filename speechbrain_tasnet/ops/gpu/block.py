@@ -1,7 +1,7 @@
 """A convolutional block in few sweeps over memory, with its derivative written by hand.
 
 A norm needs all of its input before it can give any output, so a sweep ends where a norm's statistics are
-complete. Between the products there are thus two sweeps: PReLU and the first statistics; then first norm,
+complete. Between the products there are therefore two sweeps: PReLU and the first statistics; then first norm,
 depthwise convolution, PReLU and the second statistics. The second norm goes into the product behind it: its gain
 into the weight, mean and deviation into the sweep that adds the product to residual and skip path.
 
@@ -91,7 +91,7 @@ class _ConvBlock(Function):
 
 
 def _output_backward(d_y: Tensor, n: Tensor, w: BlockWeights) -> tuple[Tensor | None, ...]:
-    """Go back through second gain and shift and the two products behind them.
+    """Propagate back through second gain and shift and the two products after them.
 
     Returns the derivative by the normalised activation ``n``, then those by gain, shift, and weight and bias of
     either path. Sums of products stand where passes over memory would have stood: what the shift added to a
@@ -118,7 +118,7 @@ def _taps(w: BlockWeights, shape: Shape) -> Taps:
 
 
 def _output(w: BlockWeights) -> tuple[Tensor, Tensor]:
-    """Put residual and skip product together, for they multiply the same rows."""
+    """Combine residual and skip product, because they multiply the same rows."""
     pairs = [(w.residual_weight, w.residual_bias), (w.skip_weight, w.skip_bias)]
     weights, biases = zip(*((weight, bias) for weight, bias in pairs if weight is not None), strict=True)
     return torch.cat(weights), torch.cat(biases)

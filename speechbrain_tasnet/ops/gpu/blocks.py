@@ -1,4 +1,4 @@
-"""All blocks of a network on a graphics card, one after the other."""
+"""All blocks of a network on a GPU, in a row."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,6 +1,6 @@
-"""Which path a block takes on a graphics card: trusted before it is fast.
+"""Which path a block takes on a GPU: correct first, then fast.
 
-- ``triton``: the kernels of this room.
+- ``triton``: the kernels of this package.
 - ``compiled``: the readable path, compiled by torch.
 - ``reference``: the readable path as it is.
 
@@ -9,9 +9,9 @@ and said so by `prefer`. Where none are, a file is separated in less time than t
 order leaves ``compiled`` out. The environment variable ``TASNET_GPU_BLOCK`` names the path that comes first
 everywhere.
 
-Nothing is measured here, for a clock would make the path, and so the last digits of a result, an accident. But a
+Nothing is timed here: timing would make the path, and so the last digits of a result, a matter of chance. But a
 path is taken only after it was compared with the readable one, at its first use for a `trust.Kind` of block; one
-that differs, or that fails, is reported and left for good.
+that differs or fails is reported and never used again.
 """
 
 import os
@@ -79,7 +79,7 @@ def named() -> str | None:
 
 
 def prefer(name: str) -> None:
-    """Have this process try a path first where derivatives are wanted, unless the environment names another."""
+    """Make this process try a path first where derivatives are wanted, unless the environment names another."""
     _preferred[0] = name
 
 

@@ -1,9 +1,9 @@
-"""The sweeps of `block` over a graphics card's memory, written in Triton.
+"""The sweeps of `block` over a GPU's memory, written in Triton.
 
 A row is one frame's channels. Each program walks over tiles of whole rows, channels along the lanes, and all is
-done with a row while it is in registers. Rows behind the end of an item count as zero and are written as zero.
-Sums over rows are kept by each program for itself and added at the end, so that results do not depend on who comes
-first. Elements are computed with in the type of the parameters.
+done with a row while it is in registers. Rows beyond the end of an item count as zero and are written as zero.
+Each program keeps its own sums over rows, which are added at the end, so that results do not depend on who comes
+first. Computation is in the type of the parameters.
 """
 
 import torch
@@ -331,7 +331,7 @@ def _through_activation(
     rstd: Tensor,
     valid: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Go back through norm and PReLU; returns the derivatives by ``x``, in the place of ``dn``, bias and slope."""
+    """Propagate back through norm and PReLU; returns derivatives by ``x``, in place of ``dn``, bias and slope."""
     alpha, gamma = spread_backward(norm, *row_sums, mean, rstd, valid, len(bias))
     sums = bias.new_empty(_chunks(x), len(bias) + 1)
     place = valid, x.shape[1]

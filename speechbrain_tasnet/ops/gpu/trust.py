@@ -1,15 +1,15 @@
-"""Whether a path through a block computes on this device what the readable path says.
+"""Check that a path through a block computes the same as the readable path on this device.
 
-A block of the network's own sizes is drawn and run forward and back by the path, by the readable one in the same
-precision, and by the readable one in float64. A path that is right may be some times as far from the last as the
-readable one is: so nobody has to know what a precision costs on which card, TF32 included.
+A random block of the network's own sizes is run forward and back by the path, by the readable one in the same
+precision, and by the readable one in float64. A correct path may be a few times as far from the last as the
+readable one is, so nobody has to know what a precision costs on which card, TF32 included.
 
-The block is such that rounding costs little and a mistake much. Biases of two or minus two lie before the PReLUs,
+In this block rounding costs little and a mistake much. The PReLUs come after biases of two or minus two,
 several deviations away from the kink, where a rounded value may fall on the other side and its derivative is
-another one. (A first try drew all from normal distributions: in bfloat16 right kernels were then off by anything
-from 1 % to 500 %.)
+another one. (A first try drew everything from normal distributions: correct bfloat16 kernels were then off by
+anything from 1 % to 500 %.)
 
-What cannot be found out here: a kernel that reads or writes outside its memory may end the process.
+A kernel that reads or writes outside its memory cannot be detected here; it may end the process.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -147,7 +147,7 @@ def _draw(kind: Kind) -> tuple[list[Tensor], Tensor, list[Tensor]]:
     data = [normal(*rows, kind.channels, std=1), normal(*rows, kind.skip, std=1)]
     inputs = [tensor.to(kind.device, kind.dtype) for tensor in data]
     inputs += [tensor.to(kind.device, kind.weights_dtype) for tensor in weights]
-    # What comes out behind an item's end is undefined, and nothing comes back from there.
+    # The output beyond an item's end is undefined, and nothing comes back from there.
     counts = (torch.arange(frames) < valid[:, None]).unsqueeze(2)
     widths = kind.channels if kind.residual else 0, kind.skip
     grads = [(counts * normal(*rows, width, std=1)).to(kind.device) for width in widths]
