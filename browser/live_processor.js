@@ -1,5 +1,5 @@
 // An AudioWorklet: passes what the microphone hears on in chunks, and plays the voices that come back.
-// It runs at the sound card's rate and does no more than resample, in microseconds: what takes longer than a
+// It runs at the sound card's rate and only resamples, in a fraction of a millisecond: what takes longer than a
 // quantum of 3 ms would make the sound stutter.
 
 import { Resampler } from "./resampling.js";
