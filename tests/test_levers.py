@@ -9,6 +9,8 @@ from benchmarks.training import validation
 from benchmarks.training.levers import Contestant, parser
 from speechbrain_tasnet.bundle import load_bundle
 from speechbrain_tasnet.generate.mixing import make_mixtures
+from speechbrain_tasnet.generate.room_plan import Array
+from speechbrain_tasnet.generate.room_simulation import make_room_bank
 from speechbrain_tasnet.generate.talk import Talk
 
 SIZES = "N=16,B=8,H=16,Sc=8,X=2,R=1"
@@ -75,3 +77,23 @@ def test_voices_may_be_silent(contestant, tmp_path, speech_folder):
     assert perfect["2 voices"] > 60
     assert perfect["silence"] == -100
     assert perfect["not improved"] == 0
+
+
+def test_a_contestant_of_two_microphones_learns_where_voices_are(
+    contestant, speech_folder, noise_folder, tmp_path
+):
+    rooms, scenes = tmp_path / "rooms.npz", tmp_path / "scenes"
+    pair = Array.parse(2, "linear:0.1")
+    make_room_bank(rooms, rooms=4, positions=3, array=pair, workers=1)
+    second = 1 / 3600
+    hours = {"hours": 4 * second, "valid_hours": 4 * second, "test_hours": 4 * second}
+    make_mixtures(speech_folder, scenes, noise=noise_folder, reverb=True, array=pair, workers=1, **hours)
+    words = ["--valid", str(scenes), "--rooms", str(rooms), "--noise", str(noise_folder), "--minutes", "0.003"]
+    words += ["--validations", "1"]
+    for mics, order in (("2", "location"), ("1", "best")):
+        trained = contestant(*words, "--mics", mics, "--source-order", order)
+        assert trained.model.encoder.mics == int(mics)
+        trained.run()
+        lines = [json.loads(line) for line in (tmp_path / "out" / "tiny.jsonl").read_text().splitlines()]
+        assert list(lines[-1]["valid"]["scenes"]) == ["2 voices", "not improved"]
+        assert trained.loss.in_order == (order == "location")

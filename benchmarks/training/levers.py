@@ -13,6 +13,7 @@ import math
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -24,6 +25,8 @@ from benchmarks.training import validation
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
+from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
+from speechbrain_tasnet.data.microphones import at_reference, for_network
 from speechbrain_tasnet.losses import SeparationLoss, Targets
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.separate import separate
@@ -70,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
     add("--voices", type=int, default=2, help="outputs of the network, and most voices of an item")
     add("--min-voices", type=int, help="fewest voices of an item")
     add("--talk-share", type=float, default=0.0)
+    add("--noise", help="folder of noise")
+    add("--noise-share", type=float, default=1.0)
+    add("--rooms", help="bank of rooms; items have as many channels as its rooms have microphones")
+    add("--room-share", type=float, default=1.0)
+    add("--mics", type=int, default=1, help="microphones of the network, the first ones of the rooms")
+    add("--source-order", default="best", help="or location, see `DynamicMixing`")
     add("--loss", default="si-snr", help="see `SeparationLoss`, as are the next three")
     add("--loss-silence")
     add("--loss-cap", type=float)
@@ -86,8 +95,9 @@ def build(options: argparse.Namespace) -> Model:
         sizes |= {name: before[name] for name in sizes}
     sizes |= {name: int(value) for name, value in (pair.split("=") for pair in options.sizes.split(",") if pair)}
     window = sizes.pop("L")
-    encoder = Encoder(sizes["N"], window, options.encoder)
-    model = Model(encoder, MaskNet(**sizes, C=options.voices), Decoder(sizes["N"], window))
+    encoder = Encoder(sizes["N"], window, options.encoder, mics=options.mics)
+    masknet = MaskNet(**sizes, C=options.voices, mics=options.mics)
+    model = Model(encoder, masknet, Decoder(sizes["N"], window))
     if options.start:
         print(start_from(options.start, model, RATE))
     return model
@@ -115,9 +125,16 @@ class Contestant:
                 setattr(self.optimizer, name, value)
         shares = {name: value for name, value in vars(options).items() if name.endswith("_share")}
         shares |= {"min_spks": options.min_voices, "length": 10**8, "seed": options.seed, "speeds": SPEEDS}
+        rooms = RoomBank.load(options.rooms) if options.rooms else None
+        self.channels = SimpleNamespace(
+            mixture_channels=rooms.mics if rooms else 1, mics=options.mics, reference=0
+        )
+        shares |= {"noise": options.noise, "rooms": rooms, "mics": self.channels.mixture_channels}
+        shares |= {"source_order": options.source_order}
         self.items = DynamicMixing(options.speech, options.voices, RATE, options.segment, **shares)
         self.corpora = {Path(corpus).name: validation.read(Path(corpus)) for corpus in options.valid}
-        self.loss = SeparationLoss(options.loss, options.loss_silence, options.loss_cap, options.loss_level)
+        kind = options.loss, options.loss_silence, options.loss_cap, options.loss_level
+        self.loss = SeparationLoss(*kind, in_order=options.source_order == "location")
         self.half = half_is_fast()
         self.steps, self.seconds, self.heard = 0, 0.0, 0.0
         self.norms: list[float] = []
@@ -155,6 +172,7 @@ class Contestant:
         mixture, sources = (torch.stack([item[name] for item in batch]) for name in ("mixture", "sources"))
         targets = Targets(sources)
         estimates = self.separate(mixture)
+        mixture = at_reference(mixture, self.channels)
         losses = at_once(lambda estimates: self.loss(targets, mixture, estimates), estimates.float())
         losses.mean().backward()
         norm = self.clip()
@@ -164,7 +182,8 @@ class Contestant:
         self.steps += 1
         self.heard += mixture.numel() / RATE / 3600
         torch._foreach_lerp_(self.averaged, [weight.detach() for weight in self.weights], 1 - options.decay)
-        gains = -losses.detach() - (targets.si_snr_of_mixture(mixture) if self.loss.is_plain else 0)
+        is_ratio = self.loss.is_plain or self.loss.in_order
+        gains = -losses.detach() - (targets.si_snr_of_mixture(mixture) if is_ratio else 0)
         self.gains += gains.tolist()
 
     def clip(self) -> float:
@@ -187,9 +206,9 @@ class Contestant:
             self.say(**{name: {c: validation.scores(self.separate, m) for c, m in self.corpora.items()}})
 
     def separate(self, mixture: Tensor) -> Tensor:
-        """Separate mixtures [batch, time], in the precision of the training."""
+        """Separate mixtures [batch, time], or [batch, time, channels], in the precision of the training."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            return separate(*self.model.values(), mixture)
+            return separate(*self.model.values(), for_network(mixture, self.channels))
 
     def say(self, **values: object) -> None:
         """Write a line of the log."""

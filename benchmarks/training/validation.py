@@ -12,20 +12,29 @@ from torch import Tensor
 from speechbrain_tasnet.evaluation.evaluator import in_target_order
 from speechbrain_tasnet.losses import Targets
 
-Mixture = tuple[Tensor, Tensor]  # [1, time], and its sources [1, time, C]
+Mixture = tuple[Tensor, Tensor]  # [1, time] or [1, time, channels], and its sources [1, time, C]
+# How mixtures and sources are called, in plain corpora and in scenes with rooms and noise.
+PLAIN, SCENES = ("mix", ""), ("mix_both_reverb", "_anechoic")
 
 
 def read(corpus: Path) -> list[Mixture]:
     """Read the validation mixtures of a corpus."""
     folder = corpus / "wav8k" / "min" / "cv"
-    sources = sorted(path.name for path in folder.glob("s[1-9]"))
+    mix, suffix = PLAIN if (folder / PLAIN[0]).is_dir() else SCENES
+    sources = sorted(path.name for path in folder.glob(f"s[1-9]{suffix}"))
 
     def signal(kind: str, name: str) -> Tensor:
         return torch.from_numpy(soundfile.read(folder / kind / name, dtype="float32")[0])
 
+    def at_reference(samples: Tensor) -> Tensor:
+        return samples if samples.ndim == 1 else samples[:, 0]
+
     return [
-        (signal("mix", file.name)[None], torch.stack([signal(source, file.name) for source in sources], 1)[None])
-        for file in sorted((folder / "mix").glob("*.wav"))
+        (
+            signal(mix, file.name)[None],
+            torch.stack([at_reference(signal(source, file.name)) for source in sources], 1)[None],
+        )
+        for file in sorted((folder / mix).glob("*.wav"))
     ]
 
 
@@ -36,7 +45,7 @@ def scores(separate: Callable[[Tensor], Tensor], mixtures: list[Mixture]) -> dic
     Parameters
     ----------
     separate : callable
-        From [1, time] to [1, time, C].
+        From [1, time], or [1, time, channels], to [1, time, C].
     mixtures : list
         See `read`.
 
@@ -57,6 +66,7 @@ def scores(separate: Callable[[Tensor], Tensor], mixtures: list[Mixture]) -> dic
 
 
 def _score(mixture: Tensor, sources: Tensor, estimates: Tensor) -> Iterator[tuple[str, float]]:
+    mixture = mixture if mixture.ndim == 2 else mixture[..., 0]
     targets = Targets(sources)
     voices = int((~targets.silent).sum())
     if voices:
