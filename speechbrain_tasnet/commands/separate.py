@@ -34,7 +34,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="MIXTURE",
         help="a file, a folder (all recordings in it, and of its subfolders into the same subfolders of OUT), "
         "@FILE with one path per line, or - for standard input. Any format that soundfile reads (wav, flac, ogg, "
-        "opus, mp3, aiff, au, caf, w64), at any rate and of any length; with pip install 'speechbrain-tasnet[media]' also m4a, aac, mp4, webm, wma and films",
+        "opus, mp3, aiff, au, caf, w64), at any rate and of any length; with pip install "
+        "'speechbrain-tasnet[media]' also m4a, aac, mp4, webm, wma and films",
     )
     parser.add_argument(
         "--model",
