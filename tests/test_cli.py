@@ -318,3 +318,16 @@ def test_options_have_the_defaults_of_the_functions(words):
     shared = own.keys() & options.keys()
     assert shared
     assert {name: own[name] for name in shared} == {name: options[name] for name in shared}
+
+
+def test_speechbrain_does_not_speak_of_figures_and_still_speaks():
+    program = (
+        "import sys; sys.modules['torchvision'] = None\n"
+        "from speechbrain_tasnet import tune_process\n"
+        "tune_process()\n"
+        "from speechbrain.utils import train_logger\n"
+        "train_logger.logger.warning('something else')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "something else" in done.stderr
+    assert "torchvision" not in done.stderr
