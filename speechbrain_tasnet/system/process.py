@@ -27,7 +27,7 @@ def tune_process() -> None:
       fresh memory costs a fault: without this, a third of the time of an inference.
     - All threads share one heap: those that glibc makes for the others keep no large tensors.
     - GNU's OpenMP gives up spinning after some microseconds.
-    - SpeechBrain does not warn, when it is imported, that it could not save figures, which nobody here does.
+    - SpeechBrain does not warn, when it is imported, that it could not save figures, which nothing here does.
 
     Example
     -------
