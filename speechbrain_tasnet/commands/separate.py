@@ -21,8 +21,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "skipped; the exit status is then 2."
     )
     parser.epilog = (
-        "examples: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated; "
-        "tasnet separate meetings --out separated; tasnet separate @list.txt --out separated; "
+        "examples: tasnet separate meetings/*.mp3 --out separated; tasnet separate meetings --model "
+        "convtasnet-8k-2spk-noisy --out separated; tasnet separate @list.txt --out separated; "
         "tasnet separate talk.m4a --out - | sox - -n stats"
     )
     parser.fromfile_prefix_chars = "@"
