@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 
 from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.bundle.config import Config
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, one_line_errors
 from speechbrain_tasnet.export import export_onnx, export_streaming_onnx
 from speechbrain_tasnet.export.graph import need
 from speechbrain_tasnet.network.model import Model
@@ -37,7 +38,10 @@ def on_post_build(config: MkDocsConfig) -> None:
     if not RUNTIME.is_dir():
         log.info("the browser page gets no runtime, which `make docs` fetches by npm")
         return
-    build(Path(config.site_dir) / PLACE_IN_SITE, bundled_names(), standalone=False)
+    try:
+        build(Path(config.site_dir) / PLACE_IN_SITE, bundled_names(), standalone=False)
+    except InputError as error:
+        raise PluginError(f"the browser page: {error}") from None  # MkDocs shows that without a traceback
 
 
 def build(out: Path, separators: Iterable[str | Path], standalone: bool = True) -> None:
@@ -57,6 +61,7 @@ def build(out: Path, separators: Iterable[str | Path], standalone: bool = True) 
     InputError
         The runtime is missing, or a separator cannot be had.
     """
+    bundles = [find_bundle(name) for name in separators]
     missing = [name for name in RUNTIME_FILES if not (RUNTIME / name).is_file()]
     if missing:
         raise InputError(f"{RUNTIME / missing[0]}: not there; `make browser/node_modules` fetches it by npm")
@@ -66,7 +71,7 @@ def build(out: Path, separators: Iterable[str | Path], standalone: bool = True) 
         shutil.copyfile(RUNTIME / name, out / "runtime" / Path(name).name)
     for file in (*HOME.glob("*.js"), HOME / "style.css", *([HOME / "index.html"] if standalone else [])):
         shutil.copyfile(file, out / file.name)
-    listed = [entry for name in separators if (entry := write_graph(find_bundle(name), out / "models"))]
+    listed = [entry for bundle in bundles if (entry := write_graph(bundle, out / "models"))]
     (out / "models/models.json").write_text(json.dumps(listed, indent=1), encoding="utf-8")
 
 
@@ -116,7 +121,8 @@ def main() -> None:
         help="folder or name (all bundled ones)",
     )
     options = parser.parse_args()
-    build(options.out, options.separators)
+    with one_line_errors("build.py"):
+        build(options.out, options.separators)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 // From the microphone to the loudspeaker: an AudioWorklet hears and plays, a worker separates.
 
+import { Resampler } from "./resampling.js";
+
 // Chunks that wait to be played: so long may a chunk take once, while the browser does something else.
 const WAITING = 3;
 
@@ -27,7 +29,7 @@ export class Live {
     this.model = model;
     this.report = report;
     this.microphone = microphone;
-    this.context = new AudioContext({ sampleRate: model.sample_rate, latencyHint: "interactive" });
+    this.context = new AudioContext({ latencyHint: "interactive" }); // at the sound card's own rate
     this.worker = new Worker(new URL("./live_worker.js", import.meta.url), { type: "module" });
   }
 
@@ -43,7 +45,7 @@ export class Live {
     this.worker.onmessage = ({ data }) => (data.signals ? this.stopped(data.signals) : this.report(data));
     this.node = new AudioWorkletNode(this.context, "live-processor", {
       outputChannelCount: [2],
-      processorOptions: { chunk: this.model.chunk, waiting: WAITING },
+      processorOptions: { chunk: this.model.chunk, rate: this.model.sample_rate, waiting: WAITING },
     });
     this.node.port.onmessage = () => this.report({ late: true });
     this.node.port.postMessage({ worker: port2 }, [port2]);
@@ -53,8 +55,10 @@ export class Live {
 
   /** Seconds from the microphone to the loudspeaker, without what the sound card adds before. */
   get latency() {
+    const rate = this.model.sample_rate;
     const chunks = (1 + WAITING) * this.model.chunk + this.model.latency;
-    return chunks / this.model.sample_rate + (this.context.outputLatency || this.context.baseLatency || 0);
+    const resampling = 2 * Resampler.delay(this.context.sampleRate, rate); // there and back
+    return chunks / rate + resampling + (this.context.outputLatency || this.context.baseLatency || 0);
   }
 
   /** Choose what is played in the left and the right ear: a voice each, from 0 on, or null for nothing. */

@@ -1,16 +1,22 @@
 // An AudioWorklet: passes what the microphone hears on in chunks, and plays the voices that come back.
-// It computes nothing: what takes longer than a quantum of 3 ms would make the sound stutter.
+// It runs at the sound card's rate and only resamples, in a fraction of a millisecond: what takes longer than a
+// quantum of 3 ms would make the sound stutter.
+
+import { Resampler } from "./resampling.js";
+import { joined } from "./signals.js";
 
 class LiveProcessor extends AudioWorkletProcessor {
-  constructor({ processorOptions: { chunk, waiting } }) {
+  constructor({ outputChannelCount: [ears], processorOptions: { chunk, rate, waiting } }) {
     super();
+    this.hearing = new Resampler(sampleRate, rate);
     this.chunk = new Float32Array(chunk);
     this.filled = 0;
     this.waiting = waiting; // chunks that are there before the first is played
     this.queue = [];
-    this.played = 0; // samples of the queue's first
+    this.playing = Array.from({ length: ears }, () => new Resampler(rate, sampleRate));
+    this.ready = this.playing.map(() => new Float32Array(0)); // what is played next in each ear
     this.started = false;
-    this.voices = null; // for each channel what it plays: null: nothing
+    this.voices = null; // for each ear the voice that it hears; null: none
     this.port.onmessage = ({ data }) => {
       if (data.worker) {
         this.worker = data.worker;
@@ -25,7 +31,6 @@ class LiveProcessor extends AudioWorkletProcessor {
     this.queue.push(sources);
     if (this.queue.length <= 4 * this.waiting) return;
     this.queue.splice(0, this.queue.length - this.waiting);
-    this.played = 0;
     this.port.postMessage("late");
   }
 
@@ -36,7 +41,7 @@ class LiveProcessor extends AudioWorkletProcessor {
   }
 
   hear(samples) {
-    for (const sample of samples) {
+    for (const sample of this.hearing.push(samples)) {
       this.chunk[this.filled++] = sample;
       if (this.filled === this.chunk.length) {
         this.worker?.postMessage(this.chunk.slice());
@@ -49,22 +54,21 @@ class LiveProcessor extends AudioWorkletProcessor {
     if (!this.started) this.started = this.queue.length > this.waiting;
     if (!this.started) return;
     const length = output[0].length;
-    for (let i = 0; i < length; i++) {
+    while (this.ready[0].length < length) {
       if (this.queue.length === 0) {
         this.started = false;
         this.port.postMessage("late");
         return;
       }
-      const sources = this.queue[0];
-      output.forEach((channel, c) => {
-        const voice = this.voices?.[c];
-        channel[i] = voice == null ? 0 : sources[voice][this.played];
+      const sources = this.queue.shift();
+      this.ready = this.ready.map((before, ear) => {
+        const voice = this.voices?.[ear];
+        const samples = voice == null ? new Float32Array(this.chunk.length) : sources[voice];
+        return joined([before, this.playing[ear].push(samples)]);
       });
-      if (++this.played === sources[0].length) {
-        this.queue.shift();
-        this.played = 0;
-      }
     }
+    output.forEach((channel, ear) => channel.set(this.ready[ear].subarray(0, length)));
+    this.ready = this.ready.map((samples) => samples.subarray(length));
   }
 }
 

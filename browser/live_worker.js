@@ -1,6 +1,7 @@
 // A worker: separates a stream, chunk by chunk.
 
 import { StreamingSeparator } from "./network.js";
+import { joined } from "./signals.js";
 
 // Seconds of which the mixture and the voices are kept for listening to them afterwards.
 const KEPT = 600;
@@ -57,14 +58,4 @@ class Stream {
 
 function level(signal) {
   return Math.sqrt(signal.reduce((sum, sample) => sum + sample * sample, 0) / signal.length);
-}
-
-function joined(chunks) {
-  const whole = new Float32Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }

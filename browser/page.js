@@ -6,7 +6,8 @@ import { separateRecording } from "./recording.js";
 import { loudness, spectrogram } from "./spectrogram.js";
 
 const MARKUP = `
-<section class="tasnet-card" aria-label="Separate a recording">
+<section class="tasnet-card" aria-labelledby="tasnet-recording">
+  <h2 id="tasnet-recording">A recording</h2>
   <label class="tasnet-drop"><input type="file" accept="audio/*,video/*">
     <strong>Drop a recording here</strong> or click to choose one; audio or film, of any length</label>
   <p class="tasnet-row"><button data-role="record">Record</button>
@@ -16,10 +17,11 @@ const MARKUP = `
   <p data-role="status" role="status"></p>
   <div data-role="results"></div>
 </section>
-<section class="tasnet-card" aria-label="Live">
+<section class="tasnet-card" aria-labelledby="tasnet-live">
+  <h2 id="tasnet-live">Live</h2>
   <p class="tasnet-row"><button data-role="live">Start the microphone</button>
     <label>Play <select data-role="heard"></select></label></p>
-  <p data-role="live-status" role="status">Wear headphones: the microphone would pick up a loudspeaker.</p>
+  <p data-role="live-status" role="status">Wear headphones, or the microphone will pick up your speakers.</p>
   <div data-role="meters"></div>
   <div data-role="live-results"></div>
 </section>`;
@@ -38,6 +40,9 @@ class Page {
     this.at("record").onclick = () => this.record();
     this.at("live").onclick = () => this.toggleLive();
     this.at("heard").onchange = () => this.chooseHeard();
+    root.querySelector("[aria-labelledby=tasnet-recording]").hidden = this.separators.length === 0;
+    root.querySelector("[aria-labelledby=tasnet-live]").hidden = !this.streaming;
+    if (this.streaming) this.offerHeard();
   }
 
   at(role) {
@@ -218,11 +223,8 @@ async function main() {
     if (!answer.ok) throw new Error(`${listed.pathname}: ${answer.status}`);
     const models = await answer.json();
     const here = (file) => file && new URL(file, listed).href;
-    const page = new Page(
-      root,
-      models.map((model) => ({ ...model, graph: here(model.graph), step: here(model.step) })),
-    );
-    page.offerHeard();
+    const located = models.map((model) => ({ ...model, graph: here(model.graph), step: here(model.step) }));
+    new Page(root, located);
   } catch (error) {
     root.textContent = `The separators could not be loaded: ${error.message}`;
   }

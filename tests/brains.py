@@ -35,7 +35,7 @@ def make_brain(tmp_path, hparams=None, kind=SeparationBrain, **options):
     modules["decoder"] = Decoder(N=8, L=16)
     defaults = {"sample_rate": 8000, "loss_threshold": None, "step_scheduler": None, "metrics": []}
     defaults |= {"epoch_counter": EpochCounter(limit=1), "bad_items": BadItems(tmp_path / "bad_items.csv", 0)}
-    defaults |= {"ledger": Ledger(), "separation_loss": SeparationLoss()}
+    defaults |= {"ledger": Ledger(), "separation_loss": SeparationLoss(), "training_loss": SeparationLoss()}
     run_opts = {"device": "cpu", "noprogressbar": True, **options}
     checkpointer = Checkpointer(tempfile.mkdtemp(dir=tmp_path))
     return kind(

@@ -9,8 +9,8 @@ from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.losses.ratios import si_snr
-from speechbrain_tasnet.separation.beamforming import beamform
-from speechbrain_tasnet.separation.options import SeparationOptions
+from speechbrain_tasnet.separation.beamforming import beamform, postfilter
+from speechbrain_tasnet.separation.options import BEAMFORMERS, SeparationOptions
 
 RATE = 8000
 
@@ -55,6 +55,19 @@ def test_short_recordings_and_silence_are_fine(samples):
     assert not beamform(0 * mixture, 0 * estimates, RATE).any()
 
 
+def test_the_postfilter_keeps_the_voice_it_was_steered_to():
+    first, second = voices()
+    filtered = torch.stack([first + 0.5 * second, second + 0.5 * first], dim=1)
+
+    def separate(mixtures):
+        """Take the voices apart, the second one first and far too loud."""
+        assert mixtures.shape == (2, len(first))
+        return torch.stack([3 * second, first], dim=1).expand(2, -1, -1)
+
+    torch.testing.assert_close(postfilter(filtered, separate), torch.stack([first, 3 * second], dim=1))
+    assert not postfilter(0 * filtered, lambda x: torch.stack([x, x], dim=2)).any()
+
+
 class Half(TasNetSeparation):
     """Gives half of the mixture as each source."""
 
@@ -77,21 +90,32 @@ def stereo(tmp_path):
 
 
 @pytest.mark.parametrize("window", [1.0, None])
-def test_a_file_of_an_array_gives_a_channel_for_each_source(half, stereo, window):
-    sources = half.separate_file(stereo, beamform="mvdr", scale="consistent", window=window)
+@pytest.mark.parametrize("beamform", BEAMFORMERS)
+def test_a_file_of_an_array_gives_a_channel_for_each_source(half, stereo, beamform, window):
+    sources = half.separate_file(stereo, beamform=beamform, scale="consistent", window=window)
     assert sources.shape == (1, 3 * RATE, 2)
     first = torch.from_numpy(soundfile.read(stereo, dtype="float32")[0][:, 0])
     torch.testing.assert_close(sources.sum(2)[0], first, rtol=0, atol=1e-5)
 
 
 def test_the_command_writes_mono_sources(stereo, tmp_path):
-    main(["separate", str(stereo), "--beamform", "mvdr", "--out", str(tmp_path / "out")])
-    assert [soundfile.info(path).channels for path in sorted((tmp_path / "out").iterdir())] == [1, 1]
+    for beamformer in BEAMFORMERS:
+        out = tmp_path / beamformer
+        main(["separate", str(stereo), "--beamform", beamformer, "--out", str(out)])
+        assert [soundfile.info(path).channels for path in sorted(out.iterdir())] == [1, 1]
+
+
+def test_the_postfilter_is_the_separator_after_the_beamformer(stereo):
+    separator = TasNetSeparation.from_bundle("convtasnet-8k-2spk", device="cpu")
+    filtered = separator.separate_file(stereo, beamform="mvdr")[0]
+    expected = postfilter(filtered, separator.separate_batch)
+    found = separator.separate_file(stereo, beamform="mvdr-postfilter")[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 def test_one_channel_and_other_beamformers_are_refused(half, tmp_path):
     soundfile.write(tmp_path / "one.wav", np.ones(800) / 9, RATE)
     with pytest.raises(InputError, match=r"one.wav: 1 channel; beamforming needs two or more"):
         half.separate_file(tmp_path / "one.wav", beamform="mvdr")
-    with pytest.raises(InputError, match="beamform='gev': expected mvdr"):
+    with pytest.raises(InputError, match="beamform='gev': expected mvdr, mvdr-postfilter"):
         SeparationOptions(beamform="gev")

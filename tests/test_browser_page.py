@@ -1,9 +1,13 @@
 """The page that separates in the browser, in a real Chromium: its samples are those of Python."""
 
+import importlib.util
 import io
+import json
+import re
 import subprocess
 import sys
 import threading
+import urllib.request
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,8 +17,11 @@ import pytest
 import soundfile
 import torch
 from headless import chromium, open_page
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 
 from speechbrain_tasnet import TasNetSeparation
+from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.separation.voice_memory import voiceprints
 from speechbrain_tasnet.separation.voices import Listener
 from speechbrain_tasnet.separation.windows import cut_windows, join_windows
@@ -42,6 +49,30 @@ def site(tmp_path_factory):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+def test_a_wrong_separator_is_one_line(tmp_path):
+    command = [sys.executable, ROOT / "browser/build.py", "--out", tmp_path / "page", "nothing-here"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert re.fullmatch("build.py: error: nothing-here: .+\n", ended.stderr)
+    assert not (tmp_path / "page").exists()
+
+
+def test_the_site_ends_in_one_line_without_onnx(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location("browser_build", ROOT / "browser/build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    runtime = tmp_path / "runtime/dist"
+    runtime.mkdir(parents=True)
+    for name in build.RUNTIME_FILES:
+        (runtime.parent / name).touch()
+    monkeypatch.setattr(build, "RUNTIME", runtime.parent)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    config = MkDocsConfig()
+    config.site_dir = str(tmp_path / "site")
+    with pytest.raises(PluginError, match=r"^the browser page: onnx: not installed[^\n]+$"):
+        build.on_post_build(config)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +116,86 @@ def test_a_recording(site, talk, visit, tmp_path):
     np.testing.assert_allclose(voices, expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_a_recording_at_another_rate(rate, site, talk, visit, tmp_path):
+    """With noise up to the highest frequencies, which must not fold back."""
+    said = resample(soundfile.read(talk)[0][: 12 * RATE], RATE, rate)
+    noise = 0.02 * np.random.default_rng(rate).standard_normal((len(said), 2))
+    soundfile.write(tmp_path / "talk.wav", said[:, None] * [1, 0.5] + noise, rate, subtype="PCM_16")
+    visit.page.goto(site)
+    visit.page.set_input_files("input[type=file]", tmp_path / "talk.wav")
+    visit.page.wait_for_selector("[data-role=results] figure", timeout=120_000)
+    mixture, *voices = downloads(visit, "results")
+    expected = resample(soundfile.read(tmp_path / "talk.wav", dtype="float32")[0].mean(axis=1), rate, RATE)
+    np.testing.assert_allclose(mixture, expected, rtol=0, atol=1e-4)
+    separator = TasNetSeparation.from_bundle("convtasnet-8k-2spk", device="cpu")
+    sources = separator.separate_audio(torch.from_numpy(expected), RATE, window=WINDOW).numpy()
+    np.testing.assert_allclose(voices, sources, rtol=0, atol=1e-3)
+
+
+def tones(*frequencies, rate, seconds=2):
+    """Return tones of amplitude 0.2."""
+    return sum(0.2 * np.sin(2 * np.pi * frequency * np.arange(seconds * rate) / rate) for frequency in frequencies)
+
+
+def level(samples, frequency, rate):
+    """Return the level of a tone in dB, 0 for `tones`, and that of everything else."""
+    middle = samples[len(samples) // 4 : 3 * len(samples) // 4]
+    phase = 2 * np.pi * frequency * np.arange(len(middle)) / rate
+    waves = np.stack([np.sin(phase), np.cos(phase)])
+    weights = np.linalg.lstsq(waves.T, middle, rcond=None)[0]
+    rest = middle - weights @ waves
+    return 20 * np.log10(np.linalg.norm(weights) / 0.2), 20 * np.log10(2**0.5 * rest.std() / 0.2)
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_what_is_too_high_for_the_separator_is_not_heard(rate, site, visit):
+    """Of an mp3, whose rate the page does not know."""
+    file = io.BytesIO()
+    soundfile.write(file, tones(3000, 4800, 7500, rate=rate), rate, format="MP3", bitrate_mode="CONSTANT")
+    script = """async (bytes) => {
+        const { decode } = await import('./audio.js');
+        return [...await decode(Uint8Array.from(bytes).buffer, 8000)];
+    }"""
+    visit.page.goto(site)
+    got = np.array(visit.page.evaluate(script, list(file.getvalue())))
+    file.seek(0)
+    expected = resample(soundfile.read(file)[0], rate, RATE)
+    assert level(got, 3000, RATE) == pytest.approx(level(expected, 3000, RATE), abs=0.1)
+    assert level(got, 3000, RATE)[1] < -25  # what the mp3 itself adds
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "FLAC", "OGG"])
+def test_the_rate_of_a_file(kind, site, visit):
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(1000), 44056, format=kind)
+    script = """async (bytes) => {
+        const { fileRate } = await import('./audio.js');
+        return fileRate(Uint8Array.from(bytes).buffer);
+    }"""
+    visit.page.goto(site)
+    assert visit.page.evaluate(script, list(file.getvalue())) == (None if kind == "OGG" else 44056)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(48000, 8000), (44100, 8000), (11025, 8000), (8000, 48000), (8000, 44100), (8000, 8000)]
+)
+def test_resampling_is_that_of_python(old, new, site, visit):
+    samples = np.random.default_rng(old).standard_normal(old // 4 + 17).astype("float32")
+    script = """async ([samples, old, now, cuts]) => {
+        const { Resampler } = await import('./resampling.js');
+        const resampler = new Resampler(old, now);
+        const blocks = cuts.slice(1).map((end, i) => Float32Array.from(samples.slice(cuts[i], end)));
+        const parts = [...blocks.map((block) => resampler.push(block)), resampler.finish()];
+        return [parts.map((part) => [...part]), Resampler.delay(old, now)];
+    }"""
+    visit.page.goto(site)
+    cuts = [0, 1, 1, 129, 300, 1500, len(samples)]
+    parts, delay = visit.page.evaluate(script, [samples.tolist(), old, new, cuts])
+    np.testing.assert_allclose(np.concatenate(parts), resample(samples, old, new), rtol=0, atol=2e-6)
+    assert len(parts[-1]) == pytest.approx(delay * new, abs=1)
+
+
 def test_what_it_looks_like(site, two_voices, visit, tmp_path):
     """The screenshot is that of the documentation."""
     visit.page.goto(site)
@@ -109,6 +220,17 @@ def test_what_is_no_sound(site, visit, tmp_path):
     assert visit.page.is_hidden("progress")
 
 
+@pytest.mark.parametrize(("kind", "shown"), [("graph", "A recording"), ("step", "Live")])
+def test_a_page_for_one_purpose_has_one_box(kind, shown, site, visit):
+    models = json.loads(urllib.request.urlopen(f"{site}models/models.json").read())
+    [model] = [model for model in models if kind in model]
+    visit.page.route("**/models.json", lambda route: route.fulfill(json=[model]))
+    visit.page.goto(site)
+    visit.page.wait_for_selector(".tasnet-card:visible")
+    assert visit.page.locator(".tasnet-card h2:visible").all_inner_texts() == [shown]
+    assert visit.page.locator("h2").all_inner_texts() == ["A recording", "Live"]
+
+
 def test_live(site, talk):
     flags = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
     with open_page(*flags, f"--use-file-for-fake-audio-capture={talk}") as visit:
@@ -127,6 +249,69 @@ def test_live(site, talk):
     assert abs(mixture).max() > 0.01
     known = slice(STRIDE, len(mixture))  # where the stream ends, half a frame is not known yet
     np.testing.assert_allclose(np.array(voices)[:, : -STRIDE or None], expected[:, known], rtol=0, atol=1e-3)
+
+
+def test_live_hears_the_whole_band(site, tmp_path):
+    soundfile.write(tmp_path / "tones.wav", tones(3000, 4800, rate=48000, seconds=20), 48000)
+    flags = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
+    with open_page(*flags, f"--use-file-for-fake-audio-capture={tmp_path / 'tones.wav'}") as visit:
+        visit.page.goto(site)
+        visit.page.click("[data-role=live]")
+        visit.page.wait_for_function("document.querySelectorAll('meter').length == 3")
+        visit.page.wait_for_timeout(3000)
+        visit.page.click("[data-role=live]")
+        visit.page.wait_for_selector("[data-role=live-results] figure")
+        mixture = downloads(visit, "live-results")[0]
+    tone, rest = level(mixture, 3000, RATE)
+    assert tone == pytest.approx(0, abs=0.1)
+    assert rest < -40
+
+
+PROCESSOR = """async ([frequencies, rate]) => {
+    const context = new AudioContext();
+    const recorder = `registerProcessor('recorder', class extends AudioWorkletProcessor {
+        process([input]) { return this.port.postMessage(input.map((ear) => ear.slice())), true; }
+    })`;
+    await context.audioWorklet.addModule('live_processor.js');
+    await context.audioWorklet.addModule(URL.createObjectURL(new Blob([recorder], { type: 'text/javascript' })));
+    const node = new AudioWorkletNode(context, 'live-processor', {
+        outputChannelCount: [2], processorOptions: { chunk: 160, rate, waiting: 25 },
+    });
+    const { port1, port2 } = new MessageChannel();
+    const heard = [];
+    port1.onmessage = ({ data }) => {
+        heard.push(...data);
+        port1.postMessage([data, data.map((sample) => sample / 2)]);
+    };
+    node.port.postMessage({ worker: port2, voices: [0, 1] }, [port2]);
+    for (const frequency of frequencies) {
+        const tone = new OscillatorNode(context, { frequency });
+        tone.connect(new GainNode(context, { gain: 0.2 })).connect(node);
+        tone.start();
+    }
+    const recording = new AudioWorkletNode(context, 'recorder');
+    const played = [[], []];
+    recording.port.onmessage = ({ data }) => {
+        if (data.length === 2 && (played[0].length || data[0].some(Boolean)))
+            data.forEach((samples, ear) => played[ear].push(...samples));
+    };
+    node.connect(recording).connect(context.destination);
+    while (played[0].length < 2 * context.sampleRate) await new Promise((resolve) => setTimeout(resolve, 50));
+    await context.close();
+    return [heard, played, context.sampleRate];
+}"""
+
+
+def test_live_hears_and_plays_at_the_rate_of_the_sound_card(site):
+    """A loop without a network: voices are what was heard, in the right ear half as loud."""
+    with open_page("--autoplay-policy=no-user-gesture-required") as visit:
+        visit.page.goto(site)
+        heard, played, rate = visit.page.evaluate(PROCESSOR, [[3000, 4800, 7500], RATE])
+    assert rate > 2 * RATE
+    for samples, at, loudness in ((heard, RATE, 1), (played[0], rate, 1), (played[1], rate, 0.5)):
+        tone, rest = level(np.array(samples) / loudness, 3000, at)
+        assert tone == pytest.approx(0, abs=0.1)
+        assert rest < -40
 
 
 @pytest.mark.parametrize("size", [997, 4000])

@@ -232,6 +232,32 @@ def test_lines_are_short(text):
     assert not [line for line in prose if len(line) > 120]
 
 
+def unfilled(text: str) -> list[str]:
+    """List the rows of tables that are only named, and the columns under a heading that hold nothing.
+
+    A single empty cell is how a table says "does not apply"; a whole row or column of them has been forgotten.
+    """
+    found = []
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        lines = table.splitlines()
+        head, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in lines]
+        found += [line for line, row in zip(lines[2:], rows, strict=True) if not any(row[1:])]
+        found += [name for name, *column in zip(head, *rows, strict=True) if name and not any(column)]
+    return found
+
+
+@pytest.mark.parametrize("text", [pytest.param(PAGES[name], id=name) for name in WRITTEN])
+def test_tables_are_filled(text):
+    assert unfilled(text) == []
+
+
+def test_an_unfilled_table_is_found():
+    table = "| | time | note |\n|---|--:|---|\n| one | 1 s | |\n| two | | |\n"
+    assert unfilled(table) == ["| two | | |", "note"]
+    assert unfilled(f"```\n{table}```\n") == []
+
+
 def test_the_readme_is_short_and_begins_with_what_to_run():
     lines = PAGES["README.md"].splitlines()
     assert len(lines) <= 130

@@ -67,3 +67,55 @@ def test_mixing_needs_rooms_with_as_many_microphones(hiss):
         mixing(hiss, mics=2)
     with pytest.raises(InputError, match=re.escape("2 microphones in a room, expected mics=1")):
         mixing(hiss, rooms=delays())
+
+
+def around():
+    """Rooms with mute walls; what comes from position p arrives p - 1.5 samples later at the second microphone."""
+    taps = np.arange(100)
+    direct = np.zeros((4, 3, 2, 100), np.float32)
+    for position in range(3):
+        late = position - 1.5
+        for mic, arrival in enumerate((50 - late / 2, 50 + late / 2)):
+            direct[:, position, mic] = np.sinc(taps - arrival) * np.hanning(100)
+    return RoomBank(RATE, direct, direct.copy(), np.full(4, 0.1, np.float32), np.zeros((4, 2, 3), np.float32))
+
+
+def test_sides_are_delays_to_a_fraction_of_a_sample():
+    np.testing.assert_allclose(around().sides(0), np.tile([-1.5, -0.5, 0.5], (4, 1)), atol=0.05)
+    np.testing.assert_allclose(around().sides(1), np.tile([1.5, 0.5, -0.5], (4, 1)), atol=0.05)
+
+
+def lateness(sources):
+    """How many quarters of a sample later the second microphone hears each source [time, C, 2]."""
+    spectra = torch.fft.rfft(sources, 2 * len(sources), dim=0)
+    both = torch.nn.functional.pad((spectra[..., 1] * spectra[..., 0].conj()).T, (0, 3 * len(sources)))
+    alike = torch.fft.irfft(both, 8 * len(sources))
+    lags = torch.arange(-12, 13)
+    return lags[alike[:, lags].argmax(1)]
+
+
+@pytest.mark.parametrize("reference", [0, 1])
+@pytest.mark.parametrize("target", ["anechoic", "reverb"])
+def test_sources_are_sorted_by_location(hiss, reference, target):
+    options = {"rooms": around(), "mics": 2, "reference": reference, "outputs": "each", "target": target}
+    sorted_items = mixing(hiss, **options, length=30, source_order="location")
+    moved = 0
+    for item, drawn in zip(sorted_items, mixing(hiss, **options, length=30), strict=True):
+        late = lateness(item["sources"])
+        assert late[0] > late[1] if reference == 0 else late[0] < late[1]
+        assert torch.equal(item["mixture"], drawn["mixture"])
+        same, swapped = (torch.equal(item["sources"], drawn["sources"][:, order]) for order in ([0, 1], [1, 0]))
+        assert same != swapped
+        moved += swapped
+    assert 5 < moved < 25
+
+
+def test_silent_sources_come_last(hiss):
+    options = {"rooms": around(), "mics": 2, "num_spks": 3, "min_spks": 1, "source_order": "location"}
+    heard = [item["sources"].any(dim=0).tolist() for item in mixing(hiss, **options, length=30)]
+    assert {tuple(voices) for voices in heard} == {(True, False, False), (True, True, False), (True, True, True)}
+
+
+def test_one_microphone_has_no_sides(hiss):
+    with pytest.raises(InputError, match="source_order='location' with mics=1"):
+        mixing(hiss, source_order="location")

@@ -196,3 +196,24 @@ def test_nan_estimates_give_a_nan_loss(way):
 def test_what_is_no_loss(options, message):
     with pytest.raises(InputError, match=message):
         SeparationLoss(**options)
+
+
+@pytest.mark.parametrize("silence", [None, "power"])
+def test_in_order_each_estimate_has_a_target_of_its_own(silence):
+    targets = torch.randn(3, 800, 3)
+    targets[0, :, 2] = 0
+    mixture, estimates = targets.sum(2), (targets + 0.3 * torch.randn(3, 800, 3)).requires_grad_()
+    best = SeparationLoss(silence=silence, cap=30.0)
+    in_order = SeparationLoss(silence=silence, cap=30.0, in_order=True)
+    values = in_order(Targets(targets), mixture, estimates)
+    torch.testing.assert_close(values, best(Targets(targets), mixture, estimates))
+    (gradient,) = torch.autograd.grad(values.sum(), estimates)
+    assert gradient.any()
+    turned = estimates.detach()[..., [1, 0, 2]]
+    assert (in_order(Targets(targets), mixture, turned) > values + 5).all()
+    torch.testing.assert_close(best(Targets(targets), mixture, turned), values.detach())
+
+
+def test_in_order_is_no_plain_loss():
+    assert SeparationLoss().is_plain
+    assert not SeparationLoss(in_order=True).is_plain

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from brains import fit, item, make_brain
+from brains import fit, item, load, make_brain
 
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.data.skipping import Fetched
@@ -48,10 +48,24 @@ class Noted(SeparationBrain):
 
 
 def test_an_improvement_is_of_those_who_are_heard_with_something_else(tmp_path):
-    brain = make_brain(tmp_path, {"separation_loss": SeparationLoss("snr", "power", 30.0)}, kind=Noted)
+    loss = SeparationLoss("snr", "power", 30.0)
+    brain = make_brain(tmp_path, {"separation_loss": loss, "training_loss": loss}, kind=Noted)
     fit(brain, item("mixed", 1), lone("lone", 2))
     losses, improvements = brain.observed
     assert (len(losses), len(improvements)) == (2, 1)
+
+
+def test_only_training_has_sources_in_order(tmp_path):
+    """Of a mixture whose sources change places, the loss in order is another, the best one is not."""
+    first, second = item("as they are", 1), item("swapped", 1)
+    second.item["sources"] = second.item["sources"].flip(1)
+    brain = make_brain(tmp_path, {"training_loss": SeparationLoss(in_order=True)}, kind=Noted)
+    train, improvements = fit(brain, first, second, batch_size=2).observed
+    assert abs(train[0] - train[1]) > 0.1
+    assert improvements[0] == pytest.approx(improvements[1])
+    brain.evaluate(load(first, second), progressbar=False)
+    test, _ = brain.observed
+    assert test[0] == pytest.approx(test[1])
 
 
 def test_what_is_mixed_is_known():
@@ -72,6 +86,8 @@ def test_what_is_mixed_is_known():
         ("--loss_cap -3", "loss_cap=-3: expected dB above 0"),
         ("--min_spks 3", "min_spks=3: expected at most num_spks=2"),
         ("--talk_share 2", "talk_share=2: expected a share"),
+        ("--source_order angle", "source_order='angle': expected best or location"),
+        ("--source_order location", "source_order='location': expected mics above 1 and a speech_folder"),
         ("--talk_overlap_probability [1,0]", "expected two shares from 0 to 1"),
     ],
 )

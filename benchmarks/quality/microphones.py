@@ -22,7 +22,7 @@ from speechbrain_tasnet.data.folders.speech import SPLITS, split_speakers
 from speechbrain_tasnet.generate.room_plan import Array
 from speechbrain_tasnet.generate.room_simulation import make_room_bank
 from speechbrain_tasnet.losses import Targets
-from speechbrain_tasnet.separation.beamforming import beamform
+from speechbrain_tasnet.separation.beamforming import beamform, postfilter
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
 RATE, VOICES = 8000, 2
@@ -68,9 +68,13 @@ def ways(model: str, mics: int) -> Iterator[tuple[str, int, Separate]]:
     def beamformed(mixture: Tensor) -> Tensor:
         return beamform(mixture.T, separator.separate_batch(mixture.T), RATE)
 
+    def postfiltered(mixture: Tensor) -> Tensor:
+        return postfilter(beamformed(mixture), separator.separate_batch)
+
     yield name, heard, plain
     if heard == 1:
         yield f"{name}, --beamform mvdr", mics, beamformed
+        yield f"{name}, --beamform mvdr-postfilter", mics, postfiltered
 
 
 def score(separate: Separate, scenes: list[tuple[dict, dict]]) -> tuple[list[float], list[float]]:

@@ -60,8 +60,9 @@ def _describe_separation(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--beamform",
-        choices=("mvdr",),
-        help="separate every channel of a microphone array, and filter each source out of all of them",
+        choices=("mvdr", "mvdr-postfilter"),
+        help="separate every channel of a microphone array, and filter each source out of all of them; with the "
+        "postfilter, separate the result once more",
     )
     group.add_argument(
         "--window",

@@ -90,10 +90,25 @@ class Settings(Data, Mixing, Training, Network):
             )
         return self
 
+    @model_validator(mode="after")
+    def _locations_are_known(self) -> "Settings":
+        if self.source_order == "location" and (self.mics == 1 or self.speech_folder is None):
+            raise InputError(
+                "source_order='location': expected mics above 1 and a speech_folder, for only dynamic mixing "
+                "knows where speakers are; or use 'best'"
+            )
+        return self
+
     @property
     def separation_loss(self) -> SeparationLoss:
-        """What the training minimises."""
+        """What is validated and reported: sources in their best order."""
         return SeparationLoss(self.loss, self.loss_silence, self.loss_cap, self.loss_level)
+
+    @property
+    def training_loss(self) -> SeparationLoss:
+        """What the training minimises: the same, or with sources in the order of their locations."""
+        by_location = self.source_order == "location"
+        return SeparationLoss(self.loss, self.loss_silence, self.loss_cap, self.loss_level, by_location)
 
     @property
     def item_seed(self) -> int:

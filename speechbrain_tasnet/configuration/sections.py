@@ -157,6 +157,9 @@ class Training(Section):
     """Ratio in dB that the loss approaches but does not reach."""
     loss_level: Annotated[Bound | None, Expected("dB a dB, above 0, or null")] = None
     """Penalty per dB that a voice is too loud or too soft, with `loss` `si-snr`; null: none."""
+    source_order: one_of("best", "location") = "best"
+    """Which source each output is trained on: `best`, whichever fits, or `location`, with several microphones:
+    from the side of the reference to that of the next."""
     loss_threshold: Decibels
     """Items whose loss is lower are left out of training."""
     precision: one_of("fp32", "bf16", "fp16", "auto") = "fp32"

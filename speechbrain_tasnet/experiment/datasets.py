@@ -60,6 +60,7 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         mics=channels_of(hparams),
         reference=hparams.reference,
         outputs=hparams.outputs,
+        source_order=hparams.source_order,
         **draws,
     )
     # Every item is drawn at random, so their order need not be.

@@ -228,6 +228,7 @@ def make_brain(hparams: Hparams, run_opts: RunOptions) -> tuple[SeparationBrain,
         "bad_items": BadItems(folder / "bad_items.csv", hparams.max_bad_items),
         "ledger": ledger,
         "separation_loss": hparams.separation_loss,
+        "training_loss": hparams.training_loss,
     }
     extended |= plan.changes
     return SeparationBrain(hparams.modules, plan.opt_class, extended, run_opts, hparams.checkpointer), plan

@@ -39,6 +39,9 @@ class SeparationLoss:
     level : float, optional
         What each dB costs that an estimate is too loud or too soft, with ``si-snr``, which knows no levels: a
         network that is to be silent for nobody may otherwise whisper always. None: nothing.
+    in_order : bool
+        Whether estimate c belongs to target c, as in location-based training (Taherian, Tan and Wang, arXiv
+        2110.04289), in place of the best of all orders.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class SeparationLoss:
         silence: str | None = None,
         cap: float | None = None,
         level: float | None = None,
+        in_order: bool = False,
     ):
         if ratio not in RATIOS:
             raise InputError(f"ratio={ratio!r}: expected one of {list(RATIOS)}")
@@ -73,11 +77,13 @@ class SeparationLoss:
         if level is not None and ratio != "si-snr":
             raise InputError(f"level={level} with {ratio}: it already depends on levels; leave level out")
         self.ratio, self.silence, self.cap, self.level = ratio, silence, cap, level
+        self.in_order = in_order
 
     @property
     def is_plain(self) -> bool:
         """Whether it is `pit_si_snr_loss`."""
-        return (self.ratio, self.silence, self.cap, self.level) == ("si-snr", None, None, None)
+        options = self.ratio, self.silence, self.cap, self.level, self.in_order
+        return options == ("si-snr", None, None, None, False)
 
     @property
     def name(self) -> str:
@@ -94,7 +100,7 @@ class SeparationLoss:
         mixture : Tensor
             [batch, time], or [batch, time, M] as the microphones that the targets are at hear it.
         estimates : Tensor
-            In the shape of the targets, in any order.
+            In the shape of the targets, in any order unless ``in_order``.
 
         Returns
         -------
@@ -108,8 +114,9 @@ class SeparationLoss:
         wanted, silent = targets.signals, targets.silent
         if self.silence == "mixture":
             wanted, silent = torch.where(silent.unsqueeze(2), mixture, wanted), torch.zeros_like(silent)
-        order = self._best_order(wanted, silent, mixture, estimates)
-        estimates = estimates.gather(1, order.unsqueeze(2).expand_as(estimates))
+        if not self.in_order:
+            order = self._best_order(wanted, silent, mixture, estimates)
+            estimates = estimates.gather(1, order.unsqueeze(2).expand_as(estimates))
         if self.ratio == "sa-sdr":
             return -ratios.sa_sdr(wanted, estimates, self.cap)
         scores = RATIOS[self.ratio](wanted, estimates, self.cap)

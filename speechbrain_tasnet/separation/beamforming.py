@@ -6,6 +6,8 @@ Beam-TasNet (Ochiai et al., ICASSP 2020, arXiv 1912.04553); the filters are thos
 torchaudio computes them.
 """
 
+from collections.abc import Callable
+
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -51,6 +53,35 @@ def beamform(mixture: Tensor, estimates: Tensor, rate: int) -> Tensor:
         for source in sources.unbind(1)
     ]
     return torch.istft(torch.stack(filtered), **grid, length=mixture.shape[1]).T
+
+
+def postfilter(filtered: Tensor, separate: Callable[[Tensor], Tensor]) -> Tensor:
+    """Separate each output of a beamformer once more, and keep the voice it was steered to.
+
+    A filter of so few microphones leaves some of the other voices, but less of them than the mixture had, and a
+    separator removes most of that.
+
+    Parameters
+    ----------
+    filtered : Tensor
+        [time, C], see `beamform`.
+    separate : callable
+        From mixtures [batch, time] to their sources [batch, time, C], in any order.
+
+    Returns
+    -------
+    Tensor
+        [time, C], in the same order.
+
+    Example
+    -------
+    >>> filtered = torch.randn(8000, 2)
+    >>> torch.equal(postfilter(filtered, lambda x: torch.stack([0.1 * x.flip(1), x], dim=2)), filtered)
+    True
+    """
+    sources = separate(filtered.T)  # [C, time, C]: those of each output
+    likeness = torch.einsum("tc,ctk->ck", filtered, sources) / sources.norm(dim=1).clamp(min=1e-12)
+    return torch.stack([of[:, like.argmax()] for of, like in zip(sources, likeness, strict=True)], dim=1)
 
 
 def _in_one_order(sources: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from speechbrain_tasnet.audio.audio_file import AudioFile
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.separation.beamforming import beamform
+from speechbrain_tasnet.separation.beamforming import beamform, postfilter
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.scaling import consistent
 
@@ -38,6 +38,7 @@ class Channels:
         self._outputs = getattr(separator, "outputs", 1)
         self._consistent = choices.scale == "consistent"
         self._beamforms = choices.beamform is not None
+        self._postfilters = choices.beamform == "mvdr-postfilter"
         if self._mics > 1 and (choices.channels != "mean" or self._beamforms):
             name = "beamform" if self._beamforms else "channels"
             raise InputError(
@@ -89,7 +90,8 @@ class Channels:
         if self._outputs > 1:
             sources = sources[0].permute(2, 0, 1)
         if self._beamforms:
-            sources = beamform(mixture, sources, self._rate).unsqueeze(0)
+            filtered = beamform(mixture, sources, self._rate)
+            sources = (postfilter(filtered, separate) if self._postfilters else filtered).unsqueeze(0)
         return consistent(self.heard(mixture), sources) if self._consistent else sources
 
     def heard(self, mixture: Tensor) -> Tensor:

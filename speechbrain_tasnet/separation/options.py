@@ -14,6 +14,7 @@ from speechbrain_tasnet.separation.scaling import SCALES
 # Seconds: enough for pairs that are hard to tell apart; memory is in proportion (benchmarks/quality/windows.py).
 WINDOW = 120.0
 SHORTEST_WINDOW = 1.0
+BEAMFORMERS = ("mvdr", "mvdr-postfilter")
 
 
 class Separator(Protocol):
@@ -54,7 +55,8 @@ class SeparationOptions:
         Whether sources are silenced where nobody is heard in them, if the separator counts voices.
     beamform : str, optional
         ``mvdr``: a separator of one microphone separates every channel, and each source is filtered out of all of
-        them, as the first one hears it, see `beamforming`.
+        them, as the first one hears it; ``mvdr-postfilter``: what that gives is separated once more. See
+        `beamforming`.
 
     Raises
     ------
@@ -73,8 +75,8 @@ class SeparationOptions:
         for name, allowed in (("channels", CHANNELS), ("scale", SCALES)):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
-        if self.beamform not in (None, "mvdr"):
-            raise InputError(f"beamform={self.beamform!r}: expected mvdr, or None for none")
+        if self.beamform not in (None, *BEAMFORMERS):
+            raise InputError(f"beamform={self.beamform!r}: expected {', '.join(BEAMFORMERS)}, or None for none")
         if self.window is not None and not SHORTEST_WINDOW <= self.window < float("inf"):
             raise InputError(f"window={self.window}: expected at least {SHORTEST_WINDOW:g} seconds")
         if self.workers is not None:

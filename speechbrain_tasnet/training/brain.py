@@ -15,7 +15,7 @@ from speechbrain_tasnet.data.epoch_loader import EpochLoader
 from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference, with_sources
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
-from speechbrain_tasnet.losses import Targets
+from speechbrain_tasnet.losses import SeparationLoss, Targets
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.ops.at_once import at_once
 from speechbrain_tasnet.ops.threads import alone
@@ -34,11 +34,11 @@ class SeparationBrain(GuardedBrain):
 
     Batches carry ``id``, ``mixture`` [batch, time], or [batch, time, mics] of several microphones, ``sources``
     [batch, time, C], or [batch, time, C, mics] at each of them, and, as ``bad``, name and reason of items that
-    could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``, ``separation_loss``
-    (a `SeparationLoss`), ``loss_threshold``, ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``,
-    ``outputs``, ``metrics``, ``bad_items`` (where those go), ``ledger`` (which records every batch and epoch),
-    ``lr_scheduler`` (called after each validation, or null) and ``step_scheduler`` (called after each step of the
-    optimizer, or null).
+    could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``, ``training_loss``
+    and, for validation and test, ``separation_loss`` (a `SeparationLoss` each), ``loss_threshold``,
+    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``outputs``, ``metrics``, ``bad_items`` (where
+    those go), ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called after each validation, or
+    null) and ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
     After `evaluate`, ``evaluator`` holds the score of each utterance.
@@ -64,7 +64,7 @@ class SeparationBrain(GuardedBrain):
         """Return the mean loss of a batch in dB, and keep account of each utterance's."""
         with alone(predictions.numel()):
             targets, mixture = Targets(*batch.sources), with_sources(batch.mixture.data, self.hparams)
-            losses = at_once(lambda e: self.hparams.separation_loss(targets, mixture, e), predictions)
+            losses = at_once(lambda e: self._loss(stage)(targets, mixture, e), predictions)
             self._observe(losses, predictions, targets, batch, stage)
         if stage == sb.Stage.TEST:
             self._score(predictions, batch)
@@ -75,13 +75,16 @@ class SeparationBrain(GuardedBrain):
             return taught.mean() if len(taught) else 0 * losses.sum()
         return losses.mean()
 
+    def _loss(self, stage: sb.Stage) -> SeparationLoss:
+        return self.hparams.training_loss if stage == sb.Stage.TRAIN else self.hparams.separation_loss
+
     @torch.no_grad()
     def _observe(self, losses: Tensor, predictions: Tensor, targets: Targets, batch, stage: sb.Stage) -> None:
         """Add a batch to the averages of the stage, and show them on its progress bar."""
         self.bar.update()
         if not batch.id:  # a stand-in
             return
-        si_snr = -losses if self.hparams.separation_loss.is_plain else -targets.loss(predictions)
+        si_snr = -losses if self._loss(stage).is_plain else -targets.loss(predictions)
         mixture = with_sources(batch.mixture.data, self.hparams)
         improvements = (si_snr - targets.si_snr_of_mixture(mixture)).tolist()
         mixed = targets.are_mixed(mixture).tolist()

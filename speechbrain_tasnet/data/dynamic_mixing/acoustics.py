@@ -30,6 +30,9 @@ class Acoustics:
         What the sources become: ``anechoic``, their direct sound, or ``reverb``, all that is heard of them.
     at_each : bool
         Whether they are heard at each microphone.
+    by_location : bool
+        Whether they come back from the reference's side to that of the first of the other microphones, silent
+        ones last, rather than in the order in which they went in.
 
     Raises
     ------
@@ -46,11 +49,13 @@ class Acoustics:
         reference: int,
         target: str,
         at_each: bool = False,
+        by_location: bool = False,
     ):
         name = "rooms" if isinstance(rooms, RoomBank) else f"rooms={rooms}"
         self._bank = rooms if isinstance(rooms, RoomBank) else RoomBank.load(rooms)
         _check(self._bank, name, num_spks, rate, mics)
         self._reference, self._target = reference, target
+        self._sides = self._bank.sides(reference) if by_location else None
         self._outputs = slice(None) if at_each else slice(reference, reference + 1)
 
     def draw(self, rng: np.random.Generator) -> int:
@@ -86,7 +91,10 @@ class Acoustics:
         dry = np.linalg.norm(sources, axis=-1)
         gains = dry / np.maximum(np.linalg.norm(straight[:, self._reference], axis=-1), 1e-30)
         targets = straight if self._target == "anechoic" else heard
-        return np.einsum("c,cmt->mt", gains, heard), gains[:, None, None] * targets[:, self._outputs]
+        targets = gains[:, None, None] * targets[:, self._outputs]
+        if self._sides is not None:
+            targets = targets[np.lexsort((-self._sides[room, places], dry == 0))]
+        return np.einsum("c,cmt->mt", gains, heard), targets
 
     def surround(self, noise: np.ndarray, room: int, rng: np.random.Generator) -> np.ndarray:
         """Make noise `[time]` diffuse; returns what each microphone hears, `[mics, time]`."""

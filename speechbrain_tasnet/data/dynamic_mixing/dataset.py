@@ -114,6 +114,9 @@ class DynamicMixing(EpochDataset):
         Which of them the sources are heard at.
     outputs : str
         ``reference``, or ``each`` for sources at all of them.
+    source_order : str
+        With several microphones, ``location`` sorts the sources from the reference's side to that of the first of
+        the other microphones, for location-based training; ``best`` leaves them in no order.
 
     Raises
     ------
@@ -147,6 +150,7 @@ class DynamicMixing(EpochDataset):
         mics: int = 1,
         reference: int = 0,
         outputs: str = "reference",
+        source_order: str = "best",
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
@@ -173,10 +177,13 @@ class DynamicMixing(EpochDataset):
                 f"mics={mics}: mixing needs rooms with as many microphones; make them by `tasnet generate rooms "
                 f"--mics {mics} --array linear:0.05-0.15`, and set rooms"
             )
+        by_location = source_order == "location"
+        if by_location and mics == 1:
+            raise InputError("source_order='location' with mics=1: one microphone hears no directions; use 'best'")
         self._outputs = mics if outputs == "each" else 1
         self._rooms = None
         if rooms is not None:
-            self._rooms = Acoustics(rooms, num_spks, rate, mics, reference, target, outputs == "each")
+            self._rooms = Acoustics(rooms, num_spks, rate, mics, reference, target, outputs == "each", by_location)
         self._noise = None if noise is None else Noise(noise, rate, noise_snr, frozenset(exclude_noise))
         self._channels = Channels(rate)
         self._shares = Shares(

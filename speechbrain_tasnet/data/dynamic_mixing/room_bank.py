@@ -13,6 +13,9 @@ from speechbrain_tasnet.system.files import new_file
 # What numpy raises over an archive that lacks an array, holds something else or is damaged.
 UNREADABLE = (EOFError, LookupError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 
+# The phase of a wave tells delays of less than half its period: microphones up to 68 cm apart.
+SIDES_HZ = 250
+
 ARRAYS = ("reverb", "direct", "t60", "microphones")
 
 
@@ -59,6 +62,17 @@ class RoomBank:
     def mics(self) -> int:
         """Microphones in each room."""
         return self.reverb.shape[2]
+
+    def sides(self, reference: int) -> np.ndarray:
+        """Return on which side of the array each position is, [rooms, positions].
+
+        It is the delay in samples of the direct sound from the reference to the first of the other microphones:
+        above 0 nearer to the reference, below 0 nearer to the other.
+        """
+        frequency = 2 * np.pi * SIDES_HZ / self.rate
+        wave = np.exp(-1j * frequency * np.arange(self.direct.shape[-1]))
+        here, there = (self.direct[:, :, mic] @ wave for mic in (reference, int(reference == 0)))
+        return -np.angle(there * here.conj()) / frequency
 
     @classmethod
     def load(cls, path: Path | str) -> "RoomBank":
