@@ -12,7 +12,13 @@ class Docstrings(griffe.Extension):
     A section ``Example`` is read as NumPy's ``Examples``. Parameters that share a description share an entry, too;
     griffe would give each of them the description of all and the default of the first. Types of single parameters
     are those of the signature.
+
+    Of what a class inherits, only public names are shown.
     """
+
+    def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Leave out the bases that nobody outside can use."""
+        cls.bases = [base for base in cls.bases if not str(base).rpartition(".")[2].startswith("_")]
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change the docstring of a module, class or function that was read."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+from speechbrain_tasnet.bundle.card import FOLDER, REPOSITORY
 from speechbrain_tasnet.configuration.reference import json_schema, reference_page
 
 ROOT = Path(__file__).parents[1]
@@ -83,8 +84,19 @@ def generated() -> dict[str, str]:
         "recipe.schema.json": json.dumps(json_schema(), indent=1),
         "architecture.md": rebased(architecture),
         "notebook.md": notebook_page(),
-        **{CARDS.format(card.parent.name): card.read_text(encoding="utf-8") for card in sorted(shipped)},
+        **{CARDS.format(card.parent.name): shown_card(card) for card in sorted(shipped)},
     }
+
+
+def shown_card(card: Path) -> str:
+    """Return the card of a bundled separator, which calls it by its name.
+
+    A card is written for its folder, wherever that will be: here it is that of an installed package.
+    """
+    text, name = card.read_text(encoding="utf-8"), card.parent.name
+    text = re.sub(r"  # or huggingface_hub\..*", "", text).replace(FOLDER, f'"{name}"')
+    text = text.replace(f"(source={REPOSITORY})`", "(source=folder)`; `tasnet models --json` prints the folder")
+    return re.sub(r"On the test set of `[^`]*`", "On [its test set](../separators.md#the-data)", text)
 
 
 def notebook_page() -> str:

@@ -90,6 +90,8 @@ def _example(model: str, sources: Tensor) -> Iterator[str]:
     for row in rows:
         figures = (_figure(*panel, top) for panel in row)
         yield f'<div style="display: flex; gap: 1rem">{"".join(figures)}</div>'
+        if row[0][0] == "mixture":
+            yield f'<a href="{audio_uri(mixture, RATE)}" download="mixture.flac">download the mixture</a>'
 
 
 def _figure(role: str, label: str, samples: Tensor, top: float) -> str:

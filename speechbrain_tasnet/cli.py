@@ -1,6 +1,7 @@
 """The command line: ``tasnet COMMAND``, each a module of `commands`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -25,7 +26,7 @@ from speechbrain_tasnet.commands import (
     study,
     train,
 )
-from speechbrain_tasnet.errors import one_line_errors
+from speechbrain_tasnet.errors import one_line_errors, similar
 from speechbrain_tasnet.system.printable import printable
 from speechbrain_tasnet.system.process import READER_GONE, discard_output, open_what_is_closed, tune_process
 
@@ -47,6 +48,9 @@ COMMANDS = {
     "export": (export, "write a trained model as a bundle, for ONNX, torchaudio or Asteroid"),
     "push": (push, "upload a separator to the Hugging Face hub"),
 }
+
+# What argparse says of a value that is none of the choices; its version decides whether these are in quotes.
+INVALID = re.compile(r"invalid choice: '(?P<value>[^']*)' \(choose from (?P<choices>.*)\)$")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -89,7 +93,9 @@ class OneLineParser(argparse.ArgumentParser):
     """Reports an error in one line, whatever the arguments contain."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the error and exit."""
+        """Print the error and exit, with a hint at the choice that was probably meant."""
+        if wrong := INVALID.search(message):
+            message += similar(wrong["value"], re.findall(r"[\w.-]+", wrong["choices"]))
         super().error(printable(message))
 
 

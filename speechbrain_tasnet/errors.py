@@ -4,8 +4,9 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from reprlib import repr as short
 from typing import NoReturn
 
@@ -114,3 +115,15 @@ def whole_number(name: str, value: object, minimum: int = 1, maximum: int | None
     if maximum is not None and value > maximum:
         raise InputError(f"{name}={short(value)}: expected a whole number of at most {maximum}")
     return value
+
+
+def similar(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return a hint at the known name most like a wrong one; nothing if none is like it.
+
+    Example
+    -------
+    >>> similar("wsj0mx", ["demo", "wsj0mix"])
+    '; did you mean wsj0mix?'
+    """
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution, version
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 DISTRIBUTION = "speechbrain-tasnet"
 
@@ -141,6 +144,25 @@ def requirements() -> dict[str, str]:
     return {
         each.name: str(each.specifier) for each in needed if not each.marker or each.marker.evaluate({"extra": ""})
     }
+
+
+def extras() -> dict[str, list["Requirement"]]:
+    """Return the packages that each extra brings, by its name; empty where `requirements` is."""
+    try:
+        from packaging.requirements import Requirement
+
+        found = distribution(DISTRIBUTION)
+    except (PackageNotFoundError, ModuleNotFoundError):
+        return {}
+    optional = [each for line in found.requires or [] if (each := Requirement(line)).marker]
+    packages = {
+        extra: [each for each in optional if each.marker.evaluate({"extra": extra})]
+        for extra in found.metadata.get_all("Provides-Extra") or ()
+    }
+    for brought in packages.values():
+        for each in brought:
+            each.marker = None  # what is left reads as on a command line: onnx>=1.16
+    return packages
 
 
 def _reason(error: Exception) -> str:

@@ -272,8 +272,13 @@ def test_others_wait_in_a_queue(at_once, tmp_path):
 
 def test_a_port_that_is_taken_is_refused(served):
     port = int(served[0].rsplit(":")[-1].strip("/"))
-    with pytest.raises(InputError, match=f"host 127.0.0.1, port {port}: cannot be used"):
+    with pytest.raises(InputError, match=f"^port {port} is in use; leave --port out, or choose another$"):
         running(AppOptions(port=port)).__enter__()
+
+
+def test_an_address_that_is_not_this_machine_s_is_refused_with_the_reason():
+    with pytest.raises(InputError, match=r"host 192\.0\.2\.1: cannot be used \(Cannot assign requested"):
+        running(AppOptions(host="192.0.2.1")).__enter__()
 
 
 def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path):

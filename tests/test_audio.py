@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from speechbrain_tasnet.audio import formats
 from speechbrain_tasnet.audio.reading import audio_length, open_audio, read_audio, read_blocks
 from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.errors import InputError
@@ -101,6 +102,32 @@ def test_empty_file_is_refused(tmp_path):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     for function in (read_audio, audio_length):
         refuses(["empty.wav", "holds no samples"], function, tmp_path / "empty.wav", 8000)
+    (tmp_path / "nothing.wav").write_bytes(b"")
+    refuses(["nothing.wav: empty (0 bytes)"], read_audio, tmp_path / "nothing.wav", 8000)
+
+
+def test_what_may_be_somebodys_only_recording_is_not_to_be_deleted(tmp_path):
+    """What a corpus needs is said where corpora are read."""
+    soundfile.write(tmp_path / "whole.wav", tone(8000), 8000)
+    whole = (tmp_path / "whole.wav").read_bytes()
+    nan = np.full(800, np.nan)
+    soundfile.write(tmp_path / "nan.wav", nan, 8000, subtype="FLOAT")
+    for name, content, advice in (
+        ("cut.wav", whole[:-1000], "or save what can be read with ffmpeg"),
+        ("text.wav", b"a letter", "check whether it is the right file"),
+        ("empty.wav", b"", "restore it from a copy"),
+        ("nan.wav", (tmp_path / "nan.wav").read_bytes(), "restore it from a copy"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=advice) as caught:
+            read_audio(tmp_path / name, 8000)
+        assert "delete" not in str(caught.value)
+
+
+def test_the_formats_of_ffmpeg_are_named_where_they_can_be_read(tmp_path, monkeypatch):
+    for there, words in ((None, "aiff, au, caf or w64)"), ("av", "w64, m4a, aac, mp4, webm or wma)")):
+        monkeypatch.setattr(formats, "find_spec", lambda name, there=there: there)
+        refuses([words], read_audio, tmp_path / "gone.wav", 8000)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -116,7 +143,7 @@ def test_file_cut_short_is_refused(tmp_path, suffix):
     path = tmp_path / f"cut.{suffix}"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 32000), 16000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    refuses([path.name, "delete"], read_audio, path, 8000)
+    refuses([path.name, "restore it from a copy"], read_audio, path, 8000)
 
 
 def test_wav_out_of_a_pipe_is_read_though_its_size_is_unknown(tmp_path):

@@ -215,7 +215,35 @@ def test_a_list_and_standard_input_are_taken(talks, tmp_path):
 def test_files_have_the_names_that_are_wanted(talks, tmp_path):
     main(["separate", str(talks), "--out", str(tmp_path / "out"), "--name", "{stem}/{source}", "--format", "flac"])
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.flac"))
-    assert found == [f"{stem}/s{source}.flac" for stem in "abc" for source in (1, 2)]
+    assert found == [f"{stem}/s{source}.flac" for stem in ("b", "week 1/a", "week 1/c") for source in (1, 2)]
+
+
+def test_subfolders_are_mirrored_so_that_names_may_recur(talks, tmp_path):
+    write(talks / "week 1/b.wav", 4000)
+    write(tmp_path / "loose" / "b2.wav")
+    out = tmp_path / "out"
+    command = ["separate", str(talks), str(tmp_path / "loose/b2.wav"), "--out", str(out), "--json"]
+    main(command)
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    stems = ("b", "b2", "week 1/a", "week 1/b", "week 1/c")
+    assert found == sorted(f"{stem}{end}" for stem in stems for end in (".json", "_s1.wav", "_s2.wav"))
+    assert soundfile.info(out / "week 1/b_s1.wav").frames == 4000
+    main([*command, "--overwrite", "--resume"])  # which finds them again
+
+
+def test_a_path_that_leads_out_of_its_root_stays_in_the_folder():
+    inside, outside = Destination("out", roots=["."]).sources("a/x.wav", 1), "../../a/x.wav"
+    assert [path.as_posix() for path in inside] == ["out/a/x_s1.wav"]
+    assert [path.as_posix() for path in Destination("out", roots=["."]).sources(outside, 1)] == ["out/x_s1.wav"]
+
+
+def test_sources_of_an_earlier_run_among_the_mixtures_are_explained(talks, capsys):
+    main(["separate", str(talks), "--out", str(talks)])
+    with pytest.raises(SystemExit):
+        main(["separate", str(talks), "--out", str(talks)])
+    line = capsys.readouterr().err
+    assert f"{talks / 'b_s1.wav'}: a mixture, which a source of {talks / 'b.wav'} would replace" in line
+    assert "--out is a folder of mixtures, among them perhaps what an earlier run has written" in line
 
 
 @pytest.mark.parametrize("name", ["{stem}", "{source", "{other}_{source}", "../{stem}_{source}", "/{source}"])

@@ -16,7 +16,7 @@ from benchmarks.speed import bench, cost, markdown, neighbour, networks, peak, p
 from benchmarks.speed.__main__ import report
 from benchmarks.speed.contestants import Contestant, Entry, draw
 from benchmarks.speed.players import Player
-from benchmarks.speed.remote import Remote
+from benchmarks.speed.remote import Remote, attempt
 from benchmarks.speed.results import INFERENCE, OURS, TRAINING, Cell, Memory, Results, Row, load, roof, save
 from benchmarks.speed.rounds import Rounds, alternate
 from benchmarks.speed.sizes import SIZES, Sizes
@@ -113,6 +113,15 @@ def test_a_failure_gives_its_reason_and_the_others_go_on():
     assert outcomes["A"].why == "tired"
     assert outcomes["B"].why is None
     assert outcomes["B"].times == [2.0] * 4
+
+
+def test_a_reason_that_goes_on_in_the_next_line_is_not_cut_off_before_it():
+    def fail(text):
+        raise RuntimeError(text)
+
+    torchs = "backend='inductor' raised:\nInductorError: no compiler\nSet TORCHDYNAMO_VERBOSE=1"
+    assert attempt(fail, torchs) == (None, "InductorError: no compiler")
+    assert attempt(fail, "no memory\nat all") == (None, "RuntimeError: no memory")
 
 
 def test_an_object_elsewhere_answers_fails_dies_and_starts_again():

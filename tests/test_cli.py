@@ -318,3 +318,54 @@ def test_options_have_the_defaults_of_the_functions(words):
     shared = own.keys() & options.keys()
     assert shared
     assert {name: own[name] for name in shared} == {name: options[name] for name in shared}
+
+
+def test_speechbrain_does_not_speak_of_figures_and_still_speaks():
+    program = (
+        "import sys; sys.modules['torchvision'] = None\n"
+        "from speechbrain_tasnet import tune_process\n"
+        "tune_process()\n"
+        "from speechbrain.utils import train_logger\n"
+        "train_logger.logger.warning('something else')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "something else" in done.stderr
+    assert "torchvision" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("seperate a.wav", "; did you mean separate?"),
+        ("generate librmix", "; did you mean librimix?"),
+        ("stream --format s16", "; did you mean s16le?"),
+        ("separate a.wav --model convtasnet-8k-2sp", "; did you mean convtasnet-8k-2spk?"),
+        ("export asteroid convtasnet-8k-talkk --out a.pth", "; did you mean convtasnet-8k-talk?"),
+        ("train wsj0mx", "; did you mean wsj0mix?"),
+        ("train wsj0mix --data_folder corpus --model sepfomer", "; did you mean sepformer?"),
+        ("download dev-claen --out data", "; did you mean dev-clean?"),
+        ("study toolkit", "; did you mean toolkits?"),
+    ],
+)
+def test_what_was_probably_meant_is_said_at_the_end(words, hint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("a.wav", np.zeros(100), 8000)
+    assert tasnet(*words.split()) == 2
+    assert capsys.readouterr().err.rstrip().endswith(hint)
+
+
+def test_nothing_is_suggested_that_is_not_alike(capsys):
+    assert "did you mean" not in refused(capsys, "train", "zebra")
+
+
+@pytest.mark.parametrize("words", ["separate a.wav", "stream", "live", "app"])
+def test_a_name_of_the_hub_stays_text_which_a_path_would_not_be(words, capsys):
+    """Only text is looked for on the hub: a path is a folder of this machine."""
+    name = "anna/two-voices@v1.0"
+    options = _parser().parse_args([*words.split(), "--model", name])
+    assert (options.model, type(options.model)) == (name, str)
+    command = words.split()[0]
+    if command != "app":  # which offers what is on this machine
+        with pytest.raises(SystemExit):
+            _parser().parse_args([command, "--help"])
+        assert "OWNER/NAME[@REVISION]" in capsys.readouterr().out

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
-import torch
 import yaml
 
 import speechbrain_tasnet
@@ -104,9 +103,9 @@ def test_python_blocks_run_on_a_bundle(block, tmp_path, monkeypatch):
     modules = {"encoder": Encoder(8, 4), "masknet": MaskNet(8, 4, 8, 4, X=2, R=1), "decoder": Decoder(8, 4)}
     save_bundle("results/wsj0mix/1234/pretrained", modules, 8000)
     soundfile.write("meeting.wav", np.random.default_rng(0).normal(size=4410) / 10, 44100)
-    names = {"mixtures": torch.randn(2, 400), "samples": np.zeros(1600, np.float32)}
+    names = {}
     execute(block, names)
-    assert "sources" not in names or names["sources"].shape in ((2, 400, 2), (1, 4410, 2))
+    assert "sources" not in names or names["sources"].shape in ((2, 8000, 2), (1, 4410, 2))
 
 
 @pytest.mark.long
@@ -298,6 +297,15 @@ def test_the_hook_does_what_it_says():
     assert not re.search(r"\]\(docs/", GENERATED["docs/architecture.md"])
 
 
+@pytest.mark.parametrize("name", bundled_names())
+def test_the_card_of_a_bundled_separator_calls_it_by_its_name(name):
+    card = GENERATED[f"docs/cards/{name}.md"]
+    assert f'TasNetSeparation.from_bundle("{name}")\n' in card
+    assert "On [its test set](../separators.md#the-data) (people" in card
+    assert "from_hparams(source=folder)`; `tasnet models --json` prints the folder." in card
+    assert not re.search("this folder|owner/name", card)
+
+
 def test_examples_can_be_heard_where_the_page_wants_them():
     page = listening.on_page_markdown(PAGES["docs/listen.md"], None, None, None)
     signals = re.findall(r'<audio [^>]*src="data:audio/flac;base64,([^"]*)"', page)
@@ -307,6 +315,8 @@ def test_examples_can_be_heard_where_the_page_wants_them():
         assert rate == listening.RATE
         assert len(samples) == listening.SECONDS * rate
         assert samples.std() > 0.001
+    downloads = re.findall(r'<a href="data:audio/flac;base64,([^"]*)" download="mixture.flac">', page)
+    assert downloads == signals[::5]  # an example begins with its mixture
     assert listening.on_page_markdown("no example", None, None, None) == "no example"
 
 

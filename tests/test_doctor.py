@@ -1,12 +1,14 @@
 """`tasnet doctor` sees what works, what does not, and what is wrong."""
 
 import json
+from importlib.metadata import distribution
 
 import pytest
 import torch
 
 from speechbrain_tasnet import cli
-from speechbrain_tasnet.doctor import fast_paths, machine, page
+from speechbrain_tasnet.doctor import fast_paths, machine, packages, page
+from speechbrain_tasnet.installation import Broken
 from speechbrain_tasnet.ops import cpu, dispatch, fallbacks, reference
 
 
@@ -90,6 +92,28 @@ def test_a_full_or_closed_folder_is_a_problem(monkeypatch, capsys, tmp_path):
     assert status == 2
     assert f"problem: working folder: {tmp_path} cannot be written" in out
     assert "problem: temporary files: 0.0 GB free at /tmp" in out
+
+
+def test_every_extra_is_listed_with_what_is_missing(monkeypatch):
+    offered = set(distribution("speechbrain-tasnet").metadata.get_all("Provides-Extra"))
+    assert set(packages.optional_parts()) == offered - packages.WORK == set(packages.ADDS)
+    there = packages.installed
+    versions = {"onnx": "1.0", "onnxruntime": None, "pesq": "9.0", "pystoi": "9.0", "pyannote.metrics": "9.0"}
+    monkeypatch.setattr(packages, "installed", lambda name: versions[name] if name in versions else there(name))
+    assert packages.optional_parts()["export"].missing == ["onnx>=1.16", "onnxruntime>=1.19"]
+    assert packages.optional_parts()["quality"].missing == []
+    monkeypatch.setattr(page, "first_broken", lambda names: Broken("torch", "gone", "pip install torch"))
+    text = page.render(page.examine())
+    assert "`tasnet export onnx`: missing onnx>=1.16, onnxruntime>=1.19: pip install 'speechbrain-tasnet" in text
+    assert "quality      --metrics pesq, stoi, der: there" in text
+
+
+def test_what_is_slower_here_says_that_it_is_used():
+    slow, fast = (
+        {"name": "a", "used": True, "speedup": speedup, "error": 1e-7, "note": ""} for speedup in (0.6, 2)
+    )
+    assert "0.6 times as fast here, and used all the same, largest error" in page._path(slow)
+    assert "2.0 times as fast, largest error" in page._path(fast)
 
 
 def test_it_changes_no_random_numbers_of_the_caller():

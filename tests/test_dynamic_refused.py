@@ -111,7 +111,7 @@ def spoil_by_cutting(path):
     [
         (spoil_by_silence, False, "silent"),
         (spoil_by_removal, False, "no such file"),
-        (spoil_by_removal, True, "no such file"),
+        (spoil_by_removal, True, "the file is gone"),
         (spoil_by_cutting, False, "cut short|cannot be"),
         (spoil_by_cutting, True, "cut short|cannot be"),
     ],

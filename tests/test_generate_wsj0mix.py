@@ -306,7 +306,7 @@ WRONG_FILES = {
         lambda path: path.write_text("hello"),
         ["050A0500.WV1", "cannot be read as audio"],
     ),
-    "empty": ("01aa0101.wav", lambda path: path.write_bytes(b""), ["01aa0101.wav", "cannot be read as audio"]),
+    "empty": ("01aa0101.wav", lambda path: path.write_bytes(b""), ["01aa0101.wav: empty (0 bytes)"]),
     "low rate": ("01aa0101.wav", write_at(6000), ["01aa0101.wav: 6000 Hz", "8000 or more"]),
     "silent": (
         "01aa0101.wav",

@@ -1,6 +1,7 @@
 """`tasnet models` says what is at hand."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.doctor import models
 from speechbrain_tasnet.shipped import bundled_names
 
 
@@ -36,6 +38,30 @@ def test_bundled_ones_are_listed_with_scores_and_speed(capsys):
     by_name = {line.split()[0]: line for line in lines}
     assert "2 voices in noise and rooms" in by_name["convtasnet-8k-2spk-noisy"]
     assert "2 voices, live (8 ms)" in by_name["convtasnet-8k-2spk-live"]
+    # Beside each score what it was measured on, as in the table of the README.
+    tests = {name: re.search(r" dB +(\S.*?)  ", line)[1] for name, line in by_name.items()}
+    assert tests == {
+        "convtasnet-8k-2spk": "clean",
+        "convtasnet-8k-2spk-live": "clean",
+        "convtasnet-8k-2spk-noisy": "noisy, reverberant",
+        "convtasnet-8k-talk": "clean, 1 to 3 voices",
+    }
+
+
+@pytest.mark.parametrize(
+    ("about", "mics", "words"),
+    [
+        ({"recipe": "custom", "corpus": "talks"}, 1, "talks"),
+        ({"recipe": "custom"}, 1, None),
+        ({"recipe": "wham", "task": "enh_both"}, 1, "noisy"),
+        ({"recipe": "whamr", "task": "sep_clean"}, 1, "clean"),
+        ({"recipe": "whamr", "task": "dereverb_single", "corpus": "x"}, 1, "reverberant"),
+        ({"recipe": "wsj0mix", "corpus": "spatial"}, 1, "clean"),
+        ({"recipe": "wsj0mix", "corpus": "spatial"}, 2, "spatial"),
+    ],
+)
+def test_what_nobody_says_of_the_test_is_not_made_up(about, mics, words):
+    assert models.kind_of_test(about, mics) == words
 
 
 def test_those_of_a_folder_are_listed_and_what_is_wrong_with_one(folder, capsys):

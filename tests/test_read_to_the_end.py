@@ -192,7 +192,7 @@ def test_a_pipe_is_read(tmp_path):
         ("https://example.org/x.wav", ["download it first"]),
         ("circle.wav", ["a link that leads nowhere"]),
         ("gone.wav", ["no such file"]),
-        ("film.m4a", ["cannot be read as audio", "replace the file"]),
+        ("film.m4a", ["cannot be read as audio", "check whether it is the right file"]),
         ("x\0.wav", ["a file name cannot contain NUL"]),
     ],
 )

@@ -227,6 +227,11 @@ def test_nothing_comes_of_nothing(loud):
     [
         (["--chunk", "0"], "--chunk 0: expected milliseconds above 0"),
         (["--out", "one"], "--out names 1 files: expected one for each of 2 sources"),
+        (
+            ["--out", "a.raw", "b.WAV"],
+            "b.WAV: would hold raw PCM, without the header of a .WAV file; name it b.raw",
+        ),
+        (["--out", "a.m4a", "b.raw"], "a.m4a: would hold raw PCM"),
         (["--model", "."], "holds no separator"),
     ],
 )

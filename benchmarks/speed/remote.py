@@ -86,8 +86,10 @@ def attempt(function: Callable, *arguments) -> Answer:
     try:
         return function(*arguments), None
     except Exception as error:  # a contestant's failure is a result like any other
-        first_line = str(error).strip().split("\n")[0]
-        return None, f"{type(error).__name__}: {first_line}"
+        line, *more = str(error).strip().split("\n")
+        if line.endswith(":") and more:  # torch.compile names first the backend that failed, then what it said
+            return None, more[0].strip()
+        return None, f"{type(error).__name__}: {line}"
 
 
 def _cause_of_death(code: int) -> str:

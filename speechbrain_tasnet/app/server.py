@@ -1,6 +1,8 @@
 """Serve the page, only to this machine unless asked for more."""
 
+import errno
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -53,6 +55,7 @@ def running(options: AppOptions) -> Iterator[str]:
     """
     if options.out is not None:
         _check_out(options.out)
+    _check_address(options.host, options.port)
     with TemporaryDirectory(prefix="tasnet-app-") as temporary:
         uploads, results = Path(temporary, "uploads"), Path(temporary, "results")
         uploads.mkdir()
@@ -81,13 +84,26 @@ def running(options: AppOptions) -> Iterator[str]:
                     pwa=False,
                 )
             except OSError as error:
-                raise InputError(
-                    f"host {options.host}, port {options.port}: cannot be used ({error}); choose others"
-                ) from None
+                raise InputError(f"host {options.host}: cannot be used ({error}); choose another") from None
             try:
                 yield address
             finally:
                 page.close(verbose=False)
+
+
+def _check_address(host: str, port: int | None) -> None:
+    """Refuse an address that cannot be listened at: gradio would try for minutes, and not say why."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            if os.name == "posix":  # as servers do; on Windows it would share a port that is in use
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"port {port} is in use; leave --port out, or choose another") from None
+        where = f"host {host}" if port is None else f"host {host}, port {port}"
+        raise InputError(f"{where}: cannot be used ({error.strerror}); choose another") from None
 
 
 @contextmanager

@@ -6,8 +6,13 @@ import numpy as np
 
 from speechbrain_tasnet.errors import InputError
 
-WAY_OUT = "replace the file or delete it"
 FFMPEG = "convert it with ffmpeg -i FILE NEW.wav"
+# What to do about a file, which may be somebody's only recording.
+RESTORE = "restore it from a copy, or leave it out"
+RESCUE = "restore it from a copy, or save what can be read with ffmpeg -i FILE NEW.wav"
+CHECK = "check whether it is the right file, and complete"
+# And about one of a corpus, which must not stay in it as it is.
+WAY_OUT = "replace the file or delete it"
 # Beyond what is recorded, and the filters of a resampler would fill gigabytes.
 HIGHEST_RATE = 768_000
 

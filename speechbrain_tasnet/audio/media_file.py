@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from speechbrain_tasnet.audio.audio_file import FFMPEG, WAY_OUT, AudioFile
+from speechbrain_tasnet.audio.audio_file import CHECK, FFMPEG, RESCUE, RESTORE, AudioFile
 from speechbrain_tasnet.audio.formats import OTHER_SUFFIXES
 from speechbrain_tasnet.audio.pcm import as_float
 from speechbrain_tasnet.errors import InputError
@@ -57,14 +57,14 @@ class MediaAudio(AudioFile):
             self._container = opened.enter_context(_open(path, file, unknown))
             self.format = self._container.format.name
             if not self._container.streams.audio:
-                raise InputError(f"{self.name}: has no audio track; {WAY_OUT}")
+                raise InputError(f"{self.name}: has no audio track; {CHECK}")
             self._stream = self._container.streams.audio[0]
             self.subtype = self._stream.codec_context.name
             self._frames = self._decoded()
             # Only what is decoded says its rate: that of HE-AAC is twice what its header has.
             first = next(self._frames, None)
             if first is None:
-                raise InputError(f"{self.name}: holds no samples; {WAY_OUT}")
+                raise InputError(f"{self.name}: holds no samples; {RESTORE}")
             self.samplerate, self.channels = first.sample_rate, first.layout.nb_channels
             self._check_rate()
             self.exact, self.frames = False, round(self._promised() * self.samplerate)
@@ -106,7 +106,7 @@ class MediaAudio(AudioFile):
             yield from self._silence(max(round(promised * self.samplerate) - done, 0))
         elif done < (promised - SHORT) * self.samplerate:
             raise InputError(
-                f"{self.name}: cut short, {done / self.samplerate:.2f} s instead of {promised:.2f}; {WAY_OUT}"
+                f"{self.name}: cut short, {done / self.samplerate:.2f} s instead of {promised:.2f}; {RESCUE}"
             )
 
     def _decoded(self) -> Iterator["av.AudioFrame"]:
@@ -115,7 +115,7 @@ class MediaAudio(AudioFile):
         try:
             yield from self._container.decode(self._stream)
         except av.FFmpegError as error:
-            raise InputError(f"{self.name}: cannot be decoded ({error.strerror}); {WAY_OUT}") from None
+            raise InputError(f"{self.name}: cannot be decoded ({error.strerror}); {RESCUE}") from None
 
     def _silence(self, count: int) -> Iterator[np.ndarray]:
         for begin in range(0, count, BLOCK):
@@ -154,7 +154,7 @@ def _open(path: Path | str, file: IO[bytes], unknown: InputError) -> "av.contain
         if Path(path).suffix.lower() not in OTHER_SUFFIXES:
             raise unknown from None
         reason = getattr(error, "strerror", error)
-        raise InputError(f"{path}: cannot be read as audio ({reason}); {WAY_OUT}") from None
+        raise InputError(f"{path}: cannot be read as audio ({reason}); {CHECK}") from None
 
 
 def _as_float(frame: "av.AudioFrame") -> np.ndarray:

@@ -1,12 +1,13 @@
 """Read audio files to their end at any rate, whole or in blocks, whatever their headers say."""
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from speechbrain_tasnet.audio.audio_file import WAY_OUT, AudioFile
+from speechbrain_tasnet.audio.audio_file import RESTORE, AudioFile
 from speechbrain_tasnet.audio.media_file import MediaAudio
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.audio.soundfile_file import SoundFileAudio, UnknownFormatError
@@ -43,6 +44,8 @@ def open_audio(path: Bytes | AudioFile) -> AudioFile:
         return path
     file, name = open_bytes(path), name_of(path)
     try:
+        if file.seek(0, os.SEEK_END) == 0:
+            raise InputError(f"{name}: empty (0 bytes); {RESTORE}")
         try:
             return SoundFileAudio(name, file)
         except UnknownFormatError as unknown:
@@ -167,7 +170,7 @@ def read_blocks(file: AudioFile, channels: str = "mean") -> Iterator[np.ndarray]
     size = max(1, BLOCK // file.channels)
     while len(samples := file.read(size)):
         if not (np.abs(samples) <= LOUDEST).all():
-            raise InputError(f"{file.name}: holds NaN or infinite samples, or some above {LOUDEST:g}; {WAY_OUT}")
+            raise InputError(f"{file.name}: holds NaN or infinite samples, or some above {LOUDEST:g}; {RESTORE}")
         yield _choose(samples, channels)
 
 

@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 import soundfile
 
-from speechbrain_tasnet.audio.audio_file import FFMPEG, WAY_OUT, AudioFile
+from speechbrain_tasnet.audio.audio_file import CHECK, FFMPEG, RESCUE, RESTORE, AudioFile
 from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
 from speechbrain_tasnet.audio.layout import layout_of
 from speechbrain_tasnet.audio.views import View
@@ -58,7 +58,7 @@ class SoundFileAudio(AudioFile):
             try:
                 self._layout = layout_of(self._file, self._file.seek(0, os.SEEK_END))
             except OSError as error:
-                raise InputError(f"{self.name}: cannot be read ({error.strerror}); {WAY_OUT}") from None
+                raise InputError(f"{self.name}: cannot be read ({error.strerror}); {RESTORE}") from None
             self._number, self._read_in_part, self._total = 0, 0, 0
             self._open_part()
             opened.callback(lambda: self._stream.close())
@@ -81,7 +81,7 @@ class SoundFileAudio(AudioFile):
             except soundfile.LibsndfileError as error:
                 raise self._broken(error) from None
             if self._view.error is not None:
-                raise InputError(f"{self.name}: cannot be read ({self._view.error.strerror}); {WAY_OUT}")
+                raise InputError(f"{self.name}: cannot be read ({self._view.error.strerror}); {RESTORE}")
             self._read_in_part += len(samples)
             self._total += len(samples)
             if len(samples):
@@ -89,7 +89,7 @@ class SoundFileAudio(AudioFile):
             self._end_part()
             if self._number + 1 == len(self._layout.parts):
                 if self._total == 0:
-                    raise InputError(f"{self.name}: holds no samples; {WAY_OUT}")
+                    raise InputError(f"{self.name}: holds no samples; {RESTORE}")
                 return samples
             self._number += 1
             self._stream.close()
@@ -120,9 +120,9 @@ class SoundFileAudio(AudioFile):
         if not missing and (remark := CUT.search(self._stream.extra_info)):
             missing = remark[0]
         if missing:
-            raise InputError(f"{self.name}: cut short, {missing}; {WAY_OUT}")
+            raise InputError(f"{self.name}: cut short, {missing}; {RESCUE}")
         if self._stream.frames == 0 and len(self._layout.parts) == 1:
-            raise InputError(f"{self.name}: holds no samples; {WAY_OUT}")
+            raise InputError(f"{self.name}: holds no samples; {RESTORE}")
         self._check_rate()
 
     def _end_part(self) -> None:
@@ -131,19 +131,19 @@ class SoundFileAudio(AudioFile):
         promised = part.frames if part.frames is not None else self._stream.frames
         if part.counted and promised < MOST_FRAMES and self._read_in_part < promised:
             raise InputError(
-                f"{self.name}: cut short, {self._read_in_part} samples instead of {promised}; {WAY_OUT}"
+                f"{self.name}: cut short, {self._read_in_part} samples instead of {promised}; {RESCUE}"
             )
 
     def _broken(self, error: soundfile.LibsndfileError) -> InputError:
         """Return what is wrong with a file that is not decoded."""
         begun = hasattr(self, "samplerate")
         if self._layout.missing:
-            return InputError(f"{self.name}: cut short, {self._layout.missing}; {WAY_OUT}")
+            return InputError(f"{self.name}: cut short, {self._layout.missing}; {RESCUE}")
         reason = error.error_string.strip().rstrip(".") or "damaged or cut short"
         if begun:
-            return InputError(f"{self.name}: cannot be decoded ({reason}); {WAY_OUT}")
+            return InputError(f"{self.name}: cannot be decoded ({reason}); {RESCUE}")
         if lfs.begins_as_pointer(self._file):  # of a pipe the copy, because it can be read only once
             return InputError(f"{self.name}: {lfs.WAY_OUT}")
-        way_out = WAY_OUT if Path(self.name).suffix.lower() in AUDIO_SUFFIXES else FFMPEG
+        way_out = CHECK if Path(self.name).suffix.lower() in AUDIO_SUFFIXES else FFMPEG
         kind = UnknownFormatError if error.code == UNRECOGNISED else InputError
         return kind(f"{self.name}: cannot be read as audio ({reason}); {way_out}")

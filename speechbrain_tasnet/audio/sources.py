@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import IO, Any
 
-from speechbrain_tasnet.audio.formats import COMMON
+from speechbrain_tasnet.audio.formats import readable
 from speechbrain_tasnet.errors import DiskError, InputError
 
 ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf):/")
@@ -96,7 +96,7 @@ def open_bytes(path: Bytes) -> IO[bytes]:
         kind = "a link that leads nowhere"
     else:
         kind = "no file of a disk" if os.path.exists(path) else "no such file"
-    raise InputError(f"{path}: {kind}; expected an audio file ({COMMON})")
+    raise InputError(f"{path}: {kind}; expected an audio file ({readable()})")
 
 
 def _copy(path: Path | str) -> IO[bytes]:

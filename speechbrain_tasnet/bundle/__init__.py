@@ -17,7 +17,7 @@ from speechbrain_tasnet.bundle.card import CARD, write_card
 from speechbrain_tasnet.bundle.config import CONFIG, MODULES, Config, arguments_of
 from speechbrain_tasnet.bundle.hyperparams import HPARAMS, write_hparams
 from speechbrain_tasnet.bundle.weights_file import WEIGHTS, pack_weights, read_weights
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, similar
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.shipped import HOME, bundled_names
 from speechbrain_tasnet.system.files import new_file, new_folder, write_text
@@ -137,7 +137,7 @@ def find_bundle(folder: Path | str) -> Path:
             return candidate
     raise InputError(
         f"{folder}: holds no separator; expected a folder with {CONFIG} and {WEIGHTS}, that of a finished run, or "
-        f"one of {', '.join(names)}"
+        f"one of {', '.join(names)}{similar(str(folder), names)}"
     )
 
 

@@ -29,7 +29,8 @@ from speechbrain_tasnet.bundle import CONFIG_LIMIT, find_bundle, read_config
 from speechbrain_tasnet.bundle.card import CARD
 from speechbrain_tasnet.bundle.config import CONFIG
 from speechbrain_tasnet.bundle.weights_file import HEADER_LIMIT, WEIGHTS, WEIGHTS_LIMIT
-from speechbrain_tasnet.errors import DiskError, InputError
+from speechbrain_tasnet.errors import DiskError, InputError, similar
+from speechbrain_tasnet.shipped import bundled_names
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,9 @@ def find_separator(name: Path | str) -> Path:
     except InputError as error:
         wanted = HubName.parse(name) if isinstance(name, str) else None
         if wanted is None or Path(name).exists():
-            raise InputError(f"{error}, or OWNER/NAME of the Hugging Face hub") from None
+            hint = similar(str(name), bundled_names())
+            text = str(error).removesuffix(hint)
+            raise InputError(f"{text}, or OWNER/NAME of the Hugging Face hub{hint}") from None
         owner = wanted.repository.partition("/")[0]
         if wanted.revision is None and Path(owner).is_dir():
             raise InputError(

@@ -10,8 +10,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "Write a trained separator as an ONNX graph from mixture [batch, time] to sources [batch, time, sources], "
         "or one step of a stream. Needs pip install 'speechbrain-tasnet[export]'."
     )
-    parser.epilog = "example: tasnet export onnx results/wsj0mix/1234 --out separator.onnx"
-    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a training run or of a separator")
+    parser.epilog = "example: tasnet export onnx convtasnet-8k-2spk --out separator.onnx"
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="folder of a training run or of a separator, or a bundled one"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(

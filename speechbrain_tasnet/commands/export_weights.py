@@ -11,7 +11,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "Asteroid a file that from_pretrained reads. A model that the toolkit cannot express is refused."
     )
     parser.epilog = f"example: {parser.prog} results/wsj0mix/1234 --out model.pth"
-    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a training run or of a separator")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="folder of a training run or of a separator, or a bundled one"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 

@@ -21,10 +21,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", action="store_true", help="list the devices and exit")
     parser.add_argument(
         "--model",
-        type=Path,
-        default=Path(LIVE),
+        default=LIVE,
         metavar="DIR",
-        help="folder of a training run or of a causal separator, or a bundled one (%(default)s)",
+        help="folder of a training run or of a causal separator, or a bundled one, or OWNER/NAME[@REVISION] on "
+        "the Hugging Face hub (%(default)s)",
     )
     for way, what in (("input", "listen to"), ("output", "play on")):
         parser.add_argument(

@@ -21,8 +21,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "skipped; the exit status is then 2."
     )
     parser.epilog = (
-        "examples: tasnet separate meetings/*.mp3 --model results/wsj0mix/1234 --out separated; "
-        "tasnet separate meetings --out separated; tasnet separate @list.txt --out separated; "
+        "examples: tasnet separate meetings/*.mp3 --out separated; tasnet separate meetings --model "
+        "convtasnet-8k-2spk-noisy --out separated; tasnet separate @list.txt --out separated; "
         "tasnet separate talk.m4a --out - | sox - -n stats"
     )
     parser.fromfile_prefix_chars = "@"
@@ -32,9 +32,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="MIXTURE",
-        help="a file, a folder (all recordings in it), @FILE with one path per line, or - for standard input. Any "
-        "format that soundfile reads (wav, flac, ogg, opus, mp3, aiff, au, caf, w64), at any rate and of any "
-        "length; with pip install 'speechbrain-tasnet[media]' also m4a, aac, mp4, webm, wma and films",
+        help="a file, a folder (all recordings in it, and of its subfolders into the same subfolders of OUT), "
+        "@FILE with one path per line, or - for standard input. Any format that soundfile reads (wav, flac, ogg, "
+        "opus, mp3, aiff, au, caf, w64), at any rate and of any length; with pip install "
+        "'speechbrain-tasnet[media]' also m4a, aac, mp4, webm, wma and films",
     )
     parser.add_argument(
         "--model",
@@ -156,7 +157,8 @@ def run(options: argparse.Namespace) -> None:
     )
     tables = [name for name in ("rttm", "json") if getattr(options, name)]
     kind = AudioFormat(options.format, options.subtype)
-    destination = Destination(options.out, options.overwrite, kind, tables, options.name)
+    roots = [path for path in options.mixtures if path.is_dir()]
+    destination = Destination(options.out, options.overwrite, kind, tables, options.name, roots=roots)
     jobs = None if piped else launcher(options, options.out / ".jobs")
     mixtures = find_mixtures(options.mixtures, options.out)
     if piped and len(mixtures) > 1:

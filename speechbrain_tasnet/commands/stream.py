@@ -42,7 +42,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds processed at once (%(default)g)"
     )
     parser.add_argument(
-        "--out", type=Path, nargs="+", metavar="FILE", help="one file or named pipe per source (standard output)"
+        "--out",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="one file or named pipe per source, of raw PCM without a header (standard output)",
     )
     parser.add_argument(
         "--events",
@@ -102,6 +106,7 @@ def _stream(options: argparse.Namespace) -> None:
     for path in files:
         if path.is_file() and not options.overwrite:
             raise InputError(f"{path}: already exists; choose another file or give --overwrite")
+    _check_headerless(options.out or ())
 
     from speechbrain_tasnet.separation.live_voices import LiveVoices
     from speechbrain_tasnet.separation.pipe import Account, stream
@@ -130,6 +135,18 @@ def _stream(options: argparse.Namespace) -> None:
                 raise SystemExit(READER_GONE) from None
         for line in account.lines(rate):
             print(f"tasnet stream: {line}", file=sys.stderr)
+
+
+def _check_headerless(paths: Sequence[Path]) -> None:
+    """Refuse files whose names promise a header: no program could play them."""
+    from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES, OTHER_SUFFIXES
+
+    for path in paths:
+        if path.suffix.lower() in {*AUDIO_SUFFIXES, *OTHER_SUFFIXES} and not path.is_fifo():
+            raise InputError(
+                f"{path}: would hold raw PCM, without the header of a {path.suffix} file; name it "
+                f"{path.with_suffix('.raw')}, or pipe standard output through sox as the example of --help does"
+            )
 
 
 def _open(paths: Sequence[Path], opened: ExitStack) -> list[int]:

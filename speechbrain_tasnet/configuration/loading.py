@@ -19,7 +19,7 @@ from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import with_model
 from speechbrain_tasnet.configuration.names import PACKAGED, check_names, top_level
 from speechbrain_tasnet.configuration.schema import NONE, Hparams, Settings, check, check_built
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, similar
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.training.finetuning import sizes_of_start
@@ -186,8 +186,11 @@ def find(name: str) -> Path:
     for path in (Path(name), Path(name) / "hyperparams.yaml", PACKAGED / name, PACKAGED / f"{name}.yaml"):
         if path.is_file():
             return path
-    packaged = ", ".join(sorted(file.stem for file in PACKAGED.glob("*.yaml")))
-    raise InputError(f"{name}: no such YAML file, nor the folder of a run; packaged recipes are: {packaged}")
+    packaged = sorted(file.stem for file in PACKAGED.glob("*.yaml"))
+    raise InputError(
+        f"{name}: no such YAML file, nor the folder of a run; packaged recipes are: {', '.join(packaged)}"
+        f"{similar(name, packaged)}"
+    )
 
 
 class _PlainLoader(ruamel.yaml.SafeLoader):

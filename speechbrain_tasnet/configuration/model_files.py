@@ -15,7 +15,7 @@ import yaml
 
 from speechbrain_tasnet.configuration.names import PACKAGED
 from speechbrain_tasnet.configuration.yaml_text import Entry, entries
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, similar
 
 MODELS = PACKAGED / "model"
 
@@ -37,8 +37,9 @@ def find_model(name: str) -> Path:
     for path in (Path(name), MODELS / f"{name}.yaml"):
         if path.is_file():
             return path.resolve()
-    packaged = ", ".join(sorted(file.stem for file in MODELS.glob("*.yaml")))
-    raise InputError(f"model={name}: no such YAML file; packaged models are: {packaged}")
+    packaged = sorted(file.stem for file in MODELS.glob("*.yaml"))
+    hint = similar(name, packaged)
+    raise InputError(f"model={name}: no such YAML file; packaged models are: {', '.join(packaged)}{hint}")
 
 
 def sizes_of(model: str) -> dict[str, object]:

@@ -1,14 +1,13 @@
 """Names in a recipe and on a command line: which keys there are, and which one a misspelled key may mean."""
 
 import re
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 
 from speechbrain.utils.run_opts import RunOptions
 
 import speechbrain_tasnet.hparams
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, similar
 
 PACKAGED = Path(speechbrain_tasnet.hparams.__file__).parent
 
@@ -47,9 +46,3 @@ def check_names(text: str, argv: Sequence[str]) -> None:
 def top_level(text: str) -> set[str]:
     """List the keys at the top level of a recipe's text, where a command line can override them."""
     return set(re.findall(r"^(\w+):", text, re.MULTILINE))
-
-
-def similar(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return a hint at the known name most like a wrong one, if there is one."""
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""

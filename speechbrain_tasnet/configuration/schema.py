@@ -8,7 +8,6 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import ValidationError, model_validator
 from torch.utils.data import DataLoader
 
-from speechbrain_tasnet.configuration.names import similar
 from speechbrain_tasnet.configuration.sections import Data, Mixing, Network, Section, Training
 from speechbrain_tasnet.configuration.value_types import (
     Checkpoints,
@@ -21,7 +20,7 @@ from speechbrain_tasnet.configuration.value_types import (
     OptimizerClass,
     Scheduler,
 )
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, similar
 from speechbrain_tasnet.losses import SeparationLoss
 from speechbrain_tasnet.network.model import Model
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from speechbrain_tasnet.audio.audio_file import WAY_OUT
+from speechbrain_tasnet.audio.audio_file import CHECK, RESCUE, RESTORE
 from speechbrain_tasnet.audio.random_access import open_random
 from speechbrain_tasnet.audio.reading import count_samples, open_audio
 from speechbrain_tasnet.data.corpus import Corpus, Row
@@ -43,11 +43,25 @@ def length(corpus: Corpus, row: Row) -> int | str:
                     return f"{file}: {wrong}"
                 frames[signal] = count_samples(audio)
         except InputError as error:
-            return f"{error}".replace(WAY_OUT, "restore it")
+            return advise(error)
     shortest, longest = min(frames.values()), max(frames.values())
     if shortest != longest or longest == 0:
         return f"{row.name}: samples in its files {frames}, expected one length above 0"
     return longest
+
+
+def advise(error: InputError) -> str:
+    """Return what is wrong with a file of a corpus, which has to be as it was.
+
+    Example
+    -------
+    >>> advise(InputError(f"s1/a.wav: holds no samples; {RESTORE}"))
+    's1/a.wav: holds no samples; restore it'
+    """
+    text = str(error)
+    for way_out in (RESCUE, RESTORE, CHECK):
+        text = text.replace(way_out, "restore it")
+    return text
 
 
 def _wrong_channels(corpus: Corpus, signal: str, channels: int) -> str | None:

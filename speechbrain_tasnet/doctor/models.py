@@ -1,7 +1,7 @@
 """The available separators: their purpose, quality and speed on this machine."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from speechbrain_tasnet.network.costs import count_parameters, latency_ms, real_
 from speechbrain_tasnet.shipped import bundled_names
 
 PATIENCE = 1.0  # seconds in which the speed of a separator is measured
-HEAD = ("NAME", "FOR", "RATE", "SI-SNRi", "PARAMETERS", "TIMES REAL TIME")
+HEAD = ("NAME", "FOR", "RATE", "SI-SNRi", "ON MIXTURES", "PARAMETERS", "TIMES REAL TIME")
+# Recipes without a task, whose corpora have neither noise nor, at one microphone, rooms.
+CLEAN = {"demo", "wsj0mix"}
 
 
 def find_separators(folders: Sequence[Path]) -> list[Path | str]:
@@ -50,8 +52,9 @@ def describe_separator(name: Path | str, timed: bool = True) -> dict[str, Any]:
     dict
         ``name``, ``folder``, ``for`` (in words), ``voices`` (at most), ``counts_voices``, ``microphones``,
         ``sample_rate`` in Hz, ``latency_ms`` (None: it takes in the whole mixture), ``parameters``, ``bytes``,
-        ``si_snr_improvement`` in dB on its test mixtures (None where nobody says), ``licence`` and
-        ``times_real_time`` on one thread of this processor. Of one that cannot be loaded ``folder`` and ``error``.
+        ``si_snr_improvement`` in dB on its test mixtures and what these are, ``tested_on`` (None where nobody
+        says), ``licence`` and ``times_real_time`` on one thread of this processor. Of one that cannot be loaded
+        ``folder`` and ``error``.
     """
     try:
         folder = find_bundle(name)
@@ -72,6 +75,7 @@ def describe_separator(name: Path | str, timed: bool = True) -> dict[str, Any]:
         "parameters": count_parameters(model),
         "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
         "si_snr_improvement": score.get("mean"),
+        "tested_on": kind_of_test(config.about, config.mics) if score else None,
         "licence": config.about.get("licence"),
     }
     if timed:
@@ -92,6 +96,26 @@ def purpose(config: Config, latency: float) -> str:
     return f"{words}, live ({latency:g} ms)" if math.isfinite(latency) else words
 
 
+def kind_of_test(about: Mapping[str, Any], mics: int) -> str | None:
+    """Return in a few words what the test mixtures are like, as far as the bundle says; else their corpus.
+
+    Scores of separators can be compared only if they are of the same mixtures.
+
+    Examples
+    --------
+    >>> kind_of_test({"recipe": "whamr", "task": "sep_reverb_noisy"}, 1)
+    'noisy, reverberant'
+    """
+    task = about.get("task", "sep_clean" if about.get("recipe") in CLEAN and mics == 1 else None)
+    if task is None:
+        return about.get("corpus")
+    words = ["noisy"] if "noisy" in task or task.startswith("enh") else []
+    words += ["reverberant"] if "reverb" in task else []
+    voices = sorted(map(int, about.get("speakers", ())))
+    counted = [f"{voices[0]} to {voices[-1]} voices"] if len(voices) > 1 else []
+    return ", ".join([*(words or ["clean"]), *counted])
+
+
 def table(separators: Sequence[dict[str, Any]]) -> str:
     """Write a line for each separator, in columns."""
     rows = [HEAD]
@@ -105,6 +129,7 @@ def table(separators: Sequence[dict[str, Any]]) -> str:
                 facts["for"],
                 f"{facts['sample_rate']} Hz",
                 "" if score is None else f"{score:.1f} dB",
+                facts["tested_on"] or "",
                 f"{facts['parameters'] / 1e6:.1f} M",
                 "" if speed is None else f"{speed:.0f}",
             )

@@ -1,21 +1,36 @@
 """Which versions are installed, whether they fit, and what the optional parts would add."""
 
-from importlib.util import find_spec
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from speechbrain_tasnet.installation import DISTRIBUTION, installed, requirements, torchaudio_for
+from speechbrain_tasnet.installation import DISTRIBUTION, extras, installed, requirements, torchaudio_for
 
-# By extra: the modules that it brings, and what they are for.
-OPTIONAL = {
-    "demo": (("espeakng_loader",), "the synthetic voices of `tasnet demo`"),
-    "export": (("onnx", "onnxruntime"), "`tasnet export onnx`"),
-    "quality": (("pesq", "pystoi"), "--metrics pesq, stoi"),
-    "rooms": (("pyroomacoustics",), "`tasnet generate rooms` and `tasnet mix --reverb`"),
-    "study": (("asteroid", "pynvml"), "Asteroid as a contestant of `tasnet study`, the energy of GPUs"),
-    "tensorboard": (("tensorboard",), "--tensorboard True"),
+# What each extra adds; which packages it brings is in the package's own metadata.
+ADDS = {
+    "app": "`tasnet app`",
+    "cluster": "--launcher slurm",
+    "corpora": "`tasnet generate sparselibrimix`",
+    "demo": "the synthetic voices of `tasnet demo`",
+    "docs": "the documentation as a site: `mkdocs serve`",
+    "export": "`tasnet export onnx`",
+    "live": "`tasnet live`",
+    "media": "m4a, aac, webm, wma and films",
+    "quality": "--metrics pesq, stoi, der",
+    "rooms": "`tasnet generate rooms` and `tasnet mix --reverb`",
+    "study": "Asteroid as a contestant of `tasnet study`, the energy of GPUs",
+    "tensorboard": "--tensorboard True",
 }
+# Those for work on the package itself, which `make` installs.
+WORK = {"bench", "test"}
+
+
+class Part(NamedTuple):
+    """An optional part: what it adds, and which of its packages are missing or of a version that does not fit."""
+
+    adds: str
+    missing: list[str]
 
 
 class Package(NamedTuple):
@@ -46,8 +61,15 @@ def _examine(name: str, wanted: str) -> Package:
     return Package(name, version, wanted, problem)
 
 
-def optional_parts() -> dict[str, tuple[bool, str]]:
-    """Return by extra whether all of it is there, and what it adds."""
+def optional_parts() -> dict[str, Part]:
+    """Return by extra, of all that the package's metadata has, what it adds and which packages it lacks."""
     return {
-        extra: (all(find_spec(module) for module in modules), adds) for extra, (modules, adds) in OPTIONAL.items()
+        extra: Part(ADDS.get(extra, ""), [str(needed) for needed in packages if not _fits(needed)])
+        for extra, packages in sorted(extras().items())
+        if extra not in WORK
     }
+
+
+def _fits(needed: Requirement) -> bool:
+    version = installed(needed.name)
+    return version is not None and needed.specifier.contains(version, prereleases=True)

@@ -31,7 +31,9 @@ def examine() -> Examination:
     facts = {
         "version": __version__,
         "packages": [package._asdict() for package in packages],
-        "optional": {extra: {"there": there, "adds": adds} for extra, (there, adds) in optional_parts().items()},
+        "optional": {
+            extra: {"there": not part.missing, **part._asdict()} for extra, part in optional_parts().items()
+        },
         "machine": machine.system() if find_spec("psutil") else {},
     }
     broken = first_broken(ALL_NEEDED)
@@ -76,8 +78,8 @@ def render(found: Examination) -> str:
             lines.append(f"   {name:16} {folder['free'] / GIGA:6.0f} GB free  {folder['path']}")
     lines += ["", "optional parts"]
     for extra, part in facts["optional"].items():
-        state = "there" if part["there"] else f"missing: pip install 'speechbrain-tasnet[{extra}]'"
-        lines.append(f"   {extra:12} {part['adds']}: {state}")
+        missing = f"missing {', '.join(part['missing'])}: pip install 'speechbrain-tasnet[{extra}]'"
+        lines.append(f"   {extra:12} {part['adds']}: {'there' if part['there'] else missing}")
     lines.append("")
     lines += [f"problem: {problem}" for problem in found.problems] or ["Everything works here."]
     return "\n".join(lines)
@@ -104,6 +106,8 @@ def _path(path: dict) -> str:
     if not path["used"]:
         return f"   {path['name']:32} not used: {path['note']}"
     speed = f"{path['speedup']:5.1f} times as fast"
+    if path["speedup"] < 1:
+        speed += " here, and used all the same"  # only the block of a GPU is chosen by its speed
     if path["error"] is None:
         return f"   {path['name']:32} {speed}, {path['note']}"
     mark = "!" if path["note"] else " "

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, similar
 
 LIBRISPEECH = "https://www.openslr.org/resources/12"
 CC_BY = "CC BY 4.0"
@@ -114,7 +114,9 @@ def find_source(name: str) -> Source:
         There is none of that name.
     """
     if name not in SOURCES:
-        raise InputError(f"{name}: cannot be downloaded; expected one of {', '.join(SOURCES)}")
+        raise InputError(
+            f"{name}: cannot be downloaded; expected one of {', '.join(SOURCES)}{similar(name, SOURCES)}"
+        )
     return SOURCES[name]
 
 

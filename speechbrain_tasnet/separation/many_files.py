@@ -200,7 +200,10 @@ def check_names(
             if owner is not mixture:
                 raise InputError(f"{owner} and {mixture}: both would become {path}; give each an --out of its own")
             if os.path.realpath(path) in inputs:
-                raise InputError(f"{path}: a mixture, and {mixture} would replace it; choose another --out")
+                raise InputError(
+                    f"{path}: a mixture, which a source of {mixture} would replace; --out is a folder of "
+                    "mixtures, among them perhaps what an earlier run has written: choose another"
+                )
         if journal and is_pipe(mixture):
             raise InputError(f"{mixture}: cannot be read a second time, nor by another machine; expected a file")
         if not destination.overwrite and not (journal and journal.knows(mixture)):

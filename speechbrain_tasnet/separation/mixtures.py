@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES, COMMON, OTHER_SUFFIXES
+from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES, OTHER_SUFFIXES, readable
 from speechbrain_tasnet.data.folders.walk import walk
 from speechbrain_tasnet.errors import InputError
 
@@ -50,5 +50,5 @@ def _files(place: Path, out: Path) -> list[Path]:
         films = []
     found = [path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES]
     if not found and not films:
-        raise InputError(f"{place}: no recording in it; expected audio files ({COMMON})")
+        raise InputError(f"{place}: no recording in it; expected audio files ({readable()})")
     return sorted([*found, *films])

@@ -125,6 +125,9 @@ class Destination:
         ``/`` a folder.
     together : bool
         All sources of a mixture become the channels of one file, which has the mixture's name.
+    roots : sequence of path-like
+        Folders of mixtures. What comes of a mixture in a subfolder of one goes to the same subfolder of `folder`,
+        so that recordings of one name in several folders do not get into each other's way.
 
     Raises
     ------
@@ -138,6 +141,7 @@ class Destination:
     tables: Sequence[str] = ()
     name: str = NAME
     together: bool = False
+    roots: Sequence[Path | str] = ()
 
     def __post_init__(self):
         try:
@@ -156,12 +160,14 @@ class Destination:
         ['out/monday_s1.wav', 'out/monday_s2.wav']
         >>> [path.as_posix() for path in Destination("out", name="{stem}/{source}").sources("monday.mp3", 2)]
         ['out/monday/s1.wav', 'out/monday/s2.wav']
+        >>> [path.as_posix() for path in Destination("out", roots=["talks"]).sources("talks/may/monday.mp3", 2)]
+        ['out/may/monday_s1.wav', 'out/may/monday_s2.wav']
         """
-        stem = Path(mixture).stem
+        stem, folder = Path(mixture).stem, self._home(mixture)
         if self.together:
-            return [Path(self.folder) / f"{stem}.{self.kind.format}"]
+            return [folder / f"{stem}.{self.kind.format}"]
         names = (self.name.format(stem=stem, source=f"s{i}") for i in range(1, num_spks + 1))
-        return [Path(self.folder) / f"{name}.{self.kind.format}" for name in names]
+        return [folder / f"{name}.{self.kind.format}" for name in names]
 
     def listed(self, mixture: Path | str) -> list[Path]:
         """List the files that say who speaks when in a mixture.
@@ -171,11 +177,20 @@ class Destination:
         >>> [path.as_posix() for path in Destination("out", tables=["rttm", "json"]).listed("talks/monday.mp3")]
         ['out/monday.rttm', 'out/monday.json']
         """
-        return [Path(self.folder) / f"{Path(mixture).stem}.{name}" for name in self.tables]
+        return [self._home(mixture) / f"{Path(mixture).stem}.{name}" for name in self.tables]
 
     def all_files(self, mixture: Path | str, num_spks: int) -> list[Path]:
         """List all files that may come of a mixture."""
         return [*self.sources(mixture, num_spks), *self.listed(mixture)]
+
+    def _home(self, mixture: Path | str) -> Path:
+        """Return the folder for what comes of a mixture."""
+        for root in self.roots:
+            if Path(mixture).is_relative_to(root):
+                subfolder = Path(mixture).relative_to(root).parent
+                # In the root "." is every relative path, also one that leads out of it.
+                return Path(self.folder) if ".." in subfolder.parts else Path(self.folder) / subfolder
+        return Path(self.folder)
 
 
 @contextmanager

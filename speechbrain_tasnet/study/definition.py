@@ -13,7 +13,7 @@ from speechbrain_tasnet.configuration.command_line import take_apart
 from speechbrain_tasnet.configuration.model_files import sizes_of
 from speechbrain_tasnet.configuration.names import PACKAGED
 from speechbrain_tasnet.configuration.schema import NONE, text_kind
-from speechbrain_tasnet.errors import InputError, whole_number
+from speechbrain_tasnet.errors import InputError, similar, whole_number
 from speechbrain_tasnet.training import budget
 
 STUDIES = PACKAGED / "study"
@@ -146,8 +146,11 @@ def find_study(name: str) -> Path:
     for path in (Path(name), Path(name) / "study.yaml", STUDIES / f"{name}.yaml"):
         if path.is_file():
             return path
-    packaged = ", ".join(sorted(file.stem for file in STUDIES.glob("*.yaml")))
-    raise InputError(f"{name}: no such YAML file, nor the folder of a study; packaged studies are: {packaged}")
+    packaged = sorted(file.stem for file in STUDIES.glob("*.yaml"))
+    raise InputError(
+        f"{name}: no such YAML file, nor the folder of a study; packaged studies are: {', '.join(packaged)}"
+        f"{similar(name, packaged)}"
+    )
 
 
 def _overrides(words: Sequence[str]) -> dict:

@@ -1,5 +1,6 @@
 """Settings of the whole process, which are therefore the program's choice, not that of an import."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -26,12 +27,14 @@ def tune_process() -> None:
       fresh memory costs a fault: without this, a third of the time of an inference.
     - All threads share one heap: those that glibc makes for the others keep no large tensors.
     - GNU's OpenMP gives up spinning after some microseconds.
+    - SpeechBrain does not warn, when it is imported, that it could not save figures, which nothing here does.
 
     Example
     -------
     >>> tune_process()
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    logging.getLogger("speechbrain.utils.train_logger").addFilter(_not_about_figures)
     tuned = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
     mallopt = loaded_function("mallopt")
     if tuned or mallopt is None:
@@ -39,6 +42,11 @@ def tune_process() -> None:
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(M_ARENA_MAX, 1)
+
+
+def _not_about_figures(record: logging.LogRecord) -> bool:
+    """Return False for the message that torchvision, which nothing here uses, is not available."""
+    return "torchvision is not available" not in str(record.msg)
 
 
 def open_what_is_closed() -> None:
