@@ -296,7 +296,7 @@ def second(**changes):
         (second(noise_gain="inf"), ["line 3", "noise_gain 'inf'"]),
         (second(source_2_path=""), ["line 3", "no source_2_path"]),
         (second(mixture_ID="../up"), ["line 3", "'../up'"]),
-        (lambda rows: [rows[0], rows[0]], ["line 3", "second time"]),
+        (lambda rows: [rows[0], rows[0]], ["line 3", "appears twice"]),
         (
             second(source_2_path="dev-clean/no.flac"),
             ["dev-clean/no.flac: no such file", "--librispeech", "line 3"],
