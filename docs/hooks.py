@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the source: recipe reference, architecture, model cards, the notebook."""
+"""Pages of the site that are made from the source: recipe reference, architecture, model cards."""
 
 import json
 import re
@@ -12,7 +12,6 @@ from speechbrain_tasnet.configuration.reference import json_schema, reference_pa
 
 ROOT = Path(__file__).parents[1]
 CARDS = "cards/{}.md"
-NOTEBOOK = "notebook/separate.ipynb"
 
 RECIPES = """\
 # Recipe reference
@@ -83,7 +82,6 @@ def generated() -> dict[str, str]:
         "recipe-reference.md": RECIPES + reference_page(),
         "recipe.schema.json": json.dumps(json_schema(), indent=1),
         "architecture.md": rebased(architecture),
-        "notebook.md": notebook_page(),
         **{CARDS.format(card.parent.name): shown_card(card) for card in sorted(shipped)},
     }
 
@@ -97,17 +95,6 @@ def shown_card(card: Path) -> str:
     text = re.sub(r"  # or huggingface_hub\..*", "", text).replace(FOLDER, f'"{name}"')
     text = text.replace(f"(source={REPOSITORY})`", "(source=folder)`; `tasnet models --json` prints the folder")
     return re.sub(r"On the test set of `[^`]*`", "On [its test set](../separators.md#the-data)", text)
-
-
-def notebook_page() -> str:
-    """Return the notebook as a page: its text and code; the page `Listen` shows similar output."""
-    cells = json.loads((ROOT / "docs" / NOTEBOOK).read_text(encoding="utf-8"))["cells"]
-    parts = []
-    for cell in cells:
-        text = "".join(cell["source"])
-        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
-    download = f"This page is a notebook: [download it]({NOTEBOOK}), and open it in Jupyter to run it."
-    return "\n\n".join([parts[0], download, *parts[1:]]) + "\n"
 
 
 def rebased(text: str) -> str:

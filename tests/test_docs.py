@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import nbformat
 import numpy as np
 import pytest
 import soundfile
@@ -39,9 +40,11 @@ def _hook(name: str) -> ModuleType:
     return module
 
 
-hooks, listening = _hook("hooks"), _hook("listening")
+hooks, listening, notebook_page = _hook("hooks"), _hook("listening"), _hook("notebook_page")
 
 GENERATED = {f"docs/{path}": text for path, text in hooks.generated().items()}
+NOTEBOOK = (ROOT / "docs" / notebook_page.NOTEBOOK).read_text(encoding="utf-8")
+GENERATED[f"docs/{notebook_page.PAGE}"] = notebook_page.page(notebook_page.read(NOTEBOOK))
 WRITTEN = ["README.md", "CONTRIBUTING.md", "recipes/README.md"]
 WRITTEN += sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in WRITTEN}
@@ -371,3 +374,28 @@ def test_the_three_commands_of_the_readme_train_on_a_folder_of_speech(my_speech,
         main([*words, *shlex.split(SMALLER[words[0]])])
     assert {path.name for path in Path("separated").iterdir()} == {"meeting_s1.wav", "meeting_s2.wav"}
     assert Path("results/wsj0mix/1234/report.html").exists()
+
+
+def test_the_notebooks_page_has_what_its_cells_show():
+    code = nbformat.v4.new_code_cell
+    outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="12.3 dB\n"),
+        nbformat.v4.new_output("stream", name="stderr", text="a warning\n"),
+        nbformat.v4.new_output("display_data", {"text/html": "<p>\n\n    <audio>", "text/plain": "<HTML object>"}),
+        nbformat.v4.new_output("execute_result", {"text/plain": "(2, 8000)"}, execution_count=1),
+    ]
+    cells = [nbformat.v4.new_markdown_cell("# A tour"), code("separate()", outputs=outputs)]
+    _, _, *parts = notebook_page.page(nbformat.v4.new_notebook(cells=cells)).split("\n\n")
+    assert parts == [
+        "```python\nseparate()\n```",
+        "```text\n12.3 dB\n```",
+        "<div>\n<p>\n<audio>\n</div>",
+        "```text\n(2, 8000)\n```\n",
+    ]
+
+
+@pytest.mark.long
+def test_the_notebooks_page_plays_and_draws():
+    text = notebook_page.page(notebook_page.executed(NOTEBOOK))
+    assert text.count('src="data:audio/wav;base64,') == text.count('src="data:image/png;base64,') == 3
+    assert re.search(r"```text\n.*\d dB", text)
