@@ -53,6 +53,13 @@ def test_a_soft_voice_is_heard_when_the_loud_one_pauses():
     assert found[1][1:] == pytest.approx((4.0, 8.0), abs=0.1)
 
 
+def test_what_is_always_a_little_of_all_voices_is_none():
+    two = voices((0, 0.0, 8.0), (1, 0.0, 8.0), count=3, leak=-100.0)
+    two[2] = 0.3 * (two[0] + two[1])  # 10 dB below them: an output for a third voice, of whom nothing is sure
+    assert {voice for voice, *_ in segments(two)} == {0, 1}
+    assert {voice for voice, *_ in segments(two, below_all=12.0)} == {0, 1, 2}
+
+
 def test_a_segment_begins_a_little_earlier_and_not_before_the_recording():
     plain, wide = (segments(voices((0, 0.0, 2.0), (1, 5.0, 6.0)), margin=margin) for margin in (0.0, 0.2))
     assert wide[0][1:] == pytest.approx((0.0, plain[0][2] + 0.2))

@@ -204,17 +204,25 @@ def test_cuts_lie_at_random_places_but_not_in_silence(tmp_path):
     assert len(onsets) > 15
 
 
-def test_short_utterances_lie_somewhere_in_the_segment(tmp_path):
-    for number in range(3):
-        write(tmp_path / f"spk{number}" / "a.wav", white(number, seconds=1.25))
+def test_short_utterances_follow_one_another(tmp_path):
+    length, size = 10000, 16000
+    spoken = {f"spk{number}": white(number, seconds=length / RATE) for number in range(3)}
+    for name, samples in spoken.items():
+        write(tmp_path / name / "a.wav", samples)
     begins = []
-    for item in mixing(tmp_path, segment=2.0, length=30):
-        for source in item["sources"].T:
-            sounding = torch.nonzero(source).flatten()
-            begins.append(int(sounding[0]))
-            assert 9990 < sounding[-1] - sounding[0] < 10000
-    assert min(begins) < 800
-    assert max(begins) > 5200
+    for item in mixing(tmp_path, segment=size / RATE, length=30):
+        names = dict.fromkeys(speakers(item))
+        for name, source in zip(names, item["sources"].T.double().numpy(), strict=True):
+            # It begins anywhere in the utterance, which follows as a whole if there is room for it.
+            twice = np.concatenate(2 * [spoken[name]])
+            begin = int(correlate(twice, source[:200], "valid").argmax()) % length
+            begins.append(begin)
+            said = twice[begin:] if 2 * length - begin <= size else twice[begin:length]
+            gain = source[: len(said)] @ said / (said @ said)
+            np.testing.assert_allclose(source[: len(said)], gain * said, atol=1e-3)
+            assert np.count_nonzero(source) > 0.999 * size
+    assert min(begins) < 1000
+    assert max(begins) > 8000
 
 
 @pytest.mark.parametrize(

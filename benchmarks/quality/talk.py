@@ -1,8 +1,8 @@
 """Score separators on one, two and three people: ``python -m benchmarks.quality.talk MODEL ... --speech FOLDER``.
 
 The test speakers of the folder are mixed twice: one to three of them who speak all the time, and conversations of
-a minute with an overlap of 20 to 60 % of the speech. A separator with fewer outputs than there are voices at most
-gets further ones that are silent.
+a minute, of two or three with an overlap of 20 to 60 % of the speech. A separator with fewer outputs than there
+are voices at most gets further ones that are silent.
 """
 
 import argparse
@@ -26,7 +26,7 @@ OVERLAP = (0.2, 0.6)
 UNUSED = 0.001  # hours of mixtures to train on and to validate with: there must be some
 CORPORA = {
     "all the time": {"min_speakers": 1},
-    "conversations": {"talk": Talk(60.0, TurnTaking(overlap_probability=(0.3, 1.0))), "min_speakers": 2},
+    "conversations": {"talk": Talk(60.0, TurnTaking(overlap_probability=(0.3, 1.0))), "min_speakers": 1},
 }
 HEAD = """\
 | separator | mixtures | speakers | rightly counted | SI-SNR, dB | improvement, dB | other outputs, dB | in the right output | DER of all |
@@ -41,8 +41,10 @@ def mixtures(corpus: Path) -> Iterator[tuple[str, Tensor, Tensor]]:
         mixture = torch.from_numpy(read_audio(path, RATE))
         said = path.with_suffix(".json")
         if said.exists():
-            turns = [Turn(0, 0, segment.start, segment.seconds) for segment in read_segments(said)]
-            if not OVERLAP[0] <= overlap_ratio(turns, len(mixture) / RATE) <= OVERLAP[1]:
+            segments = read_segments(said)
+            turns = [Turn(0, 0, segment.start, segment.seconds) for segment in segments]
+            alone = len({segment.speaker for segment in segments}) == 1
+            if not alone and not OVERLAP[0] <= overlap_ratio(turns, len(mixture) / RATE) <= OVERLAP[1]:
                 continue
         sources = [torch.from_numpy(read_audio(folder / f"s{k + 1}" / path.name, RATE)) for k in range(MOST)]
         yield path.stem, mixture, torch.stack(sources, dim=1)

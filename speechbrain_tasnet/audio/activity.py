@@ -15,6 +15,8 @@ class Thresholds:
 
     What a separator leaves of one voice in the output of another lies a nearly constant number of decibels below
     it, and its own hiss a number of decibels below the speech of the recording: a voice must be louder than both.
+    And where a separator is not sure how many voices there are, it gives the further output a little of each: a
+    voice must hold its part of what is heard while it speaks.
 
     Parameters
     ----------
@@ -22,6 +24,8 @@ class Thresholds:
         How many dB a voice may be below the loudest one at that moment.
     below_speech : float
         How many dB it may be below the speech of the recording.
+    below_all : float
+        How many dB the energy of all that is heard of it may be below that of all voices in the same moments.
     longest_gap : float
         Pauses of fewer seconds are part of a segment.
     shortest : float
@@ -32,6 +36,7 @@ class Thresholds:
 
     below_loudest: float = 18.0
     below_speech: float = 35.0
+    below_all: float = 8.0
     longest_gap: float = 0.5
     shortest: float = 0.2
     margin: float = 0.05
@@ -120,6 +125,8 @@ def active_frames(energies: np.ndarray, thresholds: Thresholds = Thresholds()) -
     for voice, heard in enumerate(smooth > floor):
         for start, end in _bridged(_runs(heard), thresholds) + _margins(thresholds):
             active[voice, max(start, 0) : end] = True
+    held, of_all = (smooth * active).sum(axis=1), (smooth.sum(axis=0) * active).sum(axis=1)
+    active[held < 10 ** (-thresholds.below_all / 10) * of_all] = False
     return active
 
 

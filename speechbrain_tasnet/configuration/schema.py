@@ -102,13 +102,15 @@ class Settings(Data, Mixing, Training, Network):
     @property
     def separation_loss(self) -> SeparationLoss:
         """What is validated and reported: sources in their best order."""
-        return SeparationLoss(self.loss, self.loss_silence, self.loss_cap, self.loss_level)
+        return self._loss()
 
     @property
     def training_loss(self) -> SeparationLoss:
         """What the training minimises: the same, or with sources in the order of their locations."""
-        by_location = self.source_order == "location"
-        return SeparationLoss(self.loss, self.loss_silence, self.loss_cap, self.loss_level, by_location)
+        return self._loss(in_order=self.source_order == "location")
+
+    def _loss(self, in_order: bool = False) -> SeparationLoss:
+        return SeparationLoss(self.loss, self.loss_silence, self.loss_cap, self.loss_level, in_order)
 
     @property
     def item_seed(self) -> int:

@@ -32,7 +32,7 @@ from speechbrain_tasnet.configuration.value_types import (
     Truth,
     one_of,
 )
-from speechbrain_tasnet.data.tasks import REVERBERANT, TARGETS
+from speechbrain_tasnet.data.tasks import OUTPUTS, REVERBERANT, SOURCE_ORDERS, TARGETS
 from speechbrain_tasnet.losses.separation_loss import RATIOS, SILENCES
 from speechbrain_tasnet.training.optimizers import OPTIMIZERS
 
@@ -157,7 +157,7 @@ class Training(Section):
     """Ratio in dB that the loss approaches but does not reach."""
     loss_level: Annotated[Bound | None, Expected("dB a dB, above 0, or null")] = None
     """Penalty per dB that a voice is too loud or too soft, with `loss` `si-snr`; null: none."""
-    source_order: one_of("best", "location") = "best"
+    source_order: one_of(*SOURCE_ORDERS) = "best"
     """Which source each output is trained on: `best`, whichever fits, or `location`, with several microphones:
     from the side of the reference to that of the next."""
     loss_threshold: Decibels
@@ -183,7 +183,7 @@ class Network(Section):
     """Microphones that the network hears."""
     reference: Natural = 0
     """Which of them the sources are estimated at, counted from 0."""
-    outputs: one_of("reference", "each") = "reference"
+    outputs: one_of(*OUTPUTS) = "reference"
     """Where the sources are estimated: at the reference, or at each microphone."""
     mixture_channels: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
     """Channels of the mixtures, of which the network hears the first `mics`; null: as many as `mics`."""

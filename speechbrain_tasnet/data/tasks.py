@@ -36,6 +36,9 @@ REVERBERANT = {
     "dereverb_both": ("mix_clean_reverb", "mix_clean_anechoic"),
 }
 TARGETS = ("anechoic", "reverb")
+# Of several microphones: where sources are heard, and whether their order is that of their locations.
+OUTPUTS = ("reference", "each")
+SOURCE_ORDERS = ("best", "location")
 
 
 def dry_pairing(task: str, num_spks: int) -> Pairing:

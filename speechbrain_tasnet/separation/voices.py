@@ -1,11 +1,12 @@
 """Detect who is heard in the sources of a recording, and silence them where nobody is."""
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from torch import Tensor
 
-from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames, to_segments
+from speechbrain_tasnet.audio.activity import FrameEnergies, Thresholds, active_frames, to_segments
 from speechbrain_tasnet.data.segments import Segment
 
 
@@ -65,7 +66,9 @@ class Listener:
 
     def result(self) -> "Heard":
         """Find out who was heard."""
-        active = active_frames(self._energies.array())
+        # Without counting each output has its voice, however soft it is.
+        thresholds = Thresholds() if self._counts else Thresholds(below_all=inf)
+        active = active_frames(self._energies.array(), thresholds)
         outputs = np.flatnonzero(active.any(axis=1) | (not self._counts))
         hop, seconds = self._energies.hop, self._energies.seconds
         return Heard(outputs.tolist(), active[outputs], hop, seconds, self._counts and self._gate)

@@ -28,7 +28,7 @@ from speechbrain_tasnet.data.folders.speech import (
     split_speakers,
 )
 from speechbrain_tasnet.data.held_out import is_among
-from speechbrain_tasnet.data.tasks import TARGETS
+from speechbrain_tasnet.data.tasks import OUTPUTS, SOURCE_ORDERS, TARGETS
 from speechbrain_tasnet.errors import InputError, whole_number
 
 WIDE_GAIN_DB = 10.0  # the first speaker up to 20 dB above the last
@@ -53,11 +53,11 @@ class DynamicMixing(EpochDataset):
     """Mixtures of a folder of speech, drawn again for every item.
 
     An item is `num_spks` different speakers, drawn uniformly, an utterance of each, and a stretch of it that is
-    not silent. An utterance that is shorter is placed at random in the segment. Or it is a stretch of a
-    conversation, see `Talk`. There may be fewer speakers; the sources of the others are silent then. Each
-    utterance is scaled by its active level, measured on the whole of it, then by a gain: g dB for the first
-    speaker, -g dB for the last, evenly spaced between, g uniform in [0, 2.5]. In a room, positions of which are
-    drawn too, the direct sound has the energy that the dry utterance had, as in WHAMR!. Noise is added as
+    not silent. Where an utterance does not fill the segment, others of the same speaker follow it. Or an item is
+    a stretch of a conversation, see `Talk`. There may be fewer speakers; the sources of the others are silent
+    then. Each utterance is scaled by its active level, measured on the whole of it, then by a gain: g dB for the
+    first speaker, -g dB for the last, evenly spaced between, g uniform in [0, 2.5]. In a room, positions of which
+    are drawn too, the direct sound has the energy that the dry utterance had, as in WHAMR!. Noise is added as
     `Noise.draw` says. At last mixture and sources are scaled together so that the largest peak of any of them
     is 0.9.
 
@@ -169,8 +169,13 @@ class DynamicMixing(EpochDataset):
         for option, names in (("exclude", exclude), ("exclude_noise", exclude_noise)):
             if isinstance(names, str):
                 raise InputError(f"{option}={names!r}: expected a list of names, such as [{names}]")
-        if target not in TARGETS:
-            raise InputError(f"target={target!r}: expected {' or '.join(map(repr, TARGETS))}")
+        for option, word, words in (
+            ("target", target, TARGETS),
+            ("outputs", outputs, OUTPUTS),
+            ("source_order", source_order, SOURCE_ORDERS),
+        ):
+            if word not in words:
+                raise InputError(f"{option}={word!r}: expected {' or '.join(map(repr, words))}")
         self.mics = whole_number("mics", mics)
         if mics > 1 and rooms is None:
             raise InputError(
@@ -238,7 +243,7 @@ class DynamicMixing(EpochDataset):
         else:
             chosen = rng.choice(len(self._speakers), count, replace=False)
         if not in_talk:
-            utterances = [self._speakers[i][rng.integers(len(self._speakers[i]))] for i in chosen]
+            firsts = [self._draw_utterance(i, rng) for i in chosen]
         top = rng.uniform(0, WIDE_GAIN_DB if wide else MAX_GAIN_DB)
         signals = np.zeros((self.mics + self.num_spks * self._outputs, self.size), np.float32)
         mixture, sources = self._parts(signals)
@@ -251,8 +256,9 @@ class DynamicMixing(EpochDataset):
             ]
             utterances = self._talk.fill(dry[:count], voices, with_noise, rng)
         else:
-            for source, number, amplitude in zip(dry, utterances, amplitudes, strict=False):
-                self._fill(source, number, amplitude, rng)
+            utterances = []
+            for source, speaker, first, amplitude in zip(dry, chosen, firsts, amplitudes, strict=False):
+                utterances += self._fill(source, speaker, first, amplitude, rng)
         if through_channel:
             dry[:] = self._channels.voices(dry, rng)
         # Delays between microphones are there without walls, too.
@@ -277,15 +283,28 @@ class DynamicMixing(EpochDataset):
         """Split signals into the mixture `[mics, time]` and the sources `[C, outputs, time]`."""
         return signals[: self.mics], signals[self.mics :].reshape(self.num_spks, self._outputs, self.size)
 
-    def _fill(self, source: np.ndarray, number: int, amplitude: float, rng: np.random.Generator) -> None:
-        """Fill a source with a stretch of an utterance of a certain level."""
-        samples = self._speech.cut(number, self.size, rng, self._draw_speed(rng))
-        amplitude /= sqrt(self._speech.level(number))
-        if len(samples) < self.size:
-            source[:] = 0
-            start = rng.integers(self.size - len(samples) + 1)
-            source = source[start : start + len(samples)]
-        np.multiply(samples, amplitude, out=source)
+    def _fill(
+        self, source: np.ndarray, speaker: int, number: int, amplitude: float, rng: np.random.Generator
+    ) -> list[int]:
+        """Fill a source with a stretch of an utterance, and with others where that is shorter; list them all."""
+        speed = self._draw_speed(rng)
+        samples = self._speech.cut(number, self.size, rng, speed)
+        # The segment begins anywhere in an utterance that does not fill it.
+        begin = 0 if len(samples) == self.size else -int(rng.integers(len(samples)))
+        heard = []
+        while True:
+            end = begin + len(samples)
+            gain = amplitude / sqrt(self._speech.level(number))
+            np.multiply(samples[max(-begin, 0) :], gain, out=source[max(begin, 0) : end])
+            heard.append(number)
+            if end == self.size:
+                return heard
+            begin, number = end, self._draw_utterance(speaker, rng)
+            samples = self._speech.cut(number, self.size - begin, rng, speed)
+
+    def _draw_utterance(self, speaker: int, rng: np.random.Generator) -> int:
+        numbers = self._speakers[speaker]
+        return numbers[rng.integers(len(numbers))]
 
     def _draw_speed(self, rng: np.random.Generator) -> float:
         return self.speeds[rng.integers(len(self.speeds))]
