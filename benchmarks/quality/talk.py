@@ -84,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.talk", description=__doc__)
     parser.add_argument("models", nargs="+", help="folders or names of separators")
     parser.add_argument("--speech", type=Path, required=True, help="folder with a speakers.csv")
+    parser.add_argument("--kinds", nargs="+", choices=CORPORA, default=list(CORPORA), help="of mixtures (both)")
     parser.add_argument("--hours", type=float, default=0.5, help="of mixtures in a test set (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("results/talk"))
     options = parser.parse_args()
@@ -93,11 +94,11 @@ def main() -> None:
         if rate != RATE or voices > MOST:
             parser.error(f"{model}: {voices} voices at {rate} Hz; expected at most {MOST} at {RATE} Hz")
     rows, results = [], {}
-    for kind, how in CORPORA.items():
+    for kind in options.kinds:
         corpus = options.out / kind.replace(" ", "-")
         if not corpus.exists():
             hours = {"hours": UNUSED, "valid_hours": UNUSED, "test_hours": options.hours}
-            make_mixtures(options.speech, corpus, num_speakers=MOST, **hours, **how)
+            make_mixtures(options.speech, corpus, num_speakers=MOST, **hours, **CORPORA[kind])
         for model, separator in separators.items():
             talk = score(separator, corpus)
             results[f"{model}, {kind}"] = talk

@@ -26,13 +26,10 @@ def read(corpus: Path) -> list[Mixture]:
     def signal(kind: str, name: str) -> Tensor:
         return torch.from_numpy(soundfile.read(folder / kind / name, dtype="float32")[0])
 
-    def at_reference(samples: Tensor) -> Tensor:
-        return samples if samples.ndim == 1 else samples[:, 0]
-
     return [
         (
             signal(mix, file.name)[None],
-            torch.stack([at_reference(signal(source, file.name)) for source in sources], 1)[None],
+            torch.stack([_at_reference(signal(source, file.name)[None]) for source in sources], 2),
         )
         for file in sorted((folder / mix).glob("*.wav"))
     ]
@@ -65,8 +62,13 @@ def scores(separate: Callable[[Tensor], Tensor], mixtures: list[Mixture]) -> dic
     return means | ({"not improved": 1 - fmean(improved)} if improved else {})
 
 
+def _at_reference(samples: Tensor) -> Tensor:
+    """Return what the first microphone hears, [1, time]."""
+    return samples if samples.ndim == 2 else samples[..., 0]
+
+
 def _score(mixture: Tensor, sources: Tensor, estimates: Tensor) -> Iterator[tuple[str, float]]:
-    mixture = mixture if mixture.ndim == 2 else mixture[..., 0]
+    mixture = _at_reference(mixture)
     targets = Targets(sources)
     voices = int((~targets.silent).sum())
     if voices:
