@@ -19,6 +19,7 @@ from speechbrain_tasnet.separation.output_files import WAV, Destination
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.recording import separate_voices, write_sources
 from speechbrain_tasnet.separation.to_standard_output import separate_to_descriptor
+from speechbrain_tasnet.separation.voices import Listener
 
 RATE = 8000
 
@@ -165,3 +166,13 @@ def test_in_one_file_there_are_as_many_channels_as_voices(two, tmp_path):
     with pytest.raises(InputError, match=r"nobody\.wav: nobody is heard"):
         piped(recording(tmp_path / "nobody.wav", tone(500)))
     assert (tmp_path / "out.wav").read_bytes() == b""
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_only_who_counts_takes_a_little_of_everything_for_nobody(counts):
+    speech = np.random.default_rng(0).normal(size=(1, 1, RATE))
+    listener = Listener(RATE, counts=counts, gate=False)
+    listener.hear(np.concatenate([speech, 10 ** (-12 / 20) * speech], axis=1))
+    heard = listener.result()
+    assert heard.outputs == ([0] if counts else [0, 1])
+    assert {segment.speaker for segment in heard.segments} == ({"s1"} if counts else {"s1", "s2"})
