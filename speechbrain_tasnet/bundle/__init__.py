@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from speechbrain_tasnet.bundle.card import CARD, write_card
 from speechbrain_tasnet.bundle.config import CONFIG, MODULES, Config, arguments_of
 from speechbrain_tasnet.bundle.hyperparams import HPARAMS, write_hparams
 from speechbrain_tasnet.bundle.weights_file import WEIGHTS, pack_weights, read_weights
@@ -70,6 +69,9 @@ def save_bundle(
     InputError
         The folder holds something, `about` has an unknown entry, or a weight does not fit.
     """
+    # Nobody who only loads a bundle waits for huggingface_hub, by which cards are written.
+    from speechbrain_tasnet.bundle.card import CARD, write_card
+
     config = Config(arguments_of(modules), sample_rate, dtype, about=dict(about or {}))
     data = pack_weights(_named_weights(modules), dtype, config.identity)
     config = with_changes(config, sha256=hashlib.sha256(data).hexdigest())
