@@ -17,7 +17,8 @@ test: .venv/ready
 VERSIONS_OF = $(BIN)/uv pip freeze --quiet --exclude-editable --python
 test-newest: .venv/ready
 	$(PYTHON) -m venv .venv-newest
-	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --upgrade --editable '.[demo,test]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-newest/bin/python --upgrade \
+	  --editable '.[demo,test]'
 	$(VERSIONS_OF) .venv-newest/bin/python > .venv-newest/versions
 	$(VERSIONS_OF) $(BIN)/python | grep -v '^uv==' > .venv/versions
 	@if cmp .venv/versions .venv-newest/versions; then echo "The newest versions are those of the lock."; else \
@@ -76,12 +77,14 @@ clean:
 # An environment of its own: Asteroid wants an old torchmetrics.
 .venv-bench/ready: LOCK := locks/bench.txt
 
-# uv, itself at a fixed version, installs the whole environment in seconds where pip takes minutes.
+# uv, itself at a fixed version, installs the whole environment in seconds where pip takes minutes. Bytecode is compiled
+# at once: where Python may not write it later, each process that a test starts would compile torch and SpeechBrain
+# again, which doubles the time that a command takes to start.
 .venv/ready .venv-bench/ready: setup.py pyproject.toml locks/uv.txt locks/test.txt locks/bench.txt
 	@case "$(PYTHON_FOUND)" in 3.10|3.11|3.12|3.13|3.14) ;; \
 	  *) echo "Python 3.10 to 3.14 is needed, $(PYTHON) is $(PYTHON_FOUND): try make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1;; esac
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt
-	$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(LOCK)
+	$(@D)/bin/uv pip sync --quiet --compile-bytecode --require-hashes --python $(@D)/bin/python $(LOCK)
 	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
