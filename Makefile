@@ -17,11 +17,11 @@ test: .venv/ready
 VERSIONS_OF = $(BIN)/uv pip freeze --quiet --exclude-editable --python
 test-newest: .venv/ready
 	$(PYTHON) -m venv .venv-newest
-	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-newest/bin/python --upgrade \
-	  --editable '.[demo,test]'
+	$(BIN)/uv pip install --quiet --python .venv-newest/bin/python --upgrade --editable '.[demo,test]'
 	$(VERSIONS_OF) .venv-newest/bin/python > .venv-newest/versions
 	$(VERSIONS_OF) $(BIN)/python | grep -v '^uv==' > .venv/versions
 	@if cmp .venv/versions .venv-newest/versions; then echo "The newest versions are those of the lock."; else \
+	  .venv-newest/bin/python -m compileall -qq -j 2 .venv-newest/lib; \
 	  .venv-newest/bin/python -m pytest -q --numprocesses 2 --dist loadfile; fi
 
 test-long: .venv/ready
