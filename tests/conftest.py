@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 # The tests' tensors are too small to share between threads, which only wait for each other on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -48,6 +49,13 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def roomy_disk(monkeypatch) -> None:
+    """Let every disk have a terabyte to spare, whatever machine this is."""
+    free = SimpleNamespace(total=2 * 10**12, used=10**12, free=10**12)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: free)
 
 
 @pytest.fixture

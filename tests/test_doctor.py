@@ -18,6 +18,11 @@ def _half_precision_is_not_measured(monkeypatch):
     monkeypatch.setattr(fast_paths, "relative_time", lambda precision, device: 24.6)
 
 
+@pytest.fixture(autouse=True)
+def _the_disk_has_room(roomy_disk):
+    """What is free on this machine's disk is not the doctor's doing."""
+
+
 def doctor(capsys, *words) -> tuple[int, str]:
     try:
         cli.main(["doctor", *words])

@@ -183,7 +183,7 @@ def test_all_commands_are_met():
 
 
 @pytest.mark.parametrize("command", LEAVES)
-def test_words(command, place, no_input):
+def test_words(command, place, no_input, roomy_disk):
     some(5)(hypothesis.given(words_of(command))(lambda words: survives(place, words)))()
 
 
