@@ -32,6 +32,7 @@ from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.ops.at_once import at_once
 from speechbrain_tasnet.ops.cpu.products import half_is_fast
+from speechbrain_tasnet.ops.denormals import flushed
 from speechbrain_tasnet.system.process import tune_process
 from speechbrain_tasnet.training.finetuning import sizes_of_start, start_from
 from speechbrain_tasnet.training.optimizers import make_optimizer
@@ -162,6 +163,7 @@ class Contestant:
         self.validate()
         self.save()
 
+    @flushed()
     def step(self, spent: float) -> None:
         """Take a step, after ``spent``, a share of the time."""
         options, first = self.options, self.steps * self.options.batch

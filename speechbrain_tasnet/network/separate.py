@@ -12,6 +12,7 @@ from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.samples import Samples, as_samples, fit_weights
+from speechbrain_tasnet.ops.denormals import flushed
 from speechbrain_tasnet.ops.items import for_items, over_items
 from speechbrain_tasnet.ops.threads import alone
 from speechbrain_tasnet.padding import padding_mask, valid_samples
@@ -124,12 +125,15 @@ def _separate(
     lengths: Tensor | None,
 ) -> Tensor:
     """Separate mixtures of the type of the weights, on a CPU each item in a thread of its own."""
-    splits = is_ours(encoder, masknet, decoder) and not ops.traced() and mixture.ndim > 1
-    threads = for_items(len(mixture), mixture.device) if splits else 1
-    if threads == 1:
+    if ops.traced():
         return _separate_together(encoder, masknet, decoder, mixture, lengths)
-    with alone():  # threads of torch's that wait for more work would slow down those that take the items
-        return _separate_items(threads, encoder, masknet, decoder, mixture, lengths)
+    splits = is_ours(encoder, masknet, decoder) and mixture.ndim > 1
+    threads = for_items(len(mixture), mixture.device) if splits else 1
+    with flushed():
+        if threads == 1:
+            return _separate_together(encoder, masknet, decoder, mixture, lengths)
+        with alone():  # threads of torch's that wait for more work would slow down those that take the items
+            return _separate_items(threads, encoder, masknet, decoder, mixture, lengths)
 
 
 def _separate_items(

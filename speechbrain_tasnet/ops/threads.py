@@ -57,9 +57,10 @@ def alone(numbers: int = 0) -> Iterator[None]:
 
 
 def _compute_alone() -> None:
-    """Keep the operations of this thread on it, permanently."""
+    """Keep the operations of this thread on it, permanently, and denormal numbers out of them."""
     torch.get_num_threads()  # torch sets the number when it is first asked in a thread
     _use(1)
+    torch.set_flush_denormal(True)
 
 
 def _use(threads: int) -> None:

@@ -14,6 +14,7 @@ from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights, fit_weights
 from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
 from speechbrain_tasnet.network.tcn import BlockState
+from speechbrain_tasnet.ops.denormals import flushed
 
 
 class StreamState(NamedTuple):
@@ -194,6 +195,7 @@ class StreamingSeparator:
         norm, blocks, spatial = state.masknet.unpack()
         return state._replace(masknet=MaskState(norm, tuple(BlockState(*layers) for layers in blocks), spatial))
 
+    @flushed()
     def _run(self, chunk: Tensor) -> Tensor:
         """Run samples through the network: [batch, n] to [batch, m, C], as `step` does."""
         state = self._state

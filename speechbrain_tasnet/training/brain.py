@@ -18,6 +18,7 @@ from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import SeparationLoss, Targets
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.ops.at_once import at_once
+from speechbrain_tasnet.ops.denormals import flushed
 from speechbrain_tasnet.ops.threads import alone
 from speechbrain_tasnet.padding import valid_samples
 from speechbrain_tasnet.system.termination import STATUS, Termination
@@ -128,6 +129,7 @@ class SeparationBrain(GuardedBrain):
         with Termination() as self.termination:
             super().fit(epoch_counter, train_set, *args, **kwargs)
 
+    @flushed()
     def fit_batch(self, batch) -> Tensor:
         """Train on a batch. The last one of an epoch takes a step, however few batches were accumulated for it."""
         if self.loader is None:
