@@ -1,9 +1,7 @@
 """Fine-tuning: a training that begins with the weights of a trained separator."""
 
-import json
 import re
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.bundle import find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment import forerunner
 from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.separate import separate
@@ -182,39 +179,6 @@ def test_a_run_starts_from_another_and_only_when_it_is_fresh(trained, corpus, ti
     log = (tmp_path / "run/log.txt").read_text()
     assert len(re.findall("Starting from", log)) == 1
     assert "Resuming after 1 complete epochs" in log
-
-
-def has_drawn(start, speech, seed):
-    """Let a bundle say that it was trained on mixtures drawn from a speech folder."""
-    config = json.loads((start / "config.json").read_text())
-    config["about"] |= {"speech": speech, "data_seed": seed}
-    (start / "config.json").write_text(json.dumps(config))
-
-
-def test_what_would_be_heard_again_is_said(trained, corpus, speech_folder, tiny, tmp_path):
-    start = shutil.copytree(trained / "pretrained", tmp_path / "start")
-    has_drawn(start, speech_folder.name, 7)
-    words = ["wsj0mix", "--data_folder", str(corpus), "--speech_folder", str(speech_folder), *tiny]
-    words += ["--pretrained", str(start), "--number_of_epochs", "1", "--epoch_items", "2"]
-    log = (run([*words, "--seed", "7", "--output_folder", str(tmp_path / "same")]) / "log.txt").read_text()
-    assert "was trained on mixtures drawn with the seed 7, too" in log
-    assert "give another one, such as --data_seed 8" in log
-    assert load_bundle(tmp_path / "same/pretrained").config.about["data_seed"] == 7
-    log = (run([*words, "--data_seed", "8", "--output_folder", str(tmp_path / "new")]) / "log.txt").read_text()
-    assert "drawn with the seed" not in log
-    assert load_bundle(tmp_path / "new/pretrained").config.about["data_seed"] == 8
-
-
-def test_other_speech_and_a_corpus_on_disk_are_new(trained, speech_folder, tmp_path):
-    start = shutil.copytree(trained / "pretrained", tmp_path / "start")
-    settings = SimpleNamespace(pretrained=start, speech_folder=speech_folder, item_seed=1234)
-    assert forerunner.heard_again(settings) is None  # the bundle has heard a corpus on disk
-    has_drawn(start, "of somebody else", 1234)
-    assert forerunner.heard_again(settings) is None
-    has_drawn(start, speech_folder.name, 1234)
-    assert "--data_seed 1235" in forerunner.heard_again(settings)
-    settings.speech_folder = None
-    assert forerunner.heard_again(settings) is None
 
 
 def test_a_mistake_is_said_before_anything_is_written(trained, corpus, tiny, tmp_path):

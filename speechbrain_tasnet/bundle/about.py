@@ -18,7 +18,6 @@ ABOUT: dict[str, type] = {
     "recipe": str,
     "experiment": str,
     "seed": int,
-    "data_seed": int,  # of the mixtures that dynamic mixing drew; in older bundles `seed` is
     "corpus": str,  # name of the folder
     "silence": str,  # what an output gives for which nobody speaks, see `SeparationLoss`
     "task": str,

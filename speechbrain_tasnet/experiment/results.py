@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -12,12 +13,12 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 import speechbrain_tasnet
-from speechbrain_tasnet.bundle import PRETRAINED, can_hold, save_bundle
+from speechbrain_tasnet.bundle import PRETRAINED, can_hold, find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.bundle.about import score_of, scores_of, speakers_of
 from speechbrain_tasnet.configuration.schema import Hparams
 from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference
+from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.datasets import evaluation_set, seconds_of
-from speechbrain_tasnet.experiment.forerunner import hours_heard
 from speechbrain_tasnet.network.costs import count_parameters
 from speechbrain_tasnet.network.receptive_field import receptive_field
 from speechbrain_tasnet.report.evaluation_page import write_report
@@ -115,7 +116,7 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
     }
     about |= {name: getattr(hparams, name) for name in ("seed", "task") if name in hparams.model_fields_set}
     if hparams.speech_folder is not None:
-        about |= {"speech": _folder_name(hparams.speech_folder), "data_seed": hparams.item_seed}
+        about["speech"] = _folder_name(hparams.speech_folder)
     elif Path(hparams.train_data).exists():
         about["hours"] = round(sum(seconds_of(hparams, "train_data")) / 3600, 4)
     if hparams.loss_silence is not None:
@@ -124,7 +125,7 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
         about["speakers"] = speakers_of(summary["talk"])
     about["not_improved"] = len(summary["not_improved"])
     if ledger.audio:
-        about["audio_hours"] = round(ledger.audio / 3600 + hours_heard(hparams), 1)
+        about["audio_hours"] = round(ledger.audio / 3600 + _hours_before(hparams), 1)
     if ledger.joules:
         about["energy"] = round(ledger.joules / 3.6e6, 3)
     if code := git_state(Path(speechbrain_tasnet.__file__).parent):
@@ -132,6 +133,14 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
     if hparams.pretrained is not None:
         about["started_from"] = _folder_name(hparams.pretrained)
     return about
+
+
+def _hours_before(hparams: Hparams) -> float:
+    """Return how much audio the separator has heard that the training began with."""
+    if hparams.pretrained is not None:
+        with suppress(InputError):  # a resumed run no longer needs it
+            return load_bundle(find_bundle(hparams.pretrained)).config.about.get("audio_hours", 0.0)
+    return 0.0
 
 
 def _some_mixtures(hparams: Hparams) -> list[torch.Tensor]:

@@ -19,7 +19,7 @@ from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
-from speechbrain_tasnet.experiment import forerunner, gpu_block
+from speechbrain_tasnet.experiment import gpu_block
 from speechbrain_tasnet.experiment.datasets import evaluation_set, log_input_si_snr, seconds_of, training_set
 from speechbrain_tasnet.experiment.results import write_results
 from speechbrain_tasnet.experiment.schedules import Plan, make_plan
@@ -30,6 +30,7 @@ from speechbrain_tasnet.training.bad_items import BadItems
 from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.training.checkpoints import check_network
 from speechbrain_tasnet.training.dry_run import Forecast, rehearse
+from speechbrain_tasnet.training.finetuning import start_from
 from speechbrain_tasnet.training.ledger import Ledger
 from speechbrain_tasnet.training.loggers import LedgerFile, TensorBoard, TrainLogs
 
@@ -67,15 +68,13 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
             _check_evaluation(hparams, argv)
         _check_packages(hparams)
         check_network(hparams.checkpointer, hparams.modules)
-        started = forerunner.start(hparams, adapt=not evaluate_only)
+        started = _start_from_pretrained(hparams, adapt=not evaluate_only)
     ddp_init_group(recipe.run_opts)
     folder = Path(hparams.output_folder)
     sb.create_experiment_directory(folder)
     run_on_main(write_text, args=[folder / "hyperparams.yaml", recipe.text])
     if started:
         logger.info(started)
-    if started and not evaluate_only and (again := forerunner.heard_again(hparams)):
-        logger.warning(again)
     command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
     run_on_main(record_start, args=[folder / "runs.json", command, ops.slow_paths()])
     run_on_main(hparams.prepare)
@@ -135,6 +134,13 @@ def _check_evaluation(hparams: Hparams, argv: Sequence[str]) -> None:
         )
 
 
+def _start_from_pretrained(hparams: Hparams, adapt: bool = True) -> str | None:
+    """Load the weights of the recipe's separator, if this is a fresh start; return what to log."""
+    if hparams.pretrained is None or hparams.checkpointer.find_checkpoint() is not None:
+        return None
+    return start_from(hparams.pretrained, hparams.network, hparams.sample_rate, adapt)
+
+
 def check(argv: Sequence[str]) -> Forecast:
     """Do all that comes before the first step of `run`: the checks and a dry run. Nothing is written.
 
@@ -157,7 +163,7 @@ def check(argv: Sequence[str]) -> Forecast:
     with _no_new_folder(recipe.settings):
         hparams = recipe.build()
         _check_packages(hparams)
-        forerunner.start(hparams)
+        _start_from_pretrained(hparams)
         with _scratch_manifests(hparams):
             for manifest in ("valid_data", "test_data"):
                 evaluation_set(hparams, manifest)
