@@ -11,16 +11,14 @@ from speechbrain_tasnet.doctor import fast_paths, machine, packages, page
 from speechbrain_tasnet.installation import Broken
 from speechbrain_tasnet.ops import cpu, dispatch, fallbacks, reference
 
+# What is free on this machine's disk is not the doctor's doing.
+pytestmark = pytest.mark.usefixtures("roomy_disk")
+
 
 @pytest.fixture(autouse=True)
 def _half_precision_is_not_measured(monkeypatch):
     """It takes seconds where there are no instructions for it; tests of `precision` do it once."""
     monkeypatch.setattr(fast_paths, "relative_time", lambda precision, device: 24.6)
-
-
-@pytest.fixture(autouse=True)
-def _the_disk_has_room(roomy_disk):
-    """What is free on this machine's disk is not the doctor's doing."""
 
 
 def doctor(capsys, *words) -> tuple[int, str]:

@@ -20,14 +20,9 @@ def flushed() -> Iterator[None]:
     ...     float(torch.tensor(1e-30) * 1e-10)
     0.0
     """
-    before = are_flushed()
+    before = sys.float_info.min / 2 == 0
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(before)
-
-
-def are_flushed() -> bool:
-    """Return whether this thread takes denormal numbers for zero."""
-    return sys.float_info.min / 2 == 0
