@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from forked import tasnet
 
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import DiskError, InputError
@@ -206,9 +207,8 @@ def test_a_list_and_standard_input_are_taken(talks, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("a_s1.wav", "a_s2.wav", "b_s1.wav", "b_s2.wav")
     ]
-    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", "-", "--out", str(tmp_path / "piped")]
-    with open(talks / "b.wav", "rb") as file:
-        subprocess.run(command, stdin=file, check=True)
+    status, _, said = tasnet("separate", "-", "--out", tmp_path / "piped", stdin=talks / "b.wav")
+    assert status == 0, said
     assert sorted(path.name for path in (tmp_path / "piped").iterdir()) == ["stdin_s1.wav", "stdin_s2.wav"]
 
 
@@ -313,17 +313,15 @@ def test_the_command_prints_nothing_else_for_programs(talks, tmp_path):
 
 
 def piped(*words, **options):
-    """Run `tasnet separate`, and return its exit status, standard output and the last line of standard error."""
-    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", *map(str, words)]
-    ended = subprocess.run(command, capture_output=True, **options)
-    return ended.returncode, ended.stdout, ended.stderr.decode().strip().rsplit("\n", 1)[-1]
+    """Run `tasnet separate WORDS --out -`: its exit status, what it wrote, and standard error."""
+    return tasnet("separate", *words, "--out", "-", **options)
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_all_sources_go_through_a_pipe(kind, tmp_path):
     """A channel each, with the samples of the files and a header that says how many."""
     mixture = write(tmp_path / "x.wav", 12_000)
-    status, data, said = piped(mixture, "--out", "-", "--format", kind, cwd=tmp_path)
+    status, data, said = piped(mixture, "--format", kind, cwd=tmp_path)
     assert status == 0, said
     assert names(tmp_path) == ["x.wav"]
     samples, rate = soundfile.read(io.BytesIO(data))
@@ -337,7 +335,7 @@ def test_all_sources_go_through_a_pipe(kind, tmp_path):
 def test_from_pipe_to_pipe(tmp_path):
     """A channel of each source after another; sox says that the file is whole."""
     soundfile.write(tmp_path / "x.wav", 0.1 * np.random.default_rng(0).standard_normal((800, 2)), 8000)
-    status, data, said = piped("-", "--out", "-", "--channels", "each", input=(tmp_path / "x.wav").read_bytes())
+    status, data, said = piped("-", "--channels", "each", data=(tmp_path / "x.wav").read_bytes())
     assert status == 0, said
     assert soundfile.read(io.BytesIO(data))[0].shape == (800, 4)
     if shutil.which("soxi"):
@@ -359,19 +357,18 @@ def test_from_pipe_to_pipe(tmp_path):
 def test_what_cannot_go_through_a_pipe(words, message, tmp_path):
     write(tmp_path / "x.wav")
     write(tmp_path / "y.wav")
-    status, data, said = piped(*words, "--out", "-", cwd=tmp_path)
+    status, data, said = piped(*words, cwd=tmp_path)
     assert (status, data) == (2, b"")
     assert message in said
 
 
 def test_sources_are_not_written_on_a_terminal(tmp_path):
     theirs, ours = os.openpty()
-    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", str(write(tmp_path / "x.wav"))]
-    ended = subprocess.run([*command, "--out", "-"], stdout=ours, stderr=subprocess.PIPE)
+    status, _, said = piped(write(tmp_path / "x.wav"), stdout=ours)
     os.close(ours)
     os.close(theirs)
-    assert ended.returncode == 2
-    assert b"--out -: standard output is a terminal or closed; expected a pipe or a file" in ended.stderr
+    assert status == 2
+    assert "--out -: standard output is a terminal or closed; expected a pipe or a file" in said
 
 
 def test_a_reader_that_goes_away_leaves_nothing(tmp_path):
@@ -379,10 +376,8 @@ def test_a_reader_that_goes_away_leaves_nothing(tmp_path):
     os.close(drain)
     (tmp_path / "tmp").mkdir()
     mixture = write(tmp_path / "x.wav", 80_000)
-    command = [sys.executable, "-m", "speechbrain_tasnet.cli", "separate", str(mixture), "--out", "-"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
-    ended = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, env=environment)
+    status, _, said = piped(mixture, stdout=sink, environment={"TMPDIR": str(tmp_path / "tmp")})
     os.close(sink)
-    assert ended.returncode == 141
-    assert b"Traceback" not in ended.stderr
+    assert status == 141
+    assert "Traceback" not in said
     assert not [path for path in (tmp_path / "tmp").iterdir() if path.name.startswith("tasnet-")]

@@ -1,18 +1,14 @@
 """Names of any bytes, standard streams that are closed or full, pipes as mixtures: done, or one line."""
 
-import gc
 import os
-import sys
-import tempfile
-import traceback
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from forked import tasnet
 
-from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import many_files
@@ -34,46 +30,6 @@ def folder(tmp_path_factory):
     soundfile.write(path / "untagged.mp3", samples, 8000)
     (path / "base.mp3").write_bytes(b"ID3\x04" + bytes(6) + (path / "untagged.mp3").read_bytes())
     return path
-
-
-def tasnet(*words, cwd, stdin=os.devnull, stdout=None, closed=()) -> tuple[int, bytes, str]:
-    """Run the command line in a fork, for a new process would import torch again.
-
-    `stdin` and `stdout` are files or descriptors; those in `closed` are closed, as by ``2>&-``. Returns the exit
-    status and what was written to standard output and error.
-    """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        pid = os.fork()
-        if pid == 0:
-            gc.freeze()
-            code = 1
-            try:
-                os.chdir(cwd)
-                source = os.open(stdin, os.O_RDONLY) if isinstance(stdin, (str, os.PathLike)) else stdin
-                sink = out.fileno() if stdout is None else os.open(stdout, os.O_WRONLY)
-                for new, old in enumerate((source, sink, err.fileno())):
-                    os.dup2(old, new)
-                for descriptor in closed:
-                    os.close(descriptor)
-                sys.stdin, sys.stdout, sys.stderr = (
-                    None if n in closed else os.fdopen(n, "r" if n == 0 else "w", closefd=False, errors=how)
-                    for n, how in enumerate(("strict", "strict", "backslashreplace"))
-                )
-                main([os.fsdecode(word) for word in words])
-                code = 0
-            except SystemExit as stop:
-                code = stop.code
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                for stream in (sys.stdout, sys.stderr):
-                    if stream is not None:
-                        stream.flush()
-                os._exit(code)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        out.seek(0)
-        err.seek(0)
-        return status, out.read(), err.read().decode(errors="surrogateescape")
 
 
 def one_line(said: str) -> str:

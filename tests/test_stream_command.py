@@ -1,7 +1,5 @@
 """`tasnet stream` between real processes: writers that stall and die, readers that leave, pipes and files."""
 
-import contextlib
-import gc
 import os
 import re
 import shlex
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from forked import Forked
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, separate
 from speechbrain_tasnet.bundle import save_bundle
@@ -50,54 +49,14 @@ def offline(folder, mixture):
         return separate(modules.encoder, modules.masknet, modules.decoder, x)[0].numpy()
 
 
-class Tasnet:
-    """`tasnet stream` in a process of its own, between pipes; forked, for another one would import torch again."""
-
-    def __init__(self, folder=None, *words):
-        source, self.feed = os.pipe()
-        self.drain, sink = os.pipe()
-        self.errors, errors = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            # Garbage of earlier tests may hold memory shared with their loading processes, by files closed below.
-            gc.freeze()
-            code = 1
-            try:
-                for new, old in enumerate((source, sink, errors)):
-                    os.dup2(old, new)
-                # All of them: with its own copy of a pipe's other end it would never see the end of what it reads.
-                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-                sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-                main(["stream", *([] if folder is None else ["--model", str(folder)]), *map(str, words)])
-                code = 0
-            except SystemExit as stop:
-                code = stop.code
-            finally:
-                os._exit(code)
-        for end in (source, sink, errors):
-            os.close(end)
-
-    def read(self, size):
-        """Read so many bytes of what it writes, less only if it ends."""
-        data = b""
-        while len(data) < size and (more := os.read(self.drain, size - len(data))):
-            data += more
-        return data
-
-    def end(self, data=b""):
-        """Write the rest and close; returns exit status, the rest of the output, and standard error."""
-        with contextlib.suppress(BrokenPipeError), os.fdopen(self.feed, "wb", buffering=0) as feed:
-            feed.write(data)
-        out = self.read(2**30)
-        with os.fdopen(self.errors, "rb") as errors:
-            said = errors.read().decode()
-        os.close(self.drain)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), out, said
+def stream_of(folder=None, *words) -> Forked:
+    """Start `tasnet stream` in a process of its own, between pipes."""
+    return Forked("stream", *([] if folder is None else ["--model", folder]), *words)
 
 
 def test_what_comes_out_is_what_separate_gives(folder, mixture):
     """Interleaved on standard output, the half sample of a writer that died dropped, and said so."""
-    status, out, said = Tasnet(folder).end(mixture.tobytes() + b"\x01")
+    status, out, said = stream_of(folder).end(mixture.tobytes() + b"\x01")
     assert status == 0, said
     got = np.frombuffer(out, "<i2").reshape(-1, 2)
     assert got.shape == (4001, 2)
@@ -108,7 +67,7 @@ def test_what_comes_out_is_what_separate_gives(folder, mixture):
 
 
 def test_a_separator_comes_along(mixture):
-    status, out, said = Tasnet().end(mixture.tobytes())
+    status, out, said = stream_of().end(mixture.tobytes())
     assert status == 0, said
     got = np.frombuffer(out, "<i2").reshape(-1, 2)
     assert np.abs(got - np.round(offline(LIVE, mixture) * 2**15)).max() <= 1
@@ -119,19 +78,19 @@ def test_sources_go_to_a_file_and_a_named_pipe(folder, mixture, tmp_path):
     os.mkfifo(tmp_path / "s2")
     reader = os.open(tmp_path / "s2", os.O_RDONLY | os.O_NONBLOCK)
     words = "--format", "f32le", "--chunk", "2", "--out", tmp_path / "s1", tmp_path / "s2"
-    status, out, said = Tasnet(folder, *words).end((mixture.astype("<f4") / 2**15).tobytes())
+    status, out, said = stream_of(folder, *words).end((mixture.astype("<f4") / 2**15).tobytes())
     assert (status, out) == (0, b""), said
     parts = (tmp_path / "s1").read_bytes(), os.read(reader, 2**16)
     os.close(reader)
     got = np.stack([np.frombuffer(part, "<f4") for part in parts], axis=1)
     np.testing.assert_allclose(got, offline(folder, mixture), atol=1e-5)
-    status, _, said = Tasnet(folder, *words).end()
+    status, _, said = stream_of(folder, *words).end()
     assert status == 2
     assert "s1: already exists" in said
 
 
 def test_where_one_output_cannot_be_opened_none_is_made(folder, tmp_path):
-    status, _, said = Tasnet(folder, "--out", tmp_path / "s1", tmp_path).end()
+    status, _, said = stream_of(folder, "--out", tmp_path / "s1", tmp_path).end()
     assert status == 2
     assert f"{tmp_path}: cannot be written" in said
     assert not list(tmp_path.iterdir())
@@ -139,7 +98,7 @@ def test_where_one_output_cannot_be_opened_none_is_made(folder, tmp_path):
 
 def test_a_writer_that_stalls_is_waited_for(folder, mixture):
     """All that is known comes out before the writer goes on: 160 samples, less 8 of an open frame."""
-    process = Tasnet(folder)
+    process = stream_of(folder)
     os.write(process.feed, mixture[:160].tobytes())
     first = process.read(152 * 4)
     status, rest, said = process.end(mixture[160:].tobytes())
@@ -149,7 +108,7 @@ def test_a_writer_that_stalls_is_waited_for(folder, mixture):
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(folder):
-    process = Tasnet(folder)
+    process = stream_of(folder)
     os.write(process.feed, bytes(1600))
     assert len(process.read(1)) == 1
     os.close(process.drain)
@@ -237,14 +196,14 @@ def test_nothing_comes_of_nothing(loud):
 )
 def test_bad_options(folder, words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    status, _, said = Tasnet(folder, *words).end()
+    status, _, said = stream_of(folder, *words).end()
     assert status == 2
     assert message in said.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_sees_the_future(trained):
-    status, _, said = Tasnet(trained).end()
+    status, _, said = stream_of(trained).end()
     assert status == 2
     assert "--causal True --norm cumulative" in said.splitlines()[-1]
 

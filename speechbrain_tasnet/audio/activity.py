@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+import scipy
 
 HOP_SECONDS = 0.01
 SMOOTHING = 5  # frames: a syllable is longer, a click is not
@@ -112,7 +112,7 @@ def active_frames(energies: np.ndarray, thresholds: Thresholds = Thresholds()) -
     >>> active_frames(energies).sum(axis=1)
     array([114,   0])
     """
-    smooth = uniform_filter1d(energies, min(SMOOTHING, energies.shape[1]), axis=1, mode="constant")
+    smooth = scipy.ndimage.uniform_filter1d(energies, min(SMOOTHING, energies.shape[1]), axis=1, mode="constant")
     loudest = smooth.max(axis=0)
     if not loudest.any():
         return np.zeros(energies.shape, bool)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
+import scipy
 import soundfile
-from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from speechbrain_tasnet.errors import InputError
 
@@ -41,9 +41,9 @@ def filtered(signals: np.ndarray, rate: int, response: Callable[[np.ndarray], np
     np.float32(0.0)
     """
     time = signals.shape[-1]
-    size = next_fast_len(time, real=True)
-    gains = response(rfftfreq(size, 1 / rate)).astype(signals.dtype)
-    return irfft(gains * rfft(signals, size), size)[..., :time]
+    size = scipy.fft.next_fast_len(time, real=True)
+    gains = response(scipy.fft.rfftfreq(size, 1 / rate)).astype(signals.dtype)
+    return scipy.fft.irfft(gains * scipy.fft.rfft(signals, size), size)[..., :time]
 
 
 def band(signals: np.ndarray, rate: int, low: float, high: float) -> np.ndarray:

@@ -6,7 +6,7 @@ of what comes out are as coherent as in a diffuse field, sin(x) / x with x = 2 p
 """
 
 import numpy as np
-from scipy.signal import oaconvolve
+import scipy
 
 SPEED_OF_SOUND = 343.0  # m/s
 TAPS_SECONDS = 0.032  # of the filters that mix
@@ -83,4 +83,4 @@ def _filtered(signal: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Filter signals `[..., time]` without delay."""
     half = len(taps) // 2
     taps = taps.reshape((1,) * (signal.ndim - 1) + (-1,))
-    return oaconvolve(signal, taps, axes=-1)[..., half : half + signal.shape[-1]]
+    return scipy.signal.oaconvolve(signal, taps, axes=-1)[..., half : half + signal.shape[-1]]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from math import gcd
 
 import numpy as np
-from scipy.signal import firwin, resample_poly
+import scipy
 
 # What scipy's `resample_poly` takes for a whole signal: zero crossings on either side, and the window's shape.
 ZERO_CROSSINGS = 10
@@ -34,7 +34,7 @@ def resample(samples: np.ndarray, old_rate: int, new_rate: int) -> np.ndarray:
     if old_rate == new_rate:
         return samples
     common = gcd(new_rate, old_rate)
-    return resample_poly(samples, new_rate // common, old_rate // common, axis=-1)
+    return scipy.signal.resample_poly(samples, new_rate // common, old_rate // common, axis=-1)
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], old_rate: int, new_rate: int) -> Iterator[np.ndarray]:
@@ -64,7 +64,7 @@ def resample_blocks(blocks: Iterable[np.ndarray], old_rate: int, new_rate: int) 
     common = gcd(old_rate, new_rate)
     up, down = new_rate // common, old_rate // common
     reach = ZERO_CROSSINGS * max(up, down)  # of the filter to either side, at `up` times the old rate
-    taps = firwin(2 * reach + 1, 1 / max(up, down), window=WINDOW)
+    taps = scipy.signal.firwin(2 * reach + 1, 1 / max(up, down), window=WINDOW)
     held, done = None, 0  # samples that are still needed; how many of theirs have gone out
     for block in blocks:
         held = block if held is None else np.concatenate([held, block], axis=-1)
@@ -82,4 +82,4 @@ def resample_blocks(blocks: Iterable[np.ndarray], old_rate: int, new_rate: int) 
 
 def _resample(samples: np.ndarray, up: int, down: int, taps: np.ndarray) -> np.ndarray:
     """Resample along the last axis."""
-    return resample_poly(samples, up, down, axis=-1, window=taps.astype(samples.dtype))
+    return scipy.signal.resample_poly(samples, up, down, axis=-1, window=taps.astype(samples.dtype))

@@ -4,8 +4,7 @@ from functools import cache
 from math import acosh, atan, ceil, cosh, exp, pi, sqrt, tan
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
-from scipy.signal import cheby2, lfilter, sosfilt
+import scipy
 
 # P.56, method B: an envelope smoothed twice, its pauses shorter than the hangover bridged, and the level which
 # lies the margin above the threshold between its speech and its pauses.
@@ -69,7 +68,7 @@ def _activity(envelope: np.ndarray, rate: int) -> tuple[int, np.ndarray]:
     """Count the active samples at each threshold `2 ** (top - bin)` of the envelope's power, `[BINS]`."""
     _, exponent = np.frexp(envelope**2 + np.finfo(float).tiny)  # power lies in 2 ** [exponent - 1, exponent)
     window = ceil(HANGOVER * rate) + 1
-    held = maximum_filter1d(exponent, window, mode="nearest", origin=(window - 1) // 2)
+    held = scipy.ndimage.maximum_filter1d(exponent, window, mode="nearest", origin=(window - 1) // 2)
     top = int(held.max())
     active = np.cumsum(np.bincount(np.minimum(top - held, BINS - 1), minlength=BINS))
     return top - 1, active
@@ -89,12 +88,12 @@ def _level_at_margin(levels: np.ndarray, above: np.ndarray) -> float:
 def _envelope(speech: np.ndarray, rate: int) -> np.ndarray:
     """Smooth the magnitude by two exponential means, one after the other."""
     decay = exp(-1 / (TIME_CONSTANT * rate))
-    return lfilter([(1 - decay) ** 2], [1, -2 * decay, decay**2], np.abs(speech))
+    return scipy.signal.lfilter([(1 - decay) ** 2], [1, -2 * decay, decay**2], np.abs(speech))
 
 
 def _in_band(samples: np.ndarray, rate: int) -> np.ndarray:
     """Filter out what lies outside 200 Hz to 5.5 kHz; at low rates there is nothing above."""
-    return sosfilt(_band(rate), samples)
+    return scipy.signal.sosfilt(_band(rate), samples)
 
 
 @cache
@@ -103,8 +102,8 @@ def _band(rate: int) -> np.ndarray:
     # The stopband's edge over the passband's, on the axis tan(pi f / rate) of the bilinear transform.
     width = cosh(acosh(sqrt((10 ** (STOP_LOSS / 10) - 1) / (10 ** (PASS_LOSS / 10) - 1))) / ORDER)
     stop = rate / pi * atan(tan(pi * LOW / rate) / width)
-    sections = [cheby2(ORDER, STOP_LOSS, stop, "highpass", fs=rate, output="sos")]
+    sections = [scipy.signal.cheby2(ORDER, STOP_LOSS, stop, "highpass", fs=rate, output="sos")]
     if rate >= 2.2 * HIGH:
         stop = rate / pi * atan(tan(pi * HIGH / rate) * width)
-        sections.append(cheby2(ORDER, STOP_LOSS, stop, "lowpass", fs=rate, output="sos"))
+        sections.append(scipy.signal.cheby2(ORDER, STOP_LOSS, stop, "lowpass", fs=rate, output="sos"))
     return np.concatenate(sections)

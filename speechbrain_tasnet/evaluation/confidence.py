@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy
 
 
 def describe(values: Sequence[float]) -> dict:
@@ -33,7 +33,7 @@ def describe(values: Sequence[float]) -> dict:
     mean, std = float(np.mean(values)), float(np.std(values, ddof=1)) if count > 1 else None
     ci95 = None
     if std is not None:
-        half = float(stdtrit(count - 1, 0.975)) * std / math.sqrt(count)
+        half = float(scipy.special.stdtrit(count - 1, 0.975)) * std / math.sqrt(count)
         ci95 = [mean - half, mean + half]
     median, low, high = float(np.median(values)), min(values), max(values)
     return {"mean": mean, "ci95": ci95, "median": median, "std": std, "min": low, "max": high, "count": count}

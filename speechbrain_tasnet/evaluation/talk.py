@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from speechbrain_tasnet.evaluation.confidence import describe
@@ -60,7 +60,7 @@ def score_talk(
     heard = (~prepared.silent[0]).nonzero().squeeze(1)
     signals = prepared.zero_mean(estimates[None])
     ratios = Pairs(prepared.signals, signals).si_snr()[0]
-    order = linear_sum_assignment(ratios[heard].numpy(), maximize=True)[1]
+    order = scipy.optimize.linear_sum_assignment(ratios[heard].numpy(), maximize=True)[1]
     others = sorted(set(range(estimates.shape[1])) - set(order.tolist()))
     turns = turns_heard(estimates, sample_rate)
     found = np.unique([voice for voice, *_ in turns]).astype(int)
@@ -106,7 +106,7 @@ def penalized(ratios: Tensor) -> float | None:
     most = max(ratios.shape)
     if not most:
         return None
-    rows, columns = linear_sum_assignment(ratios.numpy(), maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(ratios.numpy(), maximize=True)
     matched = float(ratios[rows, columns].sum())
     return (matched - PENALTY_DB * abs(ratios.shape[0] - ratios.shape[1])) / most
 

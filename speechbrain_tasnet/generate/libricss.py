@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.activity import HOP_SECONDS, FrameEnergies
@@ -258,7 +258,7 @@ def channels_of(played: np.ndarray, said: Sequence[Said], rate: int) -> dict[str
         first, last = (round(time / HOP_SECONDS) for time in one.segment[1:])
         speaks[speakers.index(one.segment.speaker), first:last] = 1
     inside = speaks @ levels.T / levels.sum(axis=1).clip(1e-9)  # the share of a channel in a speaker's time
-    rows, channels = linear_sum_assignment(inside, maximize=True)
+    rows, channels = scipy.optimize.linear_sum_assignment(inside, maximize=True)
     return {speakers[row]: int(channel) for row, channel in zip(rows, channels, strict=True)}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from scipy.signal import butter, sosfilt
+import scipy
 
 from speechbrain_tasnet.audio.diffuse_field import SPEED_OF_SOUND, diffuse_field
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
@@ -59,7 +59,8 @@ def simulate(room: Room, rate: int, rng: np.random.Generator) -> tuple[np.ndarra
     noise = rng.standard_normal((len(room.microphones), len(room.speakers), len(time)))
     diffuse = diffuse_field(noise, np.array(room.microphones), rate)
     reflections[..., takeover:] = diffuse * np.sqrt(power / rate)
-    return direct + sosfilt(butter(2, 50, "highpass", fs=rate, output="sos"), reflections), direct
+    high_pass = scipy.signal.butter(2, 50, "highpass", fs=rate, output="sos")
+    return direct + scipy.signal.sosfilt(high_pass, reflections), direct
 
 
 def direct_paths(room: Room, rate: int, taps: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from math import ceil, pi
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import oaconvolve
+import scipy
 
 from speechbrain_tasnet.audio.channels import TELEPHONE, band, coded
 from speechbrain_tasnet.audio.diffuse_field import SPEED_OF_SOUND, diffuse_field, independent_of
@@ -230,7 +230,7 @@ def _sources(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
 def _convolve(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
     """Convolve samples `[time]` with responses `[taps]` or `[mics, taps]`."""
     samples = samples.reshape((1,) * (response.ndim - 1) + (-1,))
-    return oaconvolve(samples, response, axes=-1)[..., LEAD:]
+    return scipy.signal.oaconvolve(samples, response, axes=-1)[..., LEAD:]
 
 
 def _dry(mixture: Mixture, rate: int) -> Iterator[tuple[np.ndarray, slice, float]]:

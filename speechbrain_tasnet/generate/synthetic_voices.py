@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
+import scipy
 
 from speechbrain_tasnet.audio.writing import write_wav
 from speechbrain_tasnet.data.folders.speech import SPEAKERS_CSV
@@ -155,7 +155,7 @@ def _record(speaker: Speaker, folder: Path, paths: tuple[str, str], utterances: 
         # Played slower, formants and pitch fall together, as they do in a longer vocal tract.
         ratio = Fraction(rate / espeak.rate * speaker.tract).limit_denominator(500)
         for number in range(utterances):
-            samples = resample_poly(espeak.say(_text(rng)), ratio.numerator, ratio.denominator)
+            samples = scipy.signal.resample_poly(espeak.say(_text(rng)), ratio.numerator, ratio.denominator)
             samples = samples * (PEAK / np.abs(samples).max())
             write_wav(folder / speaker.name / f"{number:03d}.wav", samples, rate)
             total += len(samples)

@@ -2,8 +2,8 @@
 
 from itertools import permutations
 
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 # Beyond this many sources the C! orders cost more than the Hungarian algorithm.
@@ -35,7 +35,7 @@ def best_order(scores: Tensor) -> Tensor:
     scores = torch.nan_to_num(scores)
     num_sources = scores.shape[-1]
     if num_sources > MAX_ENUMERATED_SOURCES:
-        rows = [linear_sum_assignment(score, maximize=True)[1] for score in scores.cpu().numpy()]
+        rows = [scipy.optimize.linear_sum_assignment(score, maximize=True)[1] for score in scores.cpu().numpy()]
         return torch.stack([torch.from_numpy(row) for row in rows]).to(scores.device)
     orders = torch.tensor(list(permutations(range(num_sources))), device=scores.device)
     totals = scores[:, torch.arange(num_sources), orders].sum(-1)  # [batch, C!]

@@ -8,8 +8,8 @@ torchaudio computes them.
 
 from collections.abc import Callable
 
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchaudio.transforms import SoudenMVDR
 
@@ -93,7 +93,7 @@ def _in_one_order(sources: Tensor) -> Tensor:
     ordered = [first]
     for other in others:
         likeness = first.abs().flatten(1) @ other.abs().flatten(1).T
-        ordered.append(other[linear_sum_assignment(likeness.numpy(), maximize=True)[1]])
+        ordered.append(other[scipy.optimize.linear_sum_assignment(likeness.numpy(), maximize=True)[1]])
     return torch.stack(ordered)
 
 

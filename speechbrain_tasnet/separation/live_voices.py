@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import lfilter
+import scipy
 
 from speechbrain_tasnet.audio.activity import Thresholds
 
@@ -115,7 +115,7 @@ class LiveVoices:
 
     def _loud(self, energies: np.ndarray) -> np.ndarray:
         """Return which samples [time, C] are louder than what leaks of another voice, and than noise."""
-        smooth, self._smooth = lfilter(self._window, 1, energies, axis=0, zi=self._smooth)
+        smooth, self._smooth = scipy.signal.lfilter(self._window, 1, energies, axis=0, zi=self._smooth)
         loudest = smooth.max(axis=1)
         # The loudest so far, forgotten exponentially: a running maximum of levels on a rising floor.
         rise = self._forget * np.arange(1, len(loudest) + 1)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from speechbrain_tasnet.separation.voice_memory import VoiceMemory, Voiceprints, voiceprints
@@ -151,7 +151,7 @@ def _in_order(separated: Tensor, before: Tensor | None, memory: VoiceMemory, rat
             agreement += _correlation(before[channel], sources[: before.shape[1]])
         if channel:
             agreement += _correlation(ordered[0], sources)
-        order = linear_sum_assignment(agreement.numpy(), maximize=True)[1]
+        order = scipy.optimize.linear_sum_assignment(agreement.numpy(), maximize=True)[1]
         if not channel:
             memory.remember(Voiceprints(voices.levels[order], voices.frames[order]))
         ordered.append(sources[:, order])

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 LEVEL = 0.05
 
@@ -82,13 +82,13 @@ def either_way(pairs: Sequence[Pair]) -> dict[tuple[str, str], Pair]:
 
 def _compare(first: str, second: str, a: np.ndarray, b: np.ndarray) -> Pair:
     gains = a - b
-    mean, error = float(gains.mean()), float(stats.sem(gains))
-    half = float(stats.t.ppf(0.975, len(gains) - 1)) * error
+    mean, error = float(gains.mean()), float(scipy.stats.sem(gains))
+    half = float(scipy.stats.t.ppf(0.975, len(gains) - 1)) * error
     if not gains.any():  # both tests would divide by zero
         t = wilcoxon = 1.0
     else:
-        t = float(stats.ttest_rel(a, b).pvalue) if error else 0.0
-        wilcoxon = float(stats.wilcoxon(gains).pvalue)
+        t = float(scipy.stats.ttest_rel(a, b).pvalue) if error else 0.0
+        wilcoxon = float(scipy.stats.wilcoxon(gains).pvalue)
     return Pair(first, second, len(gains), mean, (mean - half, mean + half), t, wilcoxon)
 
 

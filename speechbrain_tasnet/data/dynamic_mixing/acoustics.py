@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import scipy
 import torch
-from scipy.fft import next_fast_len
 
 from speechbrain_tasnet.audio.diffuse_field import diffuse_field, independent_of
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
@@ -106,7 +106,7 @@ class Acoustics:
 def _convolve(sources: np.ndarray, reverb: np.ndarray, direct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Convolve sources `[C, time]` with both responses `[C, mics, taps]`: `[C, mics, time]` each."""
     time = sources.shape[1]
-    size = next_fast_len(time + reverb.shape[2] - 1, real=True)
+    size = scipy.fft.next_fast_len(time + reverb.shape[2] - 1, real=True)
     spectra = torch.fft.rfft(torch.from_numpy(sources), size).unsqueeze(1)
     heard, straight = (
         torch.fft.irfft(spectra * torch.fft.rfft(torch.from_numpy(responses), size), size)[..., :time].numpy()

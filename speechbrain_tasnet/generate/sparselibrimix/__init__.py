@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import scipy
 import soundfile
-from scipy.signal import resample_poly
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.pcm import quantize_like_libsndfile
@@ -210,7 +210,7 @@ def _render(root: Path, part: Part, rate: int) -> np.ndarray:
         raise InputError(f"{path}: {len(samples)} samples from {part.orig_start} s on; expected {last - first}")
     samples = samples - np.mean(samples)
     if own != rate:
-        samples = resample_poly(samples, rate, own)
+        samples = scipy.signal.resample_poly(samples, rate, own)
     loudness = Meter(rate, block_size=BLOCK).integrated_loudness(samples)
     if not np.isfinite(loudness):
         raise InputError(
