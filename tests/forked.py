@@ -14,8 +14,8 @@ from speechbrain_tasnet.cli import main
 class Forked:
     """`tasnet WORDS` in a process of its own.
 
-    `stdin` and `stdout` are files or descriptors, and otherwise pipes, whose other ends are `feed` and `drain`. The
-    streams in `closed` are closed, as by ``2>&-``.
+    `stdin` and `stdout` are files or descriptors; otherwise they are pipes, and `feed` and `drain` their other ends.
+    The streams in `closed` are closed, as by ``2>&-``.
     """
 
     def __init__(self, *words, cwd=None, stdin=None, stdout=None, closed=(), environment=None):
