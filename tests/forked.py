@@ -14,7 +14,7 @@ from speechbrain_tasnet.cli import main
 class Forked:
     """`tasnet WORDS` in a process of its own.
 
-    `stdin` and `stdout` are files or descriptors; otherwise they are pipes, and `feed` and `drain` their other ends.
+    `stdin` and `stdout` are files or descriptors, or else pipes, of which `feed` and `drain` are the other ends.
     The streams in `closed` are closed, as by ``2>&-``.
     """
 

@@ -26,7 +26,7 @@ from speechbrain_tasnet.errors import InputError
         ({"speeds": [1.0, 0.0]}, ["speeds=[1.0, 0.0]", "above 0"]),
         ({"speeds": []}, ["speeds=[]", "above 0"]),
         ({"target": "dry"}, ["target='dry'", "'anechoic' or 'reverb'"]),
-        ({"outputs": "all"}, ["outputs='all'", "'reference' or 'each'"]),
+        ({"outputs": "all"}, ["outputs='all'", "'reference' or 'sum' or 'each'"]),
         ({"source_order": "locations"}, ["source_order='locations'", "'best' or 'location'"]),
         ({"rooms": bank(rate=16000)}, ["16000 Hz", "sample_rate=8000"]),
         ({"rooms": bank(positions=1)}, ["1 positions", "num_spks=2"]),

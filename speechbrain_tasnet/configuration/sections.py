@@ -184,6 +184,7 @@ class Network(Section):
     reference: Natural = 0
     """Which of them the sources are estimated at, counted from 0."""
     outputs: one_of(*OUTPUTS) = "reference"
-    """Where the sources are estimated: at the reference, or at each microphone."""
+    """Where the sources are estimated: at the reference, from what it hears or as a sum over all microphones, or
+    at each microphone."""
     mixture_channels: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
     """Channels of the mixtures, of which the network hears the first `mics`; null: as many as `mics`."""

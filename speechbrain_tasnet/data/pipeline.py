@@ -78,7 +78,7 @@ def make_dataset(
     reference : int
         Which of them the sources are taken at, where their files have as many.
     outputs : str
-        ``reference``, or ``each`` for sources at all of them.
+        ``each`` for sources at all of them; otherwise they are those at the reference.
 
     Returns
     -------

@@ -37,7 +37,7 @@ REVERBERANT = {
 }
 TARGETS = ("anechoic", "reverb")
 # Of several microphones: where sources are heard, and whether their order is that of their locations.
-OUTPUTS = ("reference", "each")
+OUTPUTS = ("reference", "sum", "each")
 SOURCE_ORDERS = ("best", "location")
 
 

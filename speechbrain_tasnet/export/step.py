@@ -33,7 +33,8 @@ class _Step(nn.Module):
         state = map_tensors(lambda name, like: next(values), self.like)
         mixture_w, before = self.encoder.step(chunk, state.encoder)
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        weights = as_sources(masks * mixture_w[:, : masks.shape[2]], self.encoder.outputs)
+        weights = masks * mixture_w[:, : masks.shape[2]]
+        weights = as_sources(weights, self.encoder.masked, self.encoder.outputs)
         signal, tail = self.decoder.step(weights, state.decoder)
         after = _State(before, masknet, tail)
         sources = as_signals(signal.transpose(1, 2), self.encoder.outputs, self.encoder.reference)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
-from speechbrain_tasnet.network.output_channels import check_outputs, encoder_order
+from speechbrain_tasnet.network.output_channels import count_outputs, encoder_order
 
 # How many strides of L/2 samples the frames span, by what becomes of samples that fill no whole stride.
 TAILS = {
@@ -42,7 +42,7 @@ class Encoder(_Basis):
 
     With several microphones each has basis signals of its own, the parallel encoders of Gu et al., "End-to-End
     Multi-Channel Speech Separation", arXiv 1905.06286. Those of the reference are masked and decoded; the others
-    tell the mask network by their delays and levels who speaks from where.
+    tell the mask network by their delays and levels who speaks from where, and may be masked themselves.
 
     Parameters
     ----------
@@ -64,10 +64,13 @@ class Encoder(_Basis):
     reference : int
         Which of them the sources are estimated at, counted from 0.
     outputs : str
-        ``reference``, or ``each`` for sources at every microphone, see `network.output_channels`.
+        ``reference``; ``sum`` for sources at the reference from all microphones, ``each`` for sources at every
+        one, see `network.output_channels`.
 
     Attributes
     ----------
+    masked : int
+        Microphones that are masked.
     outputs : int
         Microphones that sources are estimated at.
 
@@ -107,7 +110,7 @@ class Encoder(_Basis):
             raise InputError(f"reference={reference}: expected one of the {mics} microphones, 0 to {mics - 1}")
         sizes = {"N": N, "L": L, "activation": activation, "edge_padding": edge_padding, "tail": tail}
         self.config = {**sizes, "mics": mics, "reference": reference, "outputs": outputs}
-        self.outputs = check_outputs(outputs, mics)
+        self.masked, self.outputs = count_outputs(outputs, mics)
         self.activation = activation
         self.tail = tail
         self.mics = mics

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.network.norms import LayerNorm, find_norm
-from speechbrain_tasnet.network.output_channels import check_outputs
+from speechbrain_tasnet.network.output_channels import count_outputs
 from speechbrain_tasnet.network.tcn import Linear, PReLU, StackedBlocks, TemporalConvNet
 from speechbrain_tasnet.padding import padding_mask
 
@@ -89,7 +89,7 @@ class MaskNet(nn.Module):
     mics : int
         Microphones, M, as `Encoder` has them: what all of them hear comes together in the bottleneck.
     outputs : str
-        ``reference``, or ``each`` for masks of their own for every microphone, as `Encoder` has it.
+        ``reference``, or ``sum`` or ``each`` for masks for every microphone, as `Encoder` has it.
 
     Raises
     ------
@@ -129,11 +129,16 @@ class MaskNet(nn.Module):
             raise InputError(f"mask_activation={mask_activation!r}: expected one of {list(MASK_ACTIVATIONS)}")
         if mask_activation == "softmax" and C == 1:
             raise InputError("mask_activation='softmax' with C=1: the only mask would be 1; use 'sigmoid'")
+        if mask_activation.startswith("softmax") and outputs == "sum":
+            raise InputError(
+                f"mask_activation={mask_activation!r} with outputs='sum': masks that add up to 1 cannot leave a "
+                "microphone out; use 'sigmoid' or 'relu'"
+            )
         options = {"norm": norm, "causal": causal, "mask_activation": mask_activation}
         whole_number("mics", mics)
         self.config = {**sizes, "Sc": Sc, **options, "input_norm": input_norm, "conv_padding": conv_padding}
         self.config |= {"mics": mics, "outputs": outputs}
-        self.outputs = check_outputs(outputs, mics)
+        masked, self.outputs = count_outputs(outputs, mics)
         self.num_sources = C
         self.mask_activation = mask_activation
         first_norm = find_norm(input_norm or norm, causal)
@@ -143,7 +148,7 @@ class MaskNet(nn.Module):
             self.spatial = nn.ModuleList([SpatialInput(N, B, first_norm) for _ in range(mics - 1)])
         self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal, conv_padding)
         self.prelu = PReLU()
-        self.mask = Linear(self.tcn.out_channels, C * self.outputs * N)
+        self.mask = Linear(self.tcn.out_channels, C * masked * N)
 
     def forward(
         self, mixture_w: Tensor, num_frames: Tensor | None = None, stacked: StackedBlocks | None = None
@@ -182,7 +187,7 @@ class MaskNet(nn.Module):
         return parts[0], list(zip(self.spatial, parts[self.outputs :], strict=True))
 
     def _masks(self, x: Tensor) -> Tensor:
-        """Turn scores [batch, frames, C * outputs * N] into masks [C, batch, outputs * N, frames]."""
+        """Turn scores [batch, frames, C * masked * N] into masks [C, batch, masked * N, frames]."""
         x = x.unflatten(2, (self.num_sources, -1))
         return MASK_ACTIVATIONS[self.mask_activation](x).permute(2, 0, 3, 1)
 

@@ -1,6 +1,11 @@
-"""Where sources are estimated: at the reference microphone, or at each, which keeps the level between two ears.
+"""Which microphones sources are made from, and where they are estimated.
 
-With ``each``, every microphone is encoded with the reference's basis signals, too, and has masks of its own.
+With ``reference`` the weights of the reference microphone are masked, and sources are those that it hears. With
+``sum`` they are, too, but the weights of every microphone, by its own basis signals, have masks, and their sum is
+decoded: like a beamformer it can cancel a voice. With ``each`` sources are estimated at every microphone, which
+keeps the level between two ears: all are encoded with the reference's basis signals, too, and have masks of their
+own.
+
 Inside the network the microphones are in the order of the encoder, the reference first; outside in that of the
 mixture.
 """
@@ -9,22 +14,22 @@ from torch import Tensor
 
 from speechbrain_tasnet.errors import InputError
 
-OUTPUTS = ("reference", "each")
+OUTPUTS = ("reference", "sum", "each")
 
 
-def check_outputs(outputs: str, mics: int) -> int:
-    """Return at how many microphones sources are estimated.
+def count_outputs(outputs: str, mics: int) -> tuple[int, int]:
+    """Return how many microphones are masked, and at how many sources are estimated.
 
     Raises
     ------
     InputError
-        ``outputs`` is neither, or there is one microphone.
+        ``outputs`` is none of these, or there is one microphone.
     """
     if outputs not in OUTPUTS:
         raise InputError(f"outputs={outputs!r}: expected one of {list(OUTPUTS)}")
-    if outputs == "each" and mics == 1:
-        raise InputError("outputs='each' with mics=1: there is one microphone; leave outputs out")
-    return mics if outputs == "each" else 1
+    if outputs != "reference" and mics == 1:
+        raise InputError(f"outputs={outputs!r} with mics=1: there is one microphone; leave outputs out")
+    return 1 if outputs == "reference" else mics, mics if outputs == "each" else 1
 
 
 def encoder_order(mics: int, reference: int) -> list[int]:
@@ -38,13 +43,15 @@ def encoder_order(mics: int, reference: int) -> list[int]:
     return [reference, *(mic for mic in range(mics) if mic != reference)]
 
 
-def as_sources(weights: Tensor, outputs: int) -> Tensor:
-    """Take the weights of a source at each microphone for those of a source of its own, as a decoder does.
+def as_sources(weights: Tensor, masked: int, outputs: int) -> Tensor:
+    """Make of the weights at microphones what a decoder takes: their sum, or each for a source of its own.
 
     Parameters
     ----------
     weights : Tensor
-        [C, batch, outputs * N, frames].
+        [C, batch, masked * N, frames].
+    masked : int
+        Microphones that are masked.
     outputs : int
         Microphones that sources are estimated at.
 
@@ -52,10 +59,18 @@ def as_sources(weights: Tensor, outputs: int) -> Tensor:
     -------
     Tensor
         [C * outputs, batch, N, frames].
+
+    Example
+    -------
+    >>> import torch
+    >>> weights = torch.randn(2, 1, 3 * 16, 50)
+    >>> as_sources(weights, masked=3, outputs=1).shape, as_sources(weights, masked=3, outputs=3).shape
+    (torch.Size([2, 1, 16, 50]), torch.Size([6, 1, 16, 50]))
     """
-    if outputs == 1:
+    if masked == 1:
         return weights
-    return weights.unflatten(2, (outputs, -1)).transpose(1, 2).flatten(0, 1)
+    by_microphone = weights.unflatten(2, (masked, -1))
+    return by_microphone.sum(2) if outputs == 1 else by_microphone.transpose(1, 2).flatten(0, 1)
 
 
 def as_signals(decoded: Tensor, outputs: int, reference: int) -> Tensor:

@@ -204,7 +204,8 @@ class StreamingSeparator:
             self._state = state._replace(encoder=waiting)
             return self._signals(state.decoder[..., :0])
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        weights = as_sources(masks * mixture_w[:, : masks.shape[2]], self.encoder.outputs)
+        weights = masks * mixture_w[:, : masks.shape[2]]
+        weights = as_sources(weights, self.encoder.masked, self.encoder.outputs)
         signal, tail = self.decoder.step(weights, state.decoder)
         decoded = state.decoded + signal.shape[2]
         before = self._given(state)

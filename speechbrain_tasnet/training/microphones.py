@@ -1,19 +1,21 @@
 """A network for more microphones that starts as the one for fewer."""
 
 import torch
-from torch import Tensor
 
 from speechbrain_tasnet.network.encoder_decoder import Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.model import Model
 
+# Score of the mask of a new microphone in a sum: it lets 2 % through, which training may change.
+CLOSED = -4.0
+
 
 def has_more(model: Model, trained: Model) -> bool:
     """Return whether a model may begin as `add_microphones` makes it: more of them, and the reference kept."""
     here, there = model.encoder, trained.encoder
-    more = here.mics > there.mics or (here.mics == there.mics and here.outputs > there.outputs)
-    fewer_outputs = here.outputs < there.outputs
-    return more and not fewer_outputs and (there.mics == 1 or here.reference == there.reference)
+    more = here.mics > there.mics or (here.mics == there.mics and here.masked > there.masked)
+    same_outputs = there.masked == 1 or here.config["outputs"] == there.config["outputs"]
+    return more and same_outputs and (there.mics == 1 or here.reference == there.reference)
 
 
 @torch.no_grad()
@@ -22,7 +24,8 @@ def add_microphones(trained: Model, mics: int, reference: int, outputs: str = "r
 
     What the new ones hear is worth nothing to the bottleneck yet. It learns at once: their basis signals are those
     of the reference, so that a difference of two microphones is one of equal signals. Where sources are estimated
-    at each microphone, all have the masks of the reference at first, which leaves the levels between them alone.
+    at each microphone, all have the masks of the reference at first, which leaves the levels between them alone;
+    where they are a sum over all microphones, the masks of the new ones are nearly closed.
 
     Parameters
     ----------
@@ -54,14 +57,10 @@ def add_microphones(trained: Model, mics: int, reference: int, outputs: str = "r
     for spatial in masknet.spatial[before:]:
         spatial.linear.weight.zero_()
     weights = trained.masknet.state_dict()
-    for name in ("mask.weight", "mask.bias"):
-        weights[name] = _masks_at(weights[name], trained.encoder.outputs, encoder.outputs, encoder.config["N"])
+    for name, value in (("mask.weight", 0.0), ("mask.bias", CLOSED)):
+        by_microphone = weights[name].unflatten(0, (-1, trained.encoder.masked, encoder.config["N"]))
+        new = by_microphone[:, :1].expand(-1, encoder.masked - trained.encoder.masked, *by_microphone.shape[2:])
+        new = torch.full_like(new, value) if outputs == "sum" else new
+        weights[name] = torch.cat([by_microphone, new], dim=1).flatten(0, 2)  # [C * masked * N, ...]
     masknet.load_state_dict(masknet.state_dict() | weights)
     return Model(encoder, masknet, trained.decoder)
-
-
-def _masks_at(weights: Tensor, before: int, outputs: int, N: int) -> Tensor:
-    """Give microphones without masks those of the reference, in rows [C * before * N, ...] of the last layer."""
-    by_output = weights.unflatten(0, (-1, before, N))
-    new = by_output[:, :1].expand(-1, outputs - before, *by_output.shape[2:])
-    return torch.cat([by_output, new], dim=1).flatten(0, 2)

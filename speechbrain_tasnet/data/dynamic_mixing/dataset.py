@@ -113,7 +113,7 @@ class DynamicMixing(EpochDataset):
     reference : int
         Which of them the sources are heard at.
     outputs : str
-        ``reference``, or ``each`` for sources at all of them.
+        ``each`` for sources at all of them; otherwise they are those at the reference.
     source_order : str
         With several microphones, ``location`` sorts the sources from the reference's side to that of the first of
         the other microphones, for location-based training; ``best`` leaves them in no order.

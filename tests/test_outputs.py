@@ -1,4 +1,4 @@
-"""Sources at each microphone, which keep the level between two ears, on every way through the network."""
+"""Sources at each microphone, and as a sum over all of them, on every way through the network."""
 
 import json
 
@@ -49,24 +49,57 @@ def test_each_microphone_is_masked_and_decoded_by_itself(options):
         torch.testing.assert_close(at_mic, decoded.permute(1, 2, 0), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", ["global", "cumulative"])
-def test_fast_and_readable_agree_in_estimates_and_gradients(norm):
-    fast, slow = build(2, reference=1, norm=norm), build(2, reference=1, norm=norm).double()
+@pytest.mark.parametrize("options", [{}, {"reference": 2, "edge_padding": True, "tail": "odd"}, {"tail": "drop"}])
+def test_what_each_microphone_hears_by_its_own_basis_signals_is_masked_and_summed(options):
+    """As it is written in the equations, a microphone at a time."""
+    model, mixture = build(3, "sum", **options), record(3)
+    estimates = model(mixture)
+    assert estimates.shape == (2, 1003, 2)
+    masks = model.masknet(model.encoder(mixture)).unflatten(2, (3, 16))
+    order = [model.encoder.reference, *(mic for mic in range(3) if mic != model.encoder.reference)]
+    expected = torch.zeros(2, 2, 1003)  # [C, batch, time]
+    plain = Encoder(**model.encoder.config | {"mics": 1, "reference": 0, "outputs": "reference"})
+    for place, mic in enumerate(order):
+        taps = model.encoder.spatial[place - 1] if place else model.encoder.weight
+        plain.load_state_dict({"weight": taps})
+        decoded = model.decoder(masks[:, :, place] * plain(mixture[..., mic]))[..., :1003]
+        expected[..., : decoded.shape[2]] += decoded
+    torch.testing.assert_close(estimates, expected.permute(1, 2, 0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_sum_cancels_what_all_microphones_hear_alike():
+    """As no mask on one of them can."""
+    model, mixture = build(2, "sum"), record(1)[..., 0]
+    with torch.no_grad():
+        model.encoder.spatial[:] = -model.encoder.weight
+        for weights in model.masknet.mask.parameters():
+            weights.zero_()
+    assert model(mixture.unsqueeze(2).expand(-1, -1, 2)).abs().max() < 1e-6
+    assert model(torch.stack([mixture, torch.zeros_like(mixture)], dim=2)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("norm", "outputs"), [("global", "each"), ("cumulative", "each"), ("global", "sum"), ("channelwise", "sum")]
+)
+def test_fast_and_readable_agree_in_estimates_and_gradients(norm, outputs):
+    fast, slow = (build(2, outputs, reference=1, norm=norm) for _ in range(2))
+    slow = slow.double()
     mixture, lengths = record(2, batch=3), torch.tensor([1.0, 0.61, 0.3])
     assert not same_in_float64(fast, slow, mixture, lengths)[1, 612:].any()
 
 
 @pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("outputs", ["each", "sum"])
 @pytest.mark.parametrize("options", [{"reference": 1}, {"edge_padding": True}, {"tail": "drop"}])
-def test_a_stream_is_what_the_whole_would_be(packed, options, monkeypatch):
+def test_a_stream_is_what_the_whole_would_be(options, outputs, packed, monkeypatch):
     if not packed:
         monkeypatch.setattr(ops, "pack", lambda *args: None)
-    model, mixture = build(3, causal=True, norm="cumulative", **options), record(3)
+    model, mixture = build(3, outputs, causal=True, norm="cumulative", **options), record(3)
     live = StreamingSeparator(*model.values())
     sizes = [1, 0, 3, 160, 400, 439]
     parts = [live.step(chunk) for chunk in mixture.split(sizes, dim=1)] + [live.flush()]
     torch.testing.assert_close(torch.cat(parts, dim=1), model(mixture).detach(), rtol=1e-4, atol=1e-5)
-    assert live.flush().shape == (0, 0, 2, 3)
+    assert live.flush().shape == ((0, 0, 2, 3) if outputs == "each" else (0, 0, 2))
 
 
 @pytest.mark.parametrize("before", [1, 2])
@@ -88,27 +121,45 @@ def test_a_trained_network_begins_with_the_levels_between_microphones(before, tm
         start_from(tmp_path / "each", build(2, outputs="reference", C=3), 8000)
 
 
-def test_a_bundle_keeps_it_and_must_be_of_one_mind(tmp_path):
-    model = build(2, reference=1)
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_trained_network_begins_a_sum_with_what_it_did(before, tmp_path):
+    """New microphones are heard, but faintly, so that what is new can be learned at once."""
+    trained = build(before, "sum" if before == 3 else "reference")
+    save_bundle(tmp_path / "trained", trained, 8000)
+    model, mixture = build(4, "sum"), record(4)
+    start_from(tmp_path / "trained", model, 8000)
+    expected = trained(mixture[..., 0] if before == 1 else mixture[..., :before])
+    difference = (model(mixture) - expected).square().mean() / expected.square().mean()
+    assert 1e-5 < difference < 1e-2
+    save_bundle(tmp_path / "sum", model, 8000)
+    for outputs in ("reference", "each"):
+        with pytest.raises(InputError, match="outputs="):
+            start_from(tmp_path / "sum", build(4, outputs), 8000)
+
+
+@pytest.mark.parametrize("outputs", ["each", "sum"])
+def test_a_bundle_keeps_it_and_must_be_of_one_mind(outputs, tmp_path):
+    model = build(2, outputs, reference=1)
     save_bundle(tmp_path / "bundle", model, 8000)
     loaded, config = load_bundle(tmp_path / "bundle")
-    assert (config.mics, config.outputs) == (2, 2)
+    assert (config.mics, config.outputs) == (2, 2 if outputs == "each" else 1)
     torch.testing.assert_close(loaded(record(2)), model(record(2)))
     values = json.loads((tmp_path / "bundle/config.json").read_text())
     del values["modules"]["masknet"]["outputs"]
     (tmp_path / "bundle/config.json").write_text(json.dumps(values))
-    with pytest.raises(InputError, match="outputs='each' in one module and 'reference' in another"):
+    with pytest.raises(InputError, match=f"outputs='{outputs}' in one module and 'reference' in another"):
         load_bundle(tmp_path / "bundle")
 
 
-def test_onnx_graphs_give_the_same(tmp_path):
+@pytest.mark.parametrize("outputs", ["each", "sum"])
+def test_onnx_graphs_give_the_same(outputs, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    model, mixture = build(2, reference=1, causal=True, norm="channelwise"), record(2, 400)
+    model, mixture = build(2, outputs, reference=1, causal=True, norm="channelwise"), record(2, 400)
     expected = model(mixture).detach().numpy()
     export_onnx(*model.values(), tmp_path / "whole.onnx", 8000)
     session = onnxruntime.InferenceSession(tmp_path / "whole.onnx")
     np.testing.assert_allclose(session.run(None, {"mixture": mixture.numpy()})[0], expected, atol=1e-5)
-    assert session.get_modelmeta().custom_metadata_map["outputs"] == "2"
+    assert session.get_modelmeta().custom_metadata_map["outputs"] == str(model.encoder.outputs)
     export_streaming_onnx(*model.values(), tmp_path / "step.onnx", 80, 8000)
     step = onnxruntime.InferenceSession(tmp_path / "step.onnx")
     state = {port.name: np.zeros(port.shape, np.float32) for port in step.get_inputs()[1:]}
@@ -116,9 +167,9 @@ def test_onnx_graphs_give_the_same(tmp_path):
     names = [port.name for port in step.get_outputs()]
     parts = []
     for chunk in mixture[:1, 4:324].split(80, dim=1):
-        outputs = dict(zip(names, step.run(None, state | {"chunk": chunk.numpy()}), strict=True))
-        parts.append(outputs.pop("sources"))
-        state = {name.removeprefix("next."): value for name, value in outputs.items()}
+        results = dict(zip(names, step.run(None, state | {"chunk": chunk.numpy()}), strict=True))
+        parts.append(results.pop("sources"))
+        state = {name.removeprefix("next."): value for name, value in results.items()}
     np.testing.assert_allclose(np.concatenate(parts, axis=1), expected[:1, :320], atol=1e-5)
 
 
@@ -157,6 +208,7 @@ def test_a_voice_is_gated_at_all_microphones_at_once():
     ("mics", "outputs", "message"),
     [
         (1, "each", "outputs='each' with mics=1: there is one microphone"),
+        (1, "sum", "outputs='sum' with mics=1: there is one microphone"),
         (2, "all", "outputs='all': expected one"),
     ],
 )
@@ -164,3 +216,8 @@ def test_impossible_outputs_are_refused(mics, outputs, message):
     for kind in (Encoder, MaskNet):
         with pytest.raises(InputError, match=message):
             kind(mics=mics, outputs=outputs)
+
+
+def test_a_sum_needs_masks_that_can_be_zero():
+    with pytest.raises(InputError, match="mask_activation='softmax' with outputs='sum'"):
+        MaskNet(mics=2, outputs="sum", mask_activation="softmax")
