@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.export.graph import Ports, write_graph
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
@@ -33,8 +34,8 @@ class _Step(nn.Module):
         state = map_tensors(lambda name, like: next(values), self.like)
         mixture_w, before = self.encoder.step(chunk, state.encoder)
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        weights = masks * mixture_w[:, : masks.shape[2]]
-        weights = as_sources(weights, self.encoder.masked, self.encoder.outputs)
+        weights = ops.apply_masks(masks, mixture_w[:, : masks.shape[2]], self.encoder.summed)
+        weights = as_sources(weights, self.encoder.outputs)
         signal, tail = self.decoder.step(weights, state.decoder)
         after = _State(before, masknet, tail)
         sources = as_signals(signal.transpose(1, 2), self.encoder.outputs, self.encoder.reference)

@@ -69,10 +69,12 @@ class Encoder(_Basis):
 
     Attributes
     ----------
-    masked : int
-        Microphones that are masked.
+    summed : int
+        Microphones whose masked weights add up to a source.
     outputs : int
         Microphones that sources are estimated at.
+    masked : int
+        Microphones that have masks.
 
     Raises
     ------
@@ -110,7 +112,8 @@ class Encoder(_Basis):
             raise InputError(f"reference={reference}: expected one of the {mics} microphones, 0 to {mics - 1}")
         sizes = {"N": N, "L": L, "activation": activation, "edge_padding": edge_padding, "tail": tail}
         self.config = {**sizes, "mics": mics, "reference": reference, "outputs": outputs}
-        self.masked, self.outputs = count_outputs(outputs, mics)
+        self.summed, self.outputs = count_outputs(outputs, mics)
+        self.masked = self.summed * self.outputs
         self.activation = activation
         self.tail = tail
         self.mics = mics

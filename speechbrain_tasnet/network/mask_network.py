@@ -138,7 +138,7 @@ class MaskNet(nn.Module):
         whole_number("mics", mics)
         self.config = {**sizes, "Sc": Sc, **options, "input_norm": input_norm, "conv_padding": conv_padding}
         self.config |= {"mics": mics, "outputs": outputs}
-        masked, self.outputs = count_outputs(outputs, mics)
+        summed, self.outputs = count_outputs(outputs, mics)
         self.num_sources = C
         self.mask_activation = mask_activation
         first_norm = find_norm(input_norm or norm, causal)
@@ -148,7 +148,7 @@ class MaskNet(nn.Module):
             self.spatial = nn.ModuleList([SpatialInput(N, B, first_norm) for _ in range(mics - 1)])
         self.tcn = TemporalConvNet(B, H, Sc, P, X, R, norm, causal, conv_padding)
         self.prelu = PReLU()
-        self.mask = Linear(self.tcn.out_channels, C * masked * N)
+        self.mask = Linear(self.tcn.out_channels, C * summed * self.outputs * N)
 
     def forward(
         self, mixture_w: Tensor, num_frames: Tensor | None = None, stacked: StackedBlocks | None = None

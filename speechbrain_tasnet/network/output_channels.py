@@ -18,7 +18,7 @@ OUTPUTS = ("reference", "sum", "each")
 
 
 def count_outputs(outputs: str, mics: int) -> tuple[int, int]:
-    """Return how many microphones are masked, and at how many sources are estimated.
+    """Return from how many microphones a source is summed, and at how many it is estimated.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def count_outputs(outputs: str, mics: int) -> tuple[int, int]:
         raise InputError(f"outputs={outputs!r}: expected one of {list(OUTPUTS)}")
     if outputs != "reference" and mics == 1:
         raise InputError(f"outputs={outputs!r} with mics=1: there is one microphone; leave outputs out")
-    return 1 if outputs == "reference" else mics, mics if outputs == "each" else 1
+    return mics if outputs == "sum" else 1, mics if outputs == "each" else 1
 
 
 def encoder_order(mics: int, reference: int) -> list[int]:
@@ -43,15 +43,13 @@ def encoder_order(mics: int, reference: int) -> list[int]:
     return [reference, *(mic for mic in range(mics) if mic != reference)]
 
 
-def as_sources(weights: Tensor, masked: int, outputs: int) -> Tensor:
-    """Make of the weights at microphones what a decoder takes: their sum, or each for a source of its own.
+def as_sources(weights: Tensor, outputs: int) -> Tensor:
+    """Take the weights of a source at each microphone for those of a source of its own, as a decoder does.
 
     Parameters
     ----------
     weights : Tensor
-        [C, batch, masked * N, frames].
-    masked : int
-        Microphones that are masked.
+        [C, batch, outputs * N, frames].
     outputs : int
         Microphones that sources are estimated at.
 
@@ -59,18 +57,10 @@ def as_sources(weights: Tensor, masked: int, outputs: int) -> Tensor:
     -------
     Tensor
         [C * outputs, batch, N, frames].
-
-    Example
-    -------
-    >>> import torch
-    >>> weights = torch.randn(2, 1, 3 * 16, 50)
-    >>> as_sources(weights, masked=3, outputs=1).shape, as_sources(weights, masked=3, outputs=3).shape
-    (torch.Size([2, 1, 16, 50]), torch.Size([6, 1, 16, 50]))
     """
-    if masked == 1:
+    if outputs == 1:
         return weights
-    by_microphone = weights.unflatten(2, (masked, -1))
-    return by_microphone.sum(2) if outputs == 1 else by_microphone.transpose(1, 2).flatten(0, 1)
+    return weights.unflatten(2, (outputs, -1)).transpose(1, 2).flatten(0, 1)
 
 
 def as_signals(decoded: Tensor, outputs: int, reference: int) -> Tensor:

@@ -176,8 +176,9 @@ def _separate_together(
     masks = masknet(mixture_w) if num_frames is None else masknet(mixture_w, num_frames)
     if mixture.ndim == 3:
         mixture_w = mixture_w[:, : masks.shape[2]]
-    masked, outputs = getattr(bare_encoder, "masked", 1), getattr(bare_encoder, "outputs", 1)
-    estimates = decoder(as_sources(ops.apply_masks(masks, mixture_w), masked, outputs))[..., : mixture.shape[1]]
+    outputs = getattr(bare_encoder, "outputs", 1)
+    weights = ops.apply_masks(masks, mixture_w, getattr(bare_encoder, "summed", 1))
+    estimates = decoder(as_sources(weights, outputs))[..., : mixture.shape[1]]
     if getattr(bare_encoder, "tail", "fill") == "drop":
         estimates = F.pad(estimates, (0, mixture.shape[1] - estimates.shape[2]))
     estimates = estimates.permute(1, 2, 0)

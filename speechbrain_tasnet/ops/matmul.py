@@ -51,24 +51,51 @@ class _Linear(Function):
         return d_x, d_weight, rows.sum(0) if ctx.needs_input_grad[2] else None
 
 
-def apply_masks(masks: Tensor, mixture_w: Tensor) -> Tensor:
-    """Multiply ``masks`` [C, batch, N, frames] by ``mixture_w`` [batch, N, frames]."""
-    return masks * mixture_w if traced() else _Masks.apply(masks, mixture_w)
+def apply_masks(masks: Tensor, mixture_w: Tensor, summed: int = 1) -> Tensor:
+    """Multiply masks by an encoded mixture.
+
+    Parameters
+    ----------
+    masks : Tensor
+        [C, batch, N, frames].
+    mixture_w : Tensor
+        [batch, N, frames].
+    summed : int
+        Parts of the N products, such as microphones, that are added to each other.
+
+    Returns
+    -------
+    Tensor
+        [C, batch, N / summed, frames].
+    """
+    if not traced():
+        return _Masks.apply(masks, mixture_w, summed)
+    product = masks * mixture_w
+    return product if summed == 1 else product.unflatten(2, (summed, -1)).sum(2)
 
 
 class _Masks(Function):
     """Autograd would write the product over all sources before it sums them, and not in memory's order."""
 
     @staticmethod
-    def forward(ctx, masks, mixture_w):
+    def forward(ctx, masks, mixture_w, summed):
         ctx.save_for_backward(masks, mixture_w)
-        return masks * mixture_w
+        ctx.summed = summed
+        parts = zip(masks.chunk(summed, dim=2), mixture_w.chunk(summed, dim=1), strict=True)
+        mask, weights = next(parts)
+        product = mask * weights
+        for mask, weights in parts:
+            product.addcmul_(mask, weights)
+        return product
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         masks, mixture_w = ctx.saved_tensors
-        d_mixture_w = torch.zeros_like(mixture_w)
+        d_masks, d_mixture_w = torch.empty_like(masks), torch.zeros_like(mixture_w)
+        for d_part, weights in zip(d_masks.chunk(ctx.summed, 2), mixture_w.chunk(ctx.summed, 1), strict=True):
+            torch.mul(grad, weights, out=d_part)
         for mask, d_product in zip(masks, grad, strict=True):
-            d_mixture_w.addcmul_(mask, d_product)
-        return grad * mixture_w, d_mixture_w
+            for d_part, part in zip(d_mixture_w.chunk(ctx.summed, 1), mask.chunk(ctx.summed, 1), strict=True):
+                d_part.addcmul_(part, d_product)
+        return d_masks, d_mixture_w, None

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from speechbrain_tasnet import ops
 from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
@@ -204,8 +205,8 @@ class StreamingSeparator:
             self._state = state._replace(encoder=waiting)
             return self._signals(state.decoder[..., :0])
         masks, masknet = self.masknet.step(mixture_w, state.masknet)
-        weights = masks * mixture_w[:, : masks.shape[2]]
-        weights = as_sources(weights, self.encoder.masked, self.encoder.outputs)
+        weights = ops.apply_masks(masks, mixture_w[:, : masks.shape[2]], self.encoder.summed)
+        weights = as_sources(weights, self.encoder.outputs)
         signal, tail = self.decoder.step(weights, state.decoder)
         decoded = state.decoded + signal.shape[2]
         before = self._given(state)
