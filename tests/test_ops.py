@@ -343,13 +343,15 @@ def test_a_product_over_rows_does_not_depend_on_who_does_which_part():
     assert torch.equal(results[0], results[2])
 
 
-def test_masks():
-    masks, mixture_w = torch.rand(3, 2, 5, 7, requires_grad=True), torch.randn(2, 5, 7, requires_grad=True)
-    grad = torch.randn(3, 2, 5, 7)
-    got = torch.autograd.grad(ops.apply_masks(masks, mixture_w), (masks, mixture_w), grad)
-    expected = torch.autograd.grad(masks * mixture_w, (masks, mixture_w), grad)
-    assert torch.equal(ops.apply_masks(masks, mixture_w), masks * mixture_w)
-    for mine, truth in zip(got, expected, strict=True):
+@pytest.mark.parametrize("summed", [1, 3])
+def test_masks(summed):
+    masks, mixture_w = torch.rand(3, 2, 6, 7, requires_grad=True), torch.randn(2, 6, 7, requires_grad=True)
+    found = ops.apply_masks(masks, mixture_w, summed)
+    expected = (masks * mixture_w).unflatten(2, (summed, -1)).sum(2)
+    torch.testing.assert_close(found, expected)
+    grad = torch.randn_like(expected)
+    got, wanted = (torch.autograd.grad(product, (masks, mixture_w), grad) for product in (found, expected))
+    for mine, truth in zip(got, wanted, strict=True):
         torch.testing.assert_close(mine, truth)
 
 
