@@ -90,9 +90,9 @@ def test_a_contestant_of_two_microphones_learns_where_voices_are(
     make_mixtures(speech_folder, scenes, noise=noise_folder, reverb=True, array=pair, workers=1, **hours)
     words = ["--valid", str(scenes), "--rooms", str(rooms), "--noise", str(noise_folder), "--minutes", "0.003"]
     words += ["--validations", "1"]
-    for mics, order in (("2", "location"), ("1", "best")):
-        trained = contestant(*words, "--mics", mics, "--source-order", order)
-        assert trained.model.encoder.mics == int(mics)
+    for mics, order, outputs in (("2", "location", "sum"), ("1", "best", "reference")):
+        trained = contestant(*words, "--mics", mics, "--source-order", order, "--outputs", outputs)
+        assert (trained.model.encoder.mics, trained.model.encoder.masked) == (int(mics), int(mics))
         trained.run()
         lines = [json.loads(line) for line in (tmp_path / "out" / "tiny.jsonl").read_text().splitlines()]
         assert list(lines[-1]["valid"]["scenes"]) == ["2 voices", "not improved"]

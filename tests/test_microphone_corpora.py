@@ -174,8 +174,12 @@ def test_a_network_without_those_microphones_is_refused(scenes, tiny, tmp_path):
 
 def test_a_training_on_two_microphones_begins_with_one_on_one(scenes, tiny, tmp_path):
     train(scenes / "one", tmp_path / "one", tiny)
-    train(scenes / "two", tmp_path / "two", tiny, "--mics", "2", "--pretrained", str(tmp_path / "one"))
+    words = ["--mics", "2", "--outputs", "sum", "--pretrained", str(tmp_path / "one")]
+    train(scenes / "two", tmp_path / "two", tiny, *words)
     assert "1 microphone is new" in (tmp_path / "two/log.txt").read_text()
+    path = next((scenes / "two/wav8k/min/tt/mix_both_reverb").glob("*.wav"))
+    main(["separate", str(path), "--model", str(tmp_path / "two"), "--out", str(tmp_path)])
+    assert soundfile.info(tmp_path / f"{path.stem}_s1.wav").channels == 1
 
 
 def test_sources_are_read_at_each_microphone(scenes, tmp_path):

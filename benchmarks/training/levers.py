@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rooms", help="bank of rooms; items have as many channels as its rooms have microphones")
     add("--room-share", type=float, default=1.0)
     add("--mics", type=int, default=1, help="microphones of the network, the first ones of the rooms")
+    add("--outputs", default="reference", choices=("reference", "sum"), help="what sources are made of")
     add("--source-order", default="best", help="or location, see `DynamicMixing`")
     add("--loss", default="si-snr", help="see `SeparationLoss`, as are the next three")
     add("--loss-silence")
@@ -96,8 +97,9 @@ def build(options: argparse.Namespace) -> Model:
         sizes |= {name: before[name] for name in sizes}
     sizes |= {name: int(value) for name, value in (pair.split("=") for pair in options.sizes.split(",") if pair)}
     window = sizes.pop("L")
-    encoder = Encoder(sizes["N"], window, options.encoder, mics=options.mics)
-    masknet = MaskNet(**sizes, C=options.voices, mics=options.mics)
+    microphones = {"mics": options.mics, "outputs": options.outputs}
+    encoder = Encoder(sizes["N"], window, options.encoder, **microphones)
+    masknet = MaskNet(**sizes, C=options.voices, **microphones)
     model = Model(encoder, masknet, Decoder(sizes["N"], window))
     if options.start:
         print(start_from(options.start, model, RATE))
