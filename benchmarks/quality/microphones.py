@@ -109,6 +109,8 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each")
     parser.add_argument("--rooms", type=int, default=100)
+    parser.add_argument("--room-share", type=float, default=1.0, help="share of the scenes with walls")
+    parser.add_argument("--noise-share", type=float, default=1.0, help="share of the scenes with noise")
     parser.add_argument("--split", default="test", choices=SPLITS, help="speakers and noise")
     parser.add_argument("--out", type=Path, default=Path("results/microphones"))
     options = parser.parse_args()
@@ -130,6 +132,8 @@ def main() -> None:
                 rooms=bank,
                 target=target,
                 mics=options.mics,
+                room_share=options.room_share,
+                noise_share=options.noise_share,
             )
             for target in ("anechoic", "reverb")
         )
