@@ -84,6 +84,11 @@ def tasnet(*words, data=b"", **options) -> tuple[int, bytes, str]:
     return Forked(*words, **options).end(data)
 
 
+def stream_of(folder=None, *words) -> Forked:
+    """Start `tasnet stream` in a process of its own, between pipes."""
+    return Forked("stream", *([] if folder is None else ["--model", folder]), *words)
+
+
 def _opened(stream, flags, otherwise):
     if stream is None:
         return otherwise

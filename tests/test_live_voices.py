@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from test_stream_command import Tasnet
+from forked import stream_of
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet
 from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames, to_segments
@@ -117,7 +117,7 @@ def counting(tmp_path_factory):
 def test_a_stream_is_silent_where_nobody_speaks_and_tells_who_does(counting, tmp_path):
     """Events come through a named pipe while the stream goes on."""
     os.mkfifo(tmp_path / "events")
-    process = Tasnet(counting, "--format", "f32le", "--events", tmp_path / "events")
+    process = stream_of(counting, "--format", "f32le", "--events", tmp_path / "events")
     mixture = talk((1, 3), (1, 3), seconds=4).sum(1).astype("<f4")
     lines = []
     begun = threading.Event()
@@ -154,7 +154,7 @@ def test_a_stream_is_silent_where_nobody_speaks_and_tells_who_does(counting, tmp
 
 def test_no_gate_leaves_what_comes_out(counting):
     mixture = talk((0, 1), (0, 1), seconds=1).sum(1).astype("<f4")
-    status, out, said = Tasnet(counting, "--format", "f32le", "--no-gate").end(mixture.tobytes())
+    status, out, said = stream_of(counting, "--format", "f32le", "--no-gate").end(mixture.tobytes())
     assert status == 0, said
     sources = np.frombuffer(out, "<f4").reshape(-1, 2)
     np.testing.assert_allclose(sources[1:-1, 1], mixture[1:-1] / (1 + np.exp(7.0)), rtol=1e-3)
@@ -162,12 +162,12 @@ def test_no_gate_leaves_what_comes_out(counting):
 
 def test_events_are_not_overwritten(counting, tmp_path, capsys):
     (tmp_path / "events").write_text("kept")
-    status, _, said = Tasnet(counting, "--events", tmp_path / "events").end()
+    status, _, said = stream_of(counting, "--events", tmp_path / "events").end()
     assert status == 2
     assert "events: already exists; choose another file or give --overwrite" in said
     assert (tmp_path / "events").read_text() == "kept"
     new = tmp_path / "new"
-    status, _, said = Tasnet(counting, "--events", new, "--out", tmp_path / "s1", new).end()
+    status, _, said = stream_of(counting, "--events", new, "--out", tmp_path / "s1", new).end()
     assert (status, new.exists()) == (2, False)
     assert "the same file twice" in said
     with pytest.raises(SystemExit):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from forked import Forked
+from forked import stream_of
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator, separate
 from speechbrain_tasnet.bundle import save_bundle
@@ -47,11 +47,6 @@ def offline(folder, mixture):
     x = torch.from_numpy(mixture.astype(np.float32) / 2**15)[None]
     with torch.no_grad():
         return separate(modules.encoder, modules.masknet, modules.decoder, x)[0].numpy()
-
-
-def stream_of(folder=None, *words) -> Forked:
-    """Start `tasnet stream` in a process of its own, between pipes."""
-    return Forked("stream", *([] if folder is None else ["--model", folder]), *words)
 
 
 def test_what_comes_out_is_what_separate_gives(folder, mixture):
