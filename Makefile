@@ -9,9 +9,10 @@ PYTHON_FOUND = $$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]
 demo: .venv/ready
 	$(BIN)/tasnet demo
 
-# Files of tests are spread over two processes, each of which has one thread.
+# Files of tests are spread over two processes, each of which has one thread, in the order of tests/conftest.py.
+PYTEST = python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: .venv/ready
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+	$(BIN)/$(PYTEST)
 
 # The same with the newest versions that setup.py allows: what somebody gets who installs today.
 VERSIONS_OF = $(BIN)/uv pip freeze --quiet --exclude-editable --python
@@ -22,7 +23,7 @@ test-newest: .venv/ready
 	$(VERSIONS_OF) $(BIN)/python | grep -v '^uv==' > .venv/versions
 	@if cmp .venv/versions .venv-newest/versions; then echo "The newest versions are those of the lock."; else \
 	  .venv-newest/bin/python -m compileall -qq -j 2 .venv-newest/lib; \
-	  .venv-newest/bin/python -m pytest -q --numprocesses 2 --dist loadfile; fi
+	  .venv-newest/bin/$(PYTEST); fi
 
 test-long: .venv/ready
 	$(BIN)/python -m pytest -q -m long

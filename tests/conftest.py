@@ -32,6 +32,28 @@ for module in list(sys.modules.values()):
         module.__file__ = None
 
 
+# The files that take longest, the longest first.
+LONGEST = [
+    *(
+        "checkpoints",
+        "portability",
+        "experiment",
+        "wheel",
+        "gpu_trust",
+        "distributed",
+        "ops",
+        "microphone_corpora",
+    ),
+    *("benchmarks", "corpora", "study", "forks", "docs", "budget", "gpu", "cluster"),
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that two processes which share them end together."""
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.fixture(autouse=True)
 def same_draws() -> None:
     """Let each test draw the same numbers, whatever ran before it.

@@ -10,6 +10,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation.beamforming import beamform, postfilter
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.scaling import consistent
+from speechbrain_tasnet.separation.shifts import average_over_shifts
 
 
 class Channels:
@@ -25,7 +26,7 @@ class Channels:
     Raises
     ------
     InputError
-        The separator has no such choice.
+        The separator has no such choice, or more shifts are wanted than its frames are apart.
 
     Attributes
     ----------
@@ -44,6 +45,11 @@ class Channels:
             raise InputError(
                 f"{name}={getattr(choices, name)!r}: this separator listens to {self._mics} microphones itself; "
                 f"leave {name} out"
+            )
+        self._shifts, self._hop = choices.shifts, getattr(separator, "hop", 1)
+        if self._shifts > self._hop:
+            raise InputError(
+                f"shifts={self._shifts}: expected at most {self._hop}, the samples between two frames"
             )
         self._together = self._mics > 1 or self._beamforms  # all channels into one of each source
         at_reference = self._together and self._outputs == 1
@@ -85,6 +91,7 @@ class Channels:
         Tensor
             [channels of the sources, time, C], on the CPU, float32; the sources of a channel in any order.
         """
+        separate = average_over_shifts(separate, self._shifts, self._hop)
         items = mixture.unsqueeze(1) if self._mics == 1 else mixture.T[None, None]
         sources = torch.cat([separate(item).float().cpu() for item in items])
         if self._outputs > 1:

@@ -22,7 +22,8 @@ class Separator(Protocol):
 
     One that also has an attribute ``parallel``, which is true, is called by several threads at once; of one with
     ``counts_voices`` only those outputs are kept in which somebody is heard. One with ``mics`` above 1 is given
-    [batch, time, mics], and separates what the microphone with the number ``reference`` hears.
+    [batch, time, mics], and separates what the microphone with the number ``reference`` hears. ``hop`` is how many
+    samples lie between its frames, which shifts are parts of.
     """
 
     hparams: SimpleNamespace  # sample_rate in Hz, num_spks
@@ -57,6 +58,9 @@ class SeparationOptions:
         ``mvdr``: a separator of one microphone separates every channel, and each source is filtered out of all of
         them, as the first one hears it; ``mvdr-postfilter``: what that gives is separated once more. See
         `beamforming`.
+    shifts : int
+        How many times everything is separated, with frames that begin elsewhere; the sources are the mean of all,
+        better for as many times the time. See `shifts`.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class SeparationOptions:
     workers: int | None = None
     gate: bool = True
     beamform: str | None = None
+    shifts: int = 1
 
     def __post_init__(self):
         for name, allowed in (("channels", CHANNELS), ("scale", SCALES)):
@@ -81,6 +86,7 @@ class SeparationOptions:
             raise InputError(f"window={self.window}: expected at least {SHORTEST_WINDOW:g} seconds")
         if self.workers is not None:
             whole_number("workers", self.workers)
+        whole_number("shifts", self.shifts)
 
     def num_workers(self, separator: Separator) -> int:
         """Return how many windows or recordings are separated at the same time."""

@@ -121,6 +121,11 @@ class TasNetSeparation(Pretrained):
         return getattr(getattr(self.mods, "encoder", None), "outputs", 1)
 
     @property
+    def hop(self) -> int:
+        """Samples from one of its frames to the next; where it does not say, 2 ms."""
+        return getattr(getattr(self.mods, "encoder", None), "stride", self.hparams.sample_rate // 500)
+
+    @property
     def parallel(self) -> bool:
         """Whether several threads may separate at once, and gain by it."""
         on_processor = torch.device(self.device).type == "cpu"
@@ -140,6 +145,7 @@ class TasNetSeparation(Pretrained):
         window: float | None = WINDOW,
         workers: int | None = None,
         beamform: str | None = None,
+        shifts: int = 1,
         progress: Progress | None = None,
     ) -> Tensor:
         """Separate an audio file of any rate and length; `separation.write_sources` writes the sources instead.
@@ -148,7 +154,7 @@ class TasNetSeparation(Pretrained):
         ----------
         path : path-like, bytes or binary file
             wav, flac, ogg, mp3 or whatever soundfile reads; what is in such a file; or one that is open.
-        channels, scale, window, workers, beamform
+        channels, scale, window, workers, beamform, shifts
             As `separation.SeparationOptions` has them.
         progress : callable, optional
             Is called with the seconds of each piece that is separated.
@@ -163,7 +169,7 @@ class TasNetSeparation(Pretrained):
         InputError
             The file is missing, is not audio, is cut short, holds no samples, or holds NaN or infinite ones.
         """
-        choices = SeparationOptions(channels, scale, window, workers, beamform=beamform)
+        choices = SeparationOptions(channels, scale, window, workers, beamform=beamform, shifts=shifts)
         return separate_recording(self, path, choices, progress)
 
     def separate_audio(self, audio: Samples, sample_rate: int, **options: Any) -> Samples:
@@ -215,6 +221,7 @@ class TasNetSeparation(Pretrained):
         workers: int | None = None,
         gate: bool = True,
         beamform: str | None = None,
+        shifts: int = 1,
         progress: Progress | None = None,
     ) -> Voices:
         """Separate an audio file, and find out how many voices are heard in it, and when.
@@ -223,7 +230,7 @@ class TasNetSeparation(Pretrained):
         ----------
         path, progress
             As `separate_file` has them.
-        channels, scale, window, workers, gate, beamform
+        channels, scale, window, workers, gate, beamform, shifts
             As `separation.SeparationOptions` has them.
 
         Returns
@@ -236,7 +243,7 @@ class TasNetSeparation(Pretrained):
         InputError
             As `separate_file` does.
         """
-        choices = SeparationOptions(channels, scale, window, workers, gate, beamform)
+        choices = SeparationOptions(channels, scale, window, workers, gate, beamform, shifts)
         return separate_voices(self, path, choices, progress)
 
     def forward(self, mix: Samples, lengths: Samples | int | None = None) -> Samples:
