@@ -41,6 +41,7 @@ def test_bundled_ones_are_listed_with_scores_and_speed(capsys):
     # Beside each score what it was measured on, as in the table of the README.
     tests = {name: re.search(r" dB +(\S.*?)  ", line)[1] for name, line in by_name.items()}
     assert tests == {
+        "convtasnet-8k-2mic-noisy": "noisy, reverberant",
         "convtasnet-8k-2spk": "clean",
         "convtasnet-8k-2spk-live": "clean",
         "convtasnet-8k-2spk-noisy": "noisy, reverberant",

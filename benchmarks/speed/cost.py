@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 
 from benchmarks.page import DOCS, write_section
+from speechbrain_tasnet.bundle import find_bundle, load_bundle
 from speechbrain_tasnet.shipped import bundled_names
 from speechbrain_tasnet.system import processor
 
@@ -45,18 +46,19 @@ class Cost(NamedTuple):
 
 
 def measure(model: str, minutes: float, folder: Path) -> Cost:
-    """Separate a short and a long recording."""
-    _processor_seconds(model, SHORT, folder)  # loops are compiled once on a machine
-    short, long = (_processor_seconds(model, length, folder) for length in (SHORT, minutes))
+    """Separate a short and a long recording, of a channel for each microphone."""
+    mics = load_bundle(find_bundle(model)).config.mics
+    _processor_seconds(model, SHORT, mics, folder)  # loops are compiled once on a machine
+    short, long = (_processor_seconds(model, length, mics, folder) for length in (SHORT, minutes))
     per_minute = (long - short) / (minutes - SHORT)
     return Cost(60 * per_minute, max(0.0, short - SHORT * per_minute))
 
 
-def _processor_seconds(model: str, minutes: float, folder: Path) -> float:
+def _processor_seconds(model: str, minutes: float, channels: int, folder: Path) -> float:
     """Return the processor time that separating a number of minutes of noise takes."""
-    mixture = folder / f"{minutes:g}.wav"
+    mixture = folder / f"{minutes:g}-{channels}.wav"
     if not mixture.exists():
-        samples = np.random.default_rng(0).normal(scale=3000, size=round(minutes * 60 * RATE))
+        samples = np.random.default_rng(0).normal(scale=3000, size=(round(minutes * 60 * RATE), channels))
         soundfile.write(mixture, samples.astype(np.int16), RATE)
     words = ["separate", str(mixture), "--model", model, "--out", str(folder), "--overwrite"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -93,7 +95,7 @@ def section(costs: dict[str, Cost], hours: float, jobs: int, watts: float, price
         f"processor time is measured on one core of {processor.name()}, and everything else follows from it.",
         f"A busy core is taken to draw {watts:g} W with its share of the machine, and a core hour to cost",
         f"{price:.2f} $; what your cluster or cloud says of both goes into the same options. The recordings",
-        "are wavs of one channel at 8 kHz; decoding and resampling others costs more.",
+        "are wavs at 8 kHz, of a channel for each microphone; decoding and resampling others costs more.",
         "",
         "| separator | core seconds for an hour of audio | real-time factor | to start a job, s "
         f"| core hours | days on {jobs} cores | kWh | $ |",
