@@ -46,16 +46,16 @@ class Cost(NamedTuple):
 
 
 def measure(model: str, minutes: float, folder: Path) -> Cost:
-    """Separate a short and a long recording, of a channel for each microphone."""
-    mics = load_bundle(find_bundle(model)).config.mics
-    _processor_seconds(model, SHORT, mics, folder)  # loops are compiled once on a machine
-    short, long = (_processor_seconds(model, length, mics, folder) for length in (SHORT, minutes))
+    """Separate a short and a long recording."""
+    _processor_seconds(model, SHORT, folder)  # loops are compiled once on a machine
+    short, long = (_processor_seconds(model, length, folder) for length in (SHORT, minutes))
     per_minute = (long - short) / (minutes - SHORT)
     return Cost(60 * per_minute, max(0.0, short - SHORT * per_minute))
 
 
-def _processor_seconds(model: str, minutes: float, channels: int, folder: Path) -> float:
-    """Return the processor time that separating a number of minutes of noise takes."""
+def _processor_seconds(model: str, minutes: float, folder: Path) -> float:
+    """Return the processor time that separating minutes of noise takes, a channel for each microphone."""
+    channels = load_bundle(find_bundle(model)).config.mics
     mixture = folder / f"{minutes:g}-{channels}.wav"
     if not mixture.exists():
         samples = np.random.default_rng(0).normal(scale=3000, size=(round(minutes * 60 * RATE), channels))
