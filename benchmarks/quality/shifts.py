@@ -10,15 +10,11 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
 import scipy
-import torch
 from torch import Tensor
 
-from speechbrain_tasnet.audio.reading import read_audio
-from speechbrain_tasnet.data.read_manifest import read_manifest
-from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
+from benchmarks.quality.corpus import read_mixtures
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.losses.ratios import Pairs
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
@@ -29,31 +25,21 @@ HEAD = """\
 |---|--:|--:|--:|--:|"""
 
 
-def read_mixtures(corpus: Path, split: str, voices: int, rate: int, count: int) -> list[tuple[Tensor, Tensor]]:
-    """Read mixtures [1, time] and their sources [1, time, voices]."""
-    with TemporaryDirectory() as folder:
-        prepare_wsj0mix(corpus, folder, num_spks=voices, sample_rate=rate)
-        rows = read_manifest(Path(folder) / f"{split}.csv", corpus, voices).values()
-    names = ("mix_wav", *(f"s{voice + 1}_wav" for voice in range(voices)))
-    files = ([torch.from_numpy(read_audio(row[name], rate)) for name in names] for row in islice(rows, count))
-    return [(mixture[None], torch.stack(sources, dim=1)[None]) for mixture, *sources in files]
-
-
 def gain(mixture: Tensor, sources: Tensor, estimates: Tensor) -> float:
     """Return the SI-SNRi in dB, of as many estimates as there are sources: those that fit best."""
-    targets = Targets(sources)
+    targets = Targets(sources[None])
     ratios = Pairs(targets.signals, targets.zero_mean(estimates)).si_snr()[0]
     best = scipy.optimize.linear_sum_assignment(ratios.numpy(), maximize=True)
-    return float(ratios[best].mean() - targets.si_snr_of_mixture(mixture).mean())
+    return float(ratios[best].mean() - targets.si_snr_of_mixture(mixture[None]).mean())
 
 
 def measure(separate: Callable[[Tensor], Tensor], mixtures: list[tuple[Tensor, Tensor]], rate: int) -> list[str]:
     """Return the cells of a row."""
     start = time.perf_counter()
-    estimates = [separate(mixture) for mixture, _ in mixtures]
+    estimates = [separate(mixture[None]) for mixture, _ in mixtures]
     elapsed = time.perf_counter() - start
     gains = [gain(*of_it, found) for of_it, found in zip(mixtures, estimates, strict=True)]
-    seconds = sum(mixture.shape[1] for mixture, _ in mixtures) / rate
+    seconds = sum(len(mixture) for mixture, _ in mixtures) / rate
     bad = sum(found <= 0 for found in gains) / len(gains)
     return [f"{fmean(gains):.2f} dB", f"{bad:.1%}", f"{seconds / elapsed:.0f}"]
 
@@ -72,8 +58,9 @@ def main() -> None:
     for model in options.models:
         separator = TasNetSeparation.from_bundle(model)
         rate = separator.hparams.sample_rate
-        mixtures = read_mixtures(options.corpus, options.split, options.voices, rate, options.mixtures)
-        separator.separate_batch(mixtures[0][0])  # what is done once
+        read = read_mixtures(options.corpus, options.split, options.voices, rate)
+        mixtures = list(islice(read, options.mixtures))
+        separator.separate_batch(mixtures[0][0][None])  # what is done once
         for shifts in options.shifts:
             separate = average_over_shifts(separator.separate_batch, shifts, separator.hop)
             print(f"| {' | '.join([model, str(shifts), *measure(separate, mixtures, rate)])} |", flush=True)

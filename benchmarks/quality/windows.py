@@ -7,17 +7,15 @@ which a voice is in its output, the SI-SNR, what a window changes in it on avera
 import argparse
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.page import DOCS, write_section
-from speechbrain_tasnet.audio.reading import read_audio
-from speechbrain_tasnet.data.read_manifest import read_manifest
-from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
+from benchmarks.quality.corpus import read_mixtures
 from speechbrain_tasnet.evaluation.talk import score_talk
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import SeparationOptions
@@ -95,15 +93,8 @@ def main() -> None:
     options = parser.parse_args()
     separator = TasNetSeparation.from_bundle(options.run)
     rate, voices = separator.hparams.sample_rate, separator.hparams.num_spks
-    with TemporaryDirectory() as folder:
-        prepare_wsj0mix(options.corpus, folder, num_spks=voices, sample_rate=rate)
-        manifest = Path(folder) / f"{options.split}.csv"
-        rows = list(read_manifest(manifest, options.corpus, voices).values())[: options.mixtures]
     table = []
-    for row in rows:
-        mixture = torch.from_numpy(read_audio(row["mix_wav"], rate))
-        sources = [torch.from_numpy(read_audio(row[f"s{voice + 1}_wav"], rate)) for voice in range(voices)]
-        sources = torch.stack(sources, dim=1)
+    for mixture, sources in islice(read_mixtures(options.corpus, options.split, voices, rate), options.mixtures):
         table.append([measure(separator, mixture, sources, window) for window in [None, *options.windows]])
         print(*(f"{right:.3f} {ratio:.2f}" for right, ratio, *_ in table[-1]), sep=" | ", flush=True)
     text = section(np.array(table), options.windows, len(mixture) / rate)

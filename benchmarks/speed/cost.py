@@ -19,7 +19,8 @@ import numpy as np
 import soundfile
 
 from benchmarks.page import DOCS, write_section
-from speechbrain_tasnet.bundle import find_bundle, load_bundle
+from speechbrain_tasnet.bundle import find_bundle, read_config
+from speechbrain_tasnet.bundle.config import CONFIG
 from speechbrain_tasnet.shipped import bundled_names
 from speechbrain_tasnet.system import processor
 
@@ -55,7 +56,7 @@ def measure(model: str, minutes: float, folder: Path) -> Cost:
 
 def _processor_seconds(model: str, minutes: float, folder: Path) -> float:
     """Return the processor time that separating minutes of noise takes, a channel for each microphone."""
-    channels = load_bundle(find_bundle(model)).config.mics
+    channels = read_config(find_bundle(model) / CONFIG).mics
     mixture = folder / f"{minutes:g}-{channels}.wav"
     if not mixture.exists():
         samples = np.random.default_rng(0).normal(scale=3000, size=(round(minutes * 60 * RATE), channels))

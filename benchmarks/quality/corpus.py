@@ -1,0 +1,23 @@
+"""The mixtures of a corpus, in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from speechbrain_tasnet.audio.reading import read_audio
+from speechbrain_tasnet.data.read_manifest import read_manifest
+from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
+
+
+def read_mixtures(corpus: Path, split: str, voices: int, rate: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Read mixtures [time] and their sources [time, voices] of a corpus of `tasnet mix`, one after the other."""
+    with TemporaryDirectory() as folder:
+        prepare_wsj0mix(corpus, folder, num_spks=voices, sample_rate=rate)
+        rows = list(read_manifest(Path(folder) / f"{split}.csv", corpus, voices).values())
+    names = ("mix_wav", *(f"s{voice + 1}_wav" for voice in range(voices)))
+    for row in rows:
+        mixture, *sources = (torch.from_numpy(read_audio(row[name], rate)) for name in names)
+        yield mixture, torch.stack(sources, dim=1)
