@@ -119,3 +119,77 @@ def test_one_channel_and_other_beamformers_are_refused(half, tmp_path):
         half.separate_file(tmp_path / "one.wav", beamform="mvdr")
     with pytest.raises(InputError, match="beamform='gev': expected mvdr, mvdr-postfilter"):
         SeparationOptions(beamform="gev")
+
+
+@pytest.fixture
+def rough():
+    """What four microphones hear of two voices, [mics, C, time], and estimates [mics, time, C] of it."""
+    torch.manual_seed(0)
+    heard = array(voices(), [(0, 0), (2, -3), (5, 1), (-4, 4)])
+    return heard, heard.transpose(1, 2) + 0.3 * torch.randn(heard.transpose(1, 2).shape)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 3, -1, (2, -0.2)])
+def test_estimates_may_have_any_level_and_sign(rough, scale):
+    heard, estimates = rough
+    better = beamform(heard.sum(1), torch.as_tensor(scale) * estimates, RATE)
+    assert (quality(better, heard[0]) > quality(estimates[0], heard[0]) + 4).all()
+
+
+@pytest.mark.parametrize("gain", [1e-3, 30, 1e3])
+def test_microphones_may_have_unlike_levels(rough, gain):
+    heard, estimates = rough
+    expected = beamform(heard.sum(1), estimates, RATE)
+    for unlike in (0, 1):
+        gains = torch.ones(4, 1, 1).index_fill(0, torch.tensor(unlike), gain)
+        found = beamform((gains * heard).sum(1), gains * estimates, RATE)
+        torch.testing.assert_close(found / gains[0, 0], expected, rtol=0, atol=1e-3)
+
+
+class Knows(Half):
+    """Gives of each channel that it is asked about estimates [mics, time, C] that it was told."""
+
+    def separate_batch(self, mix, lengths=None):
+        shape = mix[0] / mix.abs().max()
+        return self.told[(self.heard @ shape).abs().argmax()].unsqueeze(0)
+
+
+@pytest.fixture
+def knows(rough):
+    separator = Knows(hparams={"sample_rate": RATE, "num_spks": 2})
+    heard, separator.told = rough
+    separator.heard = torch.nn.functional.normalize(heard.sum(1), dim=1)
+    return separator
+
+
+def test_a_copy_and_a_dead_channel_are_no_microphones(rough, knows):
+    mixture = rough[0].sum(1)
+    dead, double = torch.zeros_like(mixture[:1]), 0.5 * mixture[:1]
+    expected = knows.separate_audio(mixture, RATE, beamform="mvdr")
+    found = knows.separate_audio(torch.cat([dead, mixture, double]), RATE, beamform="mvdr")
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("scale", ["none", "mixture", "consistent"])
+@pytest.mark.parametrize("beamform", BEAMFORMERS)
+def test_of_one_microphone_in_two_channels_come_the_separators_own_sources(rough, knows, beamform, scale):
+    """No filter tells apart what comes from one place: it would give the mixture twice."""
+    first = rough[0].sum(1)[:1]
+    expected = knows.separate_audio(first[0], RATE, scale=scale)
+    for stereo in ([first, first], [0 * first, first], [first, -0.3 * first]):
+        found = knows.separate_audio(torch.cat(stereo), RATE, beamform=beamform, scale=scale)
+        torch.testing.assert_close(found, expected)
+
+
+def test_nothing_is_made_of_silence(knows):
+    assert (
+        not Half(hparams={"sample_rate": RATE, "num_spks": 2})
+        .separate_audio(torch.zeros(3, RATE), RATE, beamform="mvdr")
+        .any()
+    )
+
+
+@pytest.mark.parametrize("channels", ["left", "right", "each"])
+def test_a_beamformer_takes_all_channels(channels):
+    with pytest.raises(InputError, match=f"channels='{channels}' with beamform='mvdr': .* leave channels out"):
+        SeparationOptions(channels, beamform="mvdr")

@@ -186,6 +186,33 @@ def test_impossible_microphones_are_refused(mics, reference):
         Encoder(16, 8, mics=mics, reference=reference)
 
 
+@pytest.mark.parametrize(
+    ("of_encoder", "of_decoder", "message"),
+    [
+        ({"mics": 2}, {}, "mics=2 of the encoder, 1 of the mask network: expected the same"),
+        ({"mics": 2, "outputs": "sum"}, {}, "mics=2 of the encoder, 1 of the mask network"),
+        ({"N": 32}, {"N": 32}, "N=32 of the encoder, 16 of the mask network"),
+        ({}, {"N": 32}, "N=16 of the encoder, 32 of the decoder"),
+        ({}, {"L": 16}, "L=8 of the encoder, 16 of the decoder"),
+        ({"edge_padding": True}, {}, "edge_padding=True of the encoder, False of the decoder"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(of_encoder, of_decoder, message):
+    sizes = {"N": 16, "L": 8}
+    with pytest.raises(InputError, match=message):
+        Model(Encoder(**sizes | of_encoder), MaskNet(16, **SIZES), Decoder(**sizes | of_decoder))
+
+
+def test_outputs_that_differ_are_refused():
+    for of_encoder, of_masknet in (("sum", "reference"), ("each", "sum")):
+        with pytest.raises(InputError, match=f"outputs='{of_encoder}' of the encoder, '{of_masknet}' of the mask"):
+            Model(
+                Encoder(16, 8, mics=2, outputs=of_encoder),
+                MaskNet(16, **SIZES, mics=2, outputs=of_masknet),
+                Decoder(16, 8),
+            )
+
+
 def test_no_recordings_and_pcm_are_fine():
     model = build(2)
     assert model(torch.zeros(0, 100, 2)).shape == (0, 100, 2)

@@ -329,6 +329,13 @@ def test_products(rows, inner, outer):
         torch.testing.assert_close(mine.grad, truth.grad, **close)
 
 
+def test_factors_that_do_not_fit_are_refused():
+    """Loops that trusted their shapes would read past the end."""
+    for rows in (3, 200):
+        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+            ops.linear(torch.randn(rows, 6), torch.randn(5, 3))
+
+
 def test_a_product_over_rows_does_not_depend_on_who_does_which_part():
     y, x = torch.randn(200, 65), torch.randn(200, 70)
     before = torch.get_num_threads()

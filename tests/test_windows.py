@@ -7,7 +7,7 @@ import torch
 
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import SeparationOptions
-from speechbrain_tasnet.separation.windows import cut_windows, join_windows
+from speechbrain_tasnet.separation.windows import Window, cut_windows, join_windows
 
 SIZE = 600
 
@@ -218,3 +218,46 @@ def test_memory_does_not_grow_with_the_signal():
     for _ in in_windows(lambda window: window.unsqueeze(2), blocks()):
         most = max(most, sum(block() is not None for block in held))
     assert most <= 2
+
+
+def apart(sources: torch.Tensor, *delays: tuple[int, ...]) -> torch.Tensor:
+    """What microphones [mics, time, C] hear of sources [time, C], each late by so many samples."""
+    return torch.stack(
+        [torch.stack([s.roll(d) for s, d in zip(sources.T, late, strict=True)], 1) for late in delays]
+    )
+
+
+def beats(seconds: float) -> torch.Tensor:
+    """Two noises [time, 2] at 8 kHz, of the same band and loudness, that come and go at times of their own."""
+    noise = torch.randn(round(seconds * 8000), 2)
+    noise = torch.fft.irfft(torch.fft.rfft(noise, dim=0)[: round(1200 * seconds)], n=len(noise), dim=0)
+    return noise * torch.rand(round(seconds * 10), 2).repeat_interleave(800, dim=0)
+
+
+# At 600 Hz, 6 samples are almost half a period: what is the same has the other sign.
+EARS = (0, 0), (6, -6)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_sources_at_each_microphone_stay_together(seconds):
+    """A separator with sources at each microphone gives them in one order, however late one of them hears."""
+    heard = apart(beats(seconds), *EARS)
+    calls = iter(range(100))
+    windows = cut_windows(heard.sum(2).split(800, dim=1), 8000)
+    begins = 0
+
+    def separated():
+        nonlocal begins
+        for window in windows:
+            begins += window.hop
+            yield window, heard[:, begins : begins + window.mixture.shape[1]].roll(next(calls), 2)
+
+    result = torch.cat([sources for _, sources in join_windows(separated(), 8000, one_order=True)], 1)
+    torch.testing.assert_close(result, heard)
+
+
+def test_channels_that_are_separated_one_by_one_come_in_one_order_though_delayed():
+    heard = apart(beats(3.0), *EARS)
+    alone = torch.stack([heard[0], heard[1].flip(1)])
+    ((_, result),) = join_windows([(Window(heard.sum(2), 0, True), alone)], 8000)
+    torch.testing.assert_close(result, heard)

@@ -7,8 +7,8 @@ from speechbrain_tasnet.bundle.config import Config
 HPARAMS = "hyperparams.yaml"
 
 TEMPLATE = """\
-# For SpeechBrain's loaders: SepformerSeparation.from_hparams(source="this folder"), TasNetSeparation.from_hparams.
-# These run whatever this file names, so use them only on folders of people whose programs you would run.
+# For SpeechBrain's loaders: {loaders}.
+# They run whatever this file names, so use them only on folders of people whose programs you would run.
 # TasNetSeparation.from_bundle("this folder") does not read this file and runs no code from the folder.
 sample_rate: {sample_rate}
 num_spks: {num_spks}
@@ -28,4 +28,7 @@ def write_hparams(config: Config) -> str:
     """Write the text of ``hyperparams.yaml``."""
     # JSON is YAML too.
     modules = {name: json.dumps(arguments) for name, arguments in config.modules.items()}
-    return TEMPLATE.format(sample_rate=config.sample_rate, num_spks=config.num_spks, **modules)
+    # Of SpeechBrain's own classes there is none for several microphones.
+    classes = ["TasNetSeparation"] if config.interface is None else ["SepformerSeparation", "TasNetSeparation"]
+    loaders = ", ".join(f'{name}.from_hparams(source="this folder")' for name in classes)
+    return TEMPLATE.format(sample_rate=config.sample_rate, num_spks=config.num_spks, loaders=loaders, **modules)

@@ -151,8 +151,9 @@ class Hparams(Built, Settings):
         found = getattr(self.modules.get("encoder"), "mics", 1)
         if found != self.mics:
             raise InputError(f"mics={self.mics}: the network has {found}; choose another model, or leave mics out")
-        if self.outputs == "each" and getattr(self.modules["encoder"], "outputs", 1) != found:
-            raise InputError("outputs='each': the network has none at each microphone; choose another model")
+        masked = {"each": "outputs", "sum": "summed"}.get(self.outputs)
+        if masked and getattr(self.modules["encoder"], masked, 1) != found:
+            raise InputError(f"outputs={self.outputs!r}: the network was not built for them; choose another model")
         return self
 
     @property

@@ -1,10 +1,11 @@
 """A whole network: encoder, mask network and decoder as one module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from speechbrain_tasnet.network.separate import separate
+from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.separate import is_ours, separate
 
 PARTS = ("encoder", "masknet", "decoder")
 
@@ -20,6 +21,11 @@ class Model(nn.ModuleDict):
     encoder, masknet, decoder : Module
         See `separate` for what is required of them.
 
+    Raises
+    ------
+    InputError
+        They are ours, and differ in ``N``, ``L``, ``edge_padding``, ``mics`` or ``outputs``.
+
     Example
     -------
     >>> import torch
@@ -33,6 +39,9 @@ class Model(nn.ModuleDict):
 
     def __init__(self, encoder: nn.Module, masknet: nn.Module, decoder: nn.Module):
         super().__init__({"encoder": encoder, "masknet": masknet, "decoder": decoder})
+        if is_ours(encoder, masknet, decoder):
+            _check_fit(encoder.config, masknet.config, ("N", "mics", "outputs"), "mask network")
+            _check_fit(encoder.config, decoder.config, ("N", "L", "edge_padding"), "decoder")
 
     @classmethod
     def of(cls, modules: Mapping[str, nn.Module]) -> "Model":
@@ -55,3 +64,14 @@ class Model(nn.ModuleDict):
             [batch, time, C], or [batch, time, C, mics], see `separate`.
         """
         return separate(*self.values(), mixture, lengths)
+
+
+def _check_fit(
+    encoder: Mapping[str, object], other: Mapping[str, object], names: Sequence[str], part: str
+) -> None:
+    """Refuse an encoder and another part that have not the same sizes."""
+    for name in names:
+        if encoder[name] != other[name]:
+            raise InputError(
+                f"{name}={encoder[name]!r} of the encoder, {other[name]!r} of the {part}: expected the same"
+            )

@@ -13,11 +13,45 @@ import torch
 from torch import Tensor
 from torchaudio.transforms import SoudenMVDR
 
+from speechbrain_tasnet.separation.agreement import likeness_across_microphones
+
 # Long against the reverberation that is to be followed, so that one filter a frequency is enough.
 FRAME_SECONDS = 0.256
 FRAMES_IN_A_HOP = 4
 # Of the noise's power, added to it at each microphone: more makes filters that trust the estimates less.
 LOADING = 1e-3
+# A channel of which no more than this part is not that of another one, at whatever level, is a copy of it.
+COPY = 1e-5
+
+
+def of_their_own(mixture: Tensor) -> list[int]:
+    """Return which channels are those of microphones: not silent, and no copy of one before.
+
+    Many stereo files are of one microphone, or have a channel that nothing was plugged into.
+
+    Parameters
+    ----------
+    mixture : Tensor
+        [channels, time].
+
+    Returns
+    -------
+    list of int
+        At least one: of nothing but silence, the first.
+
+    Example
+    -------
+    >>> first, second = torch.randn(2, 100)
+    >>> of_their_own(torch.stack([0 * first, first, -0.5 * first, second]))
+    [1, 3]
+    """
+    signals = torch.nn.functional.normalize(mixture.double(), dim=1)
+    likeness = (signals @ signals.T).square()
+    own: list[int] = []
+    for channel in range(len(mixture)):
+        if likeness[channel, channel] > 0 and not (likeness[channel, own] > 1 - COPY).any():
+            own.append(channel)
+    return own or [0]
 
 
 def beamform(mixture: Tensor, estimates: Tensor, rate: int) -> Tensor:
@@ -26,9 +60,9 @@ def beamform(mixture: Tensor, estimates: Tensor, rate: int) -> Tensor:
     Parameters
     ----------
     mixture : Tensor
-        [mics, time].
+        [mics, time], at any levels: microphones need not be alike.
     estimates : Tensor
-        [mics, time, C], the sources at each microphone, in any order.
+        [mics, time, C], the sources at each microphone, in any order, at any levels.
     rate : int
         In Hz.
 
@@ -44,15 +78,19 @@ def beamform(mixture: Tensor, estimates: Tensor, rate: int) -> Tensor:
     """
     frame = FRAMES_IN_A_HOP * max(1, round(FRAME_SECONDS * rate / FRAMES_IN_A_HOP))
     window = torch.hann_window(frame, dtype=mixture.dtype)
-    grid = {"n_fft": frame, "hop_length": frame // FRAMES_IN_A_HOP, "window": window}
-    heard = torch.stft(mixture, **grid, pad_mode="constant", return_complex=True)  # [mics, bins, frames]
-    sources = torch.stft(estimates.transpose(1, 2).flatten(0, 1), **grid, pad_mode="constant", return_complex=True)
-    sources = _in_one_order(sources.unflatten(0, (estimates.shape[0], -1)))  # [mics, C, bins, frames]
-    filtered = [
-        SoudenMVDR()(heard, _covariance(source), _covariance(heard - source), 0, diag_eps=LOADING)
-        for source in sources.unbind(1)
-    ]
-    return torch.istft(torch.stack(filtered), **grid, length=mixture.shape[1]).T
+    grid = {"n_fft": frame, "hop_length": frame // FRAMES_IN_A_HOP, "window": window, "pad_mode": "constant"}
+    # At equal levels, for the load of the filters is the same for all microphones.
+    levels = mixture.square().mean(1).sqrt()
+    scales = levels.clamp(min=torch.finfo(levels.dtype).tiny).unsqueeze(1)
+    estimates = _at_their_levels(mixture, _in_one_order(estimates, rate)) / scales.unsqueeze(2)
+    heard = torch.stft(mixture / scales, **grid, return_complex=True)  # [mics, bins, frames]
+    filtered = []
+    for estimate in estimates.unbind(2):
+        source = torch.stft(estimate, **grid, return_complex=True)
+        noise = _covariance(heard - source)
+        filtered.append(SoudenMVDR()(heard, _covariance(source), noise, 0, diag_eps=LOADING))
+    del grid["pad_mode"]
+    return levels[0] * torch.istft(torch.stack(filtered), **grid, length=mixture.shape[1]).T
 
 
 def postfilter(filtered: Tensor, separate: Callable[[Tensor], Tensor]) -> Tensor:
@@ -84,17 +122,21 @@ def postfilter(filtered: Tensor, separate: Callable[[Tensor], Tensor]) -> Tensor
     return torch.stack([of[:, like.argmax()] for of, like in zip(sources, likeness, strict=True)], dim=1)
 
 
-def _in_one_order(sources: Tensor) -> Tensor:
-    """Put the sources [mics, C, bins, frames] of all microphones in the order of the first one's.
-
-    Microphones differ by delays, so magnitudes are compared.
-    """
-    first, *others = sources
+def _in_one_order(estimates: Tensor, rate: int) -> Tensor:
+    """Put the sources [mics, time, C] of all microphones in the order of the first one's."""
+    first, *others = estimates
     ordered = [first]
     for other in others:
-        likeness = first.abs().flatten(1) @ other.abs().flatten(1).T
-        ordered.append(other[scipy.optimize.linear_sum_assignment(likeness.numpy(), maximize=True)[1]])
+        likeness = likeness_across_microphones(first, other, rate)
+        ordered.append(other[:, scipy.optimize.linear_sum_assignment(likeness.numpy(), maximize=True)[1]])
     return torch.stack(ordered)
+
+
+def _at_their_levels(mixture: Tensor, estimates: Tensor) -> Tensor:
+    """Scale the sources [mics, time, C] so that their sum fits the mixture: some losses leave levels open."""
+    gram = (estimates.mT @ estimates).double()
+    gains = torch.linalg.pinv(gram, hermitian=True) @ (estimates.mT @ mixture.unsqueeze(2)).double()
+    return estimates * gains.mT.to(estimates.dtype)
 
 
 def _covariance(signals: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from speechbrain_tasnet.audio.audio_file import AudioFile
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.separation.beamforming import beamform, postfilter
+from speechbrain_tasnet.separation.beamforming import beamform, of_their_own, postfilter
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.scaling import consistent
 from speechbrain_tasnet.separation.shifts import average_over_shifts
@@ -32,6 +32,8 @@ class Channels:
     ----------
     read_as : str
         What `audio.reading.read_blocks` is to make of a file's channels.
+    one_order : bool
+        Whether the sources of all channels come in the same order.
     """
 
     def __init__(self, separator: Separator, choices: SeparationOptions):
@@ -55,6 +57,7 @@ class Channels:
         at_reference = self._together and self._outputs == 1
         self._reference = slice(reference, reference + 1) if at_reference else slice(None)
         self._rate = separator.hparams.sample_rate if self._beamforms else 0
+        self.one_order = self._together
         self.read_as = "each" if self._together else choices.channels
 
     def check(self, file: AudioFile) -> None:
@@ -89,18 +92,20 @@ class Channels:
         Returns
         -------
         Tensor
-            [channels of the sources, time, C], on the CPU, float32; the sources of a channel in any order.
+            [channels of the sources, time, C], on the CPU, float32, in any order, see `one_order`.
         """
+        if self._beamforms:
+            mixture = mixture[of_their_own(mixture)]
         separate = average_over_shifts(separate, self._shifts, self._hop)
         items = mixture.unsqueeze(1) if self._mics == 1 else mixture.T[None, None]
         sources = torch.cat([separate(item).float().cpu() for item in items])
         if self._outputs > 1:
             sources = sources[0].permute(2, 0, 1)
-        if self._beamforms:
+        if self._beamforms and len(mixture) > 1:
             filtered = beamform(mixture, sources, self._rate)
             sources = (postfilter(filtered, separate) if self._postfilters else filtered).unsqueeze(0)
         return consistent(self.heard(mixture), sources) if self._consistent else sources
 
     def heard(self, mixture: Tensor) -> Tensor:
         """Return of ``mixture`` [channels, time] what its sources add up to, a channel for each of theirs."""
-        return mixture[self._reference]
+        return mixture[of_their_own(mixture)[:1]] if self._beamforms else mixture[self._reference]

@@ -56,7 +56,8 @@ class SeparationOptions:
         Whether sources are silenced where nobody is heard in them, if the separator counts voices.
     beamform : str, optional
         ``mvdr``: a separator of one microphone separates every channel, and each source is filtered out of all of
-        them, as the first one hears it; ``mvdr-postfilter``: what that gives is separated once more. See
+        them, as the first one hears it; ``mvdr-postfilter``: what that gives is separated once more. Channels that
+        are silent, or copies of others, are left out; from a single one come the separator's own sources. See
         `beamforming`.
     shifts : int
         How many times everything is separated, with frames that begin elsewhere; the sources are the mean of all,
@@ -82,6 +83,11 @@ class SeparationOptions:
                 raise InputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
         if self.beamform not in (None, *BEAMFORMERS):
             raise InputError(f"beamform={self.beamform!r}: expected {', '.join(BEAMFORMERS)}, or None for none")
+        if self.beamform is not None and self.channels != "mean":
+            raise InputError(
+                f"channels={self.channels!r} with beamform={self.beamform!r}: a beamformer takes all channels; "
+                "leave channels out"
+            )
         if self.window is not None and not SHORTEST_WINDOW <= self.window < float("inf"):
             raise InputError(f"window={self.window}: expected at least {SHORTEST_WINDOW:g} seconds")
         if self.workers is not None:

@@ -79,7 +79,7 @@ class Recording:
             yield block
 
     def _joined(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:
-        for piece, sources in join_windows(separated, self._model_rate):
+        for piece, sources in join_windows(separated, self._model_rate, self._channels.one_order):
             self.levels.compare(self._channels.heard(piece), sources)
             # A second at a time, for at the file's rate a window of many channels is large.
             yield from (second.transpose(1, 2).numpy() for second in sources.split(self._model_rate, dim=1))

@@ -7,6 +7,7 @@ import scipy
 import torch
 from torch import Tensor
 
+from speechbrain_tasnet.separation.agreement import correlation, likeness_across_microphones
 from speechbrain_tasnet.separation.voice_memory import VoiceMemory, Voiceprints, voiceprints
 
 # Part of a window that it shares with the next one, unless little is to be heard there: then up to half of it.
@@ -59,7 +60,9 @@ def cut_windows(blocks: Iterable[Tensor], size: int | None) -> Iterator[Window]:
     yield Window(mixture, hop, last=True)
 
 
-def join_windows(separated: Iterable[tuple[Window, Tensor]], rate: int) -> Iterator[tuple[Tensor, Tensor]]:
+def join_windows(
+    separated: Iterable[tuple[Window, Tensor]], rate: int, one_order: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Join the sources of windows.
 
     Each window's sources are put in the order in which they agree best with those of the window before, where
@@ -72,6 +75,9 @@ def join_windows(separated: Iterable[tuple[Window, Tensor]], rate: int) -> Itera
         The windows of a signal and what `channels.Channels.separate` makes of each.
     rate : int
         In Hz.
+    one_order : bool
+        Whether the sources of all channels of a window come in the same order, from a separator that gives them
+        together; those that were separated by themselves are put in the order of the first channel's.
 
     Yields
     ------
@@ -89,11 +95,11 @@ def join_windows(separated: Iterable[tuple[Window, Tensor]], rate: int) -> Itera
     separated = iter(separated)
     window, sources = next(separated)
     memory = VoiceMemory()
-    mixture, sources = window.mixture, _in_order(sources, None, memory, rate)
+    mixture, sources = window.mixture, _in_order(sources, None, memory, rate, one_order)
     done = 0  # samples of this window that have gone out
     for window, present in separated:
         hop, size = window.hop, window.mixture.shape[1]
-        present = _in_order(present, sources[:, hop:], memory, rate)
+        present = _in_order(present, sources[:, hop:], memory, rate, one_order)
         fade = int(size * OVERLAP) // 2
         begin = (size - hop - fade) // 2  # of the fade, in the new window
         yield mixture[:, done : hop + begin], sources[:, done : hop + begin]
@@ -138,27 +144,23 @@ def _hop(mixture: Tensor) -> int:
     return size - (shortest + grown)
 
 
-def _in_order(separated: Tensor, before: Tensor | None, memory: VoiceMemory, rate: int) -> Tensor:
+def _in_order(separated: Tensor, before: Tensor | None, memory: VoiceMemory, rate: int, one_order: bool) -> Tensor:
     """Put the sources of a window, [channels, time, C], in the order of ``before``, which overlaps its beginning.
 
     The voices of the first channel are remembered; they are the same in the others.
     """
-    ordered = []
-    for channel, sources in enumerate(separated):
-        voices = voiceprints(sources, rate)
-        agreement = KEEP * torch.eye(sources.shape[1]) + VOICE * memory.likeness(voices)
+    ordered: list[Tensor] = []
+    channels = range(len(separated))
+    for together in [channels] if one_order else [[channel] for channel in channels]:
+        voices = voiceprints(separated[together[0]], rate)
+        agreement = KEEP * torch.eye(separated.shape[2]) + VOICE * memory.likeness(voices)
         if before is not None:
-            agreement += _correlation(before[channel], sources[: before.shape[1]])
-        if channel:
-            agreement += _correlation(ordered[0], sources)
+            overlap = before.shape[1]
+            agreement += sum(correlation(before[c], separated[c, :overlap]) for c in together) / len(together)
+        if ordered:
+            agreement += likeness_across_microphones(ordered[0], separated[together[0]], rate)
         order = scipy.optimize.linear_sum_assignment(agreement.numpy(), maximize=True)[1]
-        if not channel:
+        if not ordered:
             memory.remember(Voiceprints(voices.levels[order], voices.frames[order]))
-        ordered.append(sources[:, order])
+        ordered.extend(separated[c, :, order] for c in together)
     return torch.stack(ordered)
-
-
-def _correlation(reference: Tensor, sources: Tensor) -> Tensor:
-    """Correlate each source with each, both [time, C]; a loud one has more weight than a faint one."""
-    power = reference.norm() * sources.norm()
-    return reference.T @ sources / power if power > 0 else torch.zeros(reference.shape[1], sources.shape[1])
