@@ -7,7 +7,7 @@ from speechbrain_tasnet.bundle.config import Config
 HPARAMS = "hyperparams.yaml"
 
 TEMPLATE = """\
-# For SpeechBrain's loaders: {loaders}.
+# For SpeechBrain's loaders, {loaders}(source="this folder").
 # They run whatever this file names, so use them only on folders of people whose programs you would run.
 # TasNetSeparation.from_bundle("this folder") does not read this file and runs no code from the folder.
 sample_rate: {sample_rate}
@@ -30,5 +30,5 @@ def write_hparams(config: Config) -> str:
     modules = {name: json.dumps(arguments) for name, arguments in config.modules.items()}
     # Of SpeechBrain's own classes there is none for several microphones.
     classes = ["TasNetSeparation"] if config.interface is None else ["SepformerSeparation", "TasNetSeparation"]
-    loaders = ", ".join(f'{name}.from_hparams(source="this folder")' for name in classes)
+    loaders = " and ".join(f"{name}.from_hparams" for name in classes)
     return TEMPLATE.format(sample_rate=config.sample_rate, num_spks=config.num_spks, loaders=loaders, **modules)

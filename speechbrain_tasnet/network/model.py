@@ -1,6 +1,7 @@
 """A whole network: encoder, mask network and decoder as one module."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -66,12 +67,9 @@ class Model(nn.ModuleDict):
         return separate(*self.values(), mixture, lengths)
 
 
-def _check_fit(
-    encoder: Mapping[str, object], other: Mapping[str, object], names: Sequence[str], part: str
-) -> None:
-    """Refuse an encoder and another part that have not the same sizes."""
+def _check_fit(encoder: Mapping[str, Any], other: Mapping[str, Any], names: Sequence[str], part: str) -> None:
+    """Refuse an encoder and another part whose sizes differ."""
     for name in names:
-        if encoder[name] != other[name]:
-            raise InputError(
-                f"{name}={encoder[name]!r} of the encoder, {other[name]!r} of the {part}: expected the same"
-            )
+        here, there = encoder[name], other[name]
+        if here != there:
+            raise InputError(f"{name}={here!r} of the encoder, {there!r} of the {part}: expected the same")
