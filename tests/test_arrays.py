@@ -7,7 +7,7 @@ from scipy.signal import correlate, csd, welch
 from speechbrain_tasnet.audio.diffuse_field import SPEED_OF_SOUND, diffuse_field, independent_of
 from speechbrain_tasnet.data.dynamic_mixing.room_bank import RoomBank
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.generate.room_plan import Array, Room, draw_room
+from speechbrain_tasnet.generate.room_plan import MOST_MICS, Array, Room, draw_room
 from speechbrain_tasnet.generate.room_simulation import LEAD, make_room_bank, simulate
 
 RATE = 16000
@@ -47,16 +47,25 @@ def test_ranges_turns_and_places_are_drawn_anew_in_each_room():
         (2, "linear:wide", "array='linear:wide': expected linear:METRES"),
         (2, "linear:0.2-0.1", "array='linear:0.2-0.1'"),
         (2, "linear:0", "expected more than 0 and at most 0.6 m"),
-        (8, "linear:0.1", "8 microphones of 0.7 m"),
-        (4, "circular:0.4", "4 microphones of 0.8 m"),
+        (8, "linear:0.1", "8 microphones would span 0.7 m"),
+        (4, "circular:0.4", "4 microphones would span 0.8 m"),
         (3, "ears", "array='ears': expected 2 microphones, not 3"),
         (2, "ears:0.2", "array='ears:0.2': expected"),
         (17, "random", "mics=17"),
+        (1, "ears", "array='ears' with mics=1: a single microphone is no array; set mics"),
     ],
 )
 def test_arrays_that_nobody_could_build_are_refused(mics, text, message):
     with pytest.raises(InputError, match=message):
         Array.parse(mics, text)
+
+
+def test_any_number_of_microphones_has_a_place_by_default():
+    assert Array.parse(2) == Array.parse(2, "linear:0.05-0.15") == Array.parse(2, "linear:5e-2-1.5e-1")
+    assert Array.parse(6) == (6, "linear", 0.05, 0.12)
+    room = draw_room(np.random.default_rng(0), 2)
+    for mics in range(2, MOST_MICS + 1):
+        assert len(Array.parse(mics).put_into(room, np.random.default_rng(0)).microphones) == mics
 
 
 def test_coherence_is_that_of_a_diffuse_field():

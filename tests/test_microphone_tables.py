@@ -72,6 +72,11 @@ def test_a_sum_of_both_microphones_hears_what_comes_from_the_side_and_a_differen
     assert angles[np.argmax(total)] == 90
     assert total[0] < -20
     assert angles[np.argmin(difference)] == 90
+    late = np.zeros((2, 1, 16))
+    late[0, 0, 4], late[1, 0, 6] = 1, 1  # what the second hears two samples later: from the side of the first
+    angles, _, (steered,) = responses(late, 4 * SPEED_OF_SOUND / RATE, RATE)
+    assert steered[:, angles == 60] == pytest.approx(0, abs=0.01)
+    assert steered[:, angles == 120].min() < -20
     mute = np.zeros((2, 1, 16))
     mute[0, 0, 3] = 1  # the second microphone does not count: no direction is another
     everywhere = responses(mute, spacing, RATE)[2]

@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--noise", type=Path, required=True, help="folder of noise; its test recordings are taken")
     parser.add_argument("--responses", type=Path, help="folder of measured responses of rooms, .flac")
     parser.add_argument("--mics", type=int, default=2)
-    parser.add_argument("--array", default="linear:0.05-0.15")
+    parser.add_argument("--array")
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each")
     parser.add_argument("--rooms", type=int, default=100)

@@ -46,14 +46,16 @@ def responses(taps: np.ndarray, spacing: float, rate: int) -> tuple[np.ndarray, 
     Returns
     -------
     tuple of numpy.ndarray
-        Angles in degrees from the line through both [angles], frequencies in Hz [bins], and the answers
-        [B, bins, angles] in dB below the greatest of the channel.
+        Angles in degrees from the line through both [angles], 0 where a wave reaches the first one before the
+        second; frequencies in Hz [bins]; and the answers [B, bins, angles] in dB below the greatest of the
+        channel.
     """
     angles, frequencies = np.linspace(0, 180, 181), np.fft.rfftfreq(POINTS, 1 / rate)
     first, second = np.fft.rfft(taps, POINTS, axis=2)
     delays = spacing * np.cos(np.radians(angles)) / SPEED_OF_SOUND
     later = np.exp(-2j * np.pi * frequencies[:, None] * delays)  # [bins, angles]
-    power = np.abs(first[..., None] + second[..., None] * later) ** 2
+    # An encoder correlates, it does not convolve: its taps answer by the conjugates of their spectra.
+    power = np.abs(first.conj()[..., None] + second.conj()[..., None] * later) ** 2
     return angles, frequencies, 10 * np.log10(power / power.max(axis=(1, 2), keepdims=True) + 1e-9)
 
 
@@ -85,7 +87,7 @@ def main() -> None:
         grid = axis.pcolormesh(angles, frequencies / 1000, answers[channel], vmin=FLOOR, vmax=0, rasterized=True)
         axis.set_title(f"channel {channel}", fontsize=9)
     axes[0, 0].set_xticks([0, 45, 90, 135, 180])
-    figure.supxlabel("direction, degrees from the line through both microphones")
+    figure.supxlabel("direction in degrees; 0 is the side of the first microphone, 180 that of the second")
     figure.supylabel("kHz")
     figure.colorbar(grid, ax=axes, label="dB")
     figure.savefig(options.out)

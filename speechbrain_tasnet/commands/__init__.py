@@ -111,10 +111,9 @@ def add_array(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--array",
         dest="places",
-        default="linear:0.05-0.15",
         metavar="WHERE",
         help="linear:SPACING or circular:RADIUS, in metres; ears (17.5 cm apart, without a head); or random "
-        "(within half a metre). A range such as 0.05-0.15 is sampled for each room (%(default)s)",
+        "(within half a metre). A range such as 0.05-0.15 is sampled for each room (linear:0.05-0.15)",
     )
 
 
@@ -122,4 +121,6 @@ def array(options: argparse.Namespace) -> "Array | None":
     """Return the array that the options of `add_array` name; None for a single microphone."""
     from speechbrain_tasnet.generate.room_plan import Array
 
-    return None if options.mics == 1 else Array.parse(options.mics, options.places)
+    if options.mics == 1 and options.places is None:
+        return None
+    return Array.parse(options.mics, options.places)

@@ -122,7 +122,7 @@ def make_mixtures(
         options["talk"] = {"seconds": talk.seconds, **asdict(talk.turns)}
     check_free(out)
     if array and not reverb:
-        raise InputError(f"{array.mics} microphones without a room: nobody has a place; set reverb")
+        raise InputError(f"mics={array.mics}: several microphones need a simulated room; set reverb")
     if reverb:
         simulator()
         options["reverb"] = True

@@ -1,5 +1,6 @@
 """Rooms on paper: where the walls, the microphones and the speakers are."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import cos, dist, pi, sin
@@ -16,6 +17,7 @@ APART = 0.5  # metres between speakers at least, as people have bodies
 BETWEEN_EARS = 0.175  # metres
 AROUND = 0.5  # metres that microphones laid down at random lie from the first one at most
 WIDEST = 0.6  # metres: no microphone may lie among the speakers
+SPACING = (0.05, 0.15)  # metres in a row unless something else is asked for: a laptop, a bar below a screen
 MOST_MICS = 16
 
 Point = tuple[float, float, float]
@@ -83,17 +85,18 @@ class Array(NamedTuple):
     high: float = 0.0
 
     @classmethod
-    def parse(cls, mics: int, text: str) -> "Array":
+    def parse(cls, mics: int, text: str | None = None) -> "Array":
         """Read what an array is.
 
         Parameters
         ----------
         mics : int
-            Microphones.
-        text : str
+            Microphones, at least 2.
+        text : str, optional
             ``linear:0.05``, so many metres from one to the next; ``circular:0.1``, on a circle of this radius;
             ``ears``, two that are 17.5 cm apart, with no head between them; ``random``, each within half a metre
-            of the first. ``linear:0.05-0.15``: another number of metres in each room.
+            of the first. ``linear:0.05-0.15``: another number of metres in each room. None: that, or closer, if
+            so many would not fit.
 
         Raises
         ------
@@ -106,6 +109,10 @@ class Array(NamedTuple):
         Array(mics=2, kind='linear', low=0.05, high=0.15)
         """
         whole_number("mics", mics, maximum=MOST_MICS)
+        if mics == 1:
+            raise InputError(f"array={text!r} with mics=1: a single microphone is no array; set mics")
+        if text is None:
+            return cls(mics, "linear", *(min(spacing, WIDEST / (mics - 1)) for spacing in SPACING))
         kind, _, metres = text.partition(":")
         sizes = _sizes(metres)
         if kind not in PLACES or sizes is None or bool(sizes) != (kind in SIZED):
@@ -116,7 +123,8 @@ class Array(NamedTuple):
         widest = high * (mics - 1 if kind == "linear" else 2)
         if sizes and not (0 < low <= high and widest <= WIDEST):
             raise InputError(
-                f"array={text!r}: {mics} microphones of {widest:g} m; expected more than 0 and at most {WIDEST} m"
+                f"array={text!r}: {mics} microphones would span {widest:g} m; expected more than 0 and at most "
+                f"{WIDEST} m"
             )
         return cls(mics, kind, low, high)
 
@@ -133,9 +141,11 @@ Offsets = list[Point]
 
 def _sizes(metres: str) -> tuple[float, ...] | None:
     """Read from where to where metres may lie; nothing where nothing is written, None where it is not a number."""
-    low, _, high = metres.partition("-")
+    if not metres:
+        return ()
+    found = re.fullmatch(r"(?P<low>.+?)(?:(?<![eE])-(?P<high>.+))?", metres)  # but not the hyphen of 5e-2
     try:
-        return (float(low), float(high or low)) if metres else ()
+        return (float(found["low"]), float(found["high"] or found["low"]))
     except ValueError:
         return None
 

@@ -180,7 +180,7 @@ class DynamicMixing(EpochDataset):
         if mics > 1 and rooms is None:
             raise InputError(
                 f"mics={mics}: mixing needs rooms with as many microphones; make them by `tasnet generate rooms "
-                f"--mics {mics} --array linear:0.05-0.15`, and set rooms"
+                f"--mics {mics}`, and set rooms"
             )
         by_location = source_order == "location"
         if by_location and mics == 1:
