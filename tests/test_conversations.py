@@ -78,6 +78,38 @@ def test_the_ratio_of_overlap_ends_where_it_is_asked_to():
     assert overlap_ratio([], 10.0) == 0
 
 
+@pytest.mark.parametrize("seconds", [1.0, 6.0])
+def test_somebody_speaks_however_long_the_pauses(seconds):
+    for seed in range(20):
+        first = converse(TurnTaking(pause=1000.0), 2, seconds, seed)[0]
+        assert first.start == 0 or 0 < first.start < first.end <= seconds  # heard whole where there is room
+
+
+@pytest.mark.parametrize("speakers", [2, 3])
+@pytest.mark.parametrize("ratio", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_the_overlap_is_as_much_as_asked_for(speakers, ratio):
+    talk = TurnTaking(overlap_ratio=(ratio, ratio))
+    minutes = [overlap_ratio(converse(talk, speakers, 60.0, seed), 60.0) for seed in range(100)]
+    assert np.median(minutes) == pytest.approx(ratio, abs=0.06)
+    assert np.mean(np.abs(np.array(minutes) - ratio) < 0.25) > 0.85
+
+
+def test_any_overlap_is_drawn():
+    talk = TurnTaking(overlap_ratio=(0.0, 1.0))
+    minutes = [overlap_ratio(converse(talk, 2, 60.0, seed), 60.0) for seed in range(100)]
+    assert min(np.histogram(minutes, 5, (0, 1))[0]) >= 10
+
+
+def test_with_any_overlap_nobody_talks_over_himself():
+    for seed in range(20):
+        turns = converse(TurnTaking(overlap_ratio=(0.0, 1.0)), 3, 600.0, seed)
+        assert [turn.start for turn in turns] == sorted(turn.start for turn in turns)
+        for speaker in range(3):
+            own = [turn for turn in turns if turn.speaker == speaker]
+            assert own
+            assert all(other.start >= one.end for one, other in pairwise(own))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -86,6 +118,7 @@ def test_the_ratio_of_overlap_ends_where_it_is_asked_to():
         ({"overlap_probability": (0.5, 1.2)}, "overlap_probability=0.5 to 1.2: expected two from 0 to 1"),
         ({"overlap_probability": (-0.1, 1.0)}, "overlap_probability=-0.1 to 1.0: expected two from 0 to 1"),
         ({"overlap_probability": (0.5, 0.2)}, "overlap_probability=0.5 to 0.2: .* the lower first"),
+        ({"overlap_ratio": (0.5, 1.2)}, "overlap_ratio=0.5 to 1.2: expected two from 0 to 1"),
     ],
 )
 def test_what_is_no_way_to_talk(options, message):

@@ -12,6 +12,7 @@ from speechbrain_tasnet.errors import InputError
 # Pauses and overlaps are gamma distributed: short ones are common, none is negative. The shape is that of the
 # waiting time for two events, 0 at 0 s; its spread is 0.7 of its mean.
 SHAPE = 2.0
+TINY = 1e-6  # seconds
 
 
 class Turn(NamedTuple):
@@ -35,7 +36,10 @@ class TurnTaking:
     After each utterance somebody else speaks: with a probability before it has ended, else after a pause. Who is
     alone continues after a pause. An overlap is no longer than either utterance, and nobody overlaps themselves.
 
-    The model, and its default values, are those of lhotse's `ConversationalMeetingSimulator`.
+    The model, and its default values, are those of lhotse's `ConversationalMeetingSimulator`. With them, more than
+    one speaks in 0 to 50 % of the time with speech. With `overlap_ratio` it is as much as asked for, up to all of
+    it: overlaps become longer while there are too few, there are pauses in their place while there are too many,
+    and a turn may begin and end while another lasts.
 
     Parameters
     ----------
@@ -44,6 +48,9 @@ class TurnTaking:
     overlap_probability : (float, float)
         How many of the turns begin before the last one ends, from 0 (nobody is interrupted) to 1: a range, from
         which every conversation has its own.
+    overlap_ratio : (float, float), optional
+        Share of the time with speech in which more than one speaks, from 0 to 1: a range, from which every
+        conversation has its own. `overlap` has then no effect, and at least as many turns overlap.
 
     Raises
     ------
@@ -63,14 +70,16 @@ class TurnTaking:
     pause: float = 1.0
     overlap: float = 2.0
     overlap_probability: tuple[float, float] = (0.0, 1.0)
+    overlap_ratio: tuple[float, float] | None = None
 
     def __post_init__(self):
         for name in ("pause", "overlap"):
             if not 0 < getattr(self, name) < inf:
                 raise InputError(f"{name}={getattr(self, name)}: expected a mean in seconds above 0")
-        low, high = self.overlap_probability
-        if not 0 <= low <= high <= 1:
-            raise InputError(f"overlap_probability={low} to {high}: expected two from 0 to 1, the lower first")
+        for name in ("overlap_probability", "overlap_ratio"):
+            low, high = getattr(self, name) or (0.0, 1.0)
+            if not 0 <= low <= high <= 1:
+                raise InputError(f"{name}={low} to {high}: expected two from 0 to 1, the lower first")
 
     def draw(
         self,
@@ -95,32 +104,76 @@ class TurnTaking:
         Returns
         -------
         list of Turn
-            In the order in which they begin.
+            In the order in which they begin; at least one, unless nobody takes part.
         """
         if not speakers:
             return []
-        overlap_probability = rng.uniform(*self.overlap_probability)
+        probability = rng.uniform(*self.overlap_probability)
+        steering = None
+        if self.overlap_ratio is not None:
+            steering = _Steering(rng.uniform(*self.overlap_ratio))
+            probability = max(probability, steering.ratio)
         ends = [0.0] * speakers  # of the last turn of each
         turns: list[Turn] = []
-        speaker = int(rng.integers(speakers))
+        speaker = floor = int(rng.integers(speakers))
         while True:
             number, length = utterance(speaker)
-            end = max(ends)
-            if turns and speakers > 1 and rng.random() < overlap_probability:
-                start = end - min(self._gamma(self.overlap, rng), length, turns[-1].seconds)
-                start = max(start, ends[speaker], turns[-1].start)
+            end, overlap = max(ends), 0.0
+            if turns and speakers > 1 and rng.random() < probability:
+                if steering is None:
+                    overlap = min(self._gamma(self.overlap, rng), length, turns[-1].seconds)
+                else:
+                    overlap = self._gamma(steering.mean_overlap(length), rng)
+            if overlap:
+                start = max(end - overlap, ends[speaker], turns[-1].start)
             else:
                 start = end + self._gamma(self.pause, rng)
+            if start >= seconds and not turns:  # a pause that would outlast the conversation
+                start = rng.uniform(0, max(0.0, seconds - length))
             if start >= seconds:
                 return turns
             turns.append(Turn(speaker, number, start, length))
-            ends[speaker] = start + length
+            if steering is not None:
+                steering.add(turns[-1], ends)
+            ends[speaker] = turns[-1].end
+            # Whoever ends last has the floor, and is followed by somebody else. Of two who end at the same time,
+            # up to rounding, it is the one who began last.
+            if ends[speaker] > end - TINY:
+                floor = speaker
             if speakers > 1:
-                speaker = (speaker + 1 + int(rng.integers(speakers - 1))) % speakers
+                speaker = (floor + 1 + int(rng.integers(speakers - 1))) % speakers
 
     @staticmethod
     def _gamma(mean: float, rng: np.random.Generator) -> float:
         return float(rng.gamma(SHAPE, mean / SHAPE))
+
+
+class _Steering:
+    """Keeps a conversation near the share of overlap that is asked for.
+
+    Parameters
+    ----------
+    ratio : float
+        Of the time in which more than one speaks to the time in which anybody does.
+    """
+
+    def __init__(self, ratio: float):
+        self.ratio = ratio
+        self._speech = self._overlap = 0.0  # seconds so far
+
+    def mean_overlap(self, length: float) -> float:
+        """Return how long the next turn, of ``length`` seconds, should overlap on average: 0 if not at all."""
+        # Twice what is missing, for part of it will not come: some turns pause, and nobody begins before the own
+        # last turn has ended. Asked for just what is missing, a minute stays below its share by up to a fifth.
+        # What comes too much is taken back by the pauses that follow.
+        return max(0.0, 2 * (self.ratio * (self._speech + length) - self._overlap))
+
+    def add(self, turn: Turn, ends: list[float]) -> None:
+        """Take in a turn that begins after all others, which end at ``ends``, have begun."""
+        # So two or more speak already until the second-last end, and one until the last.
+        *_, second, last = [0.0, *sorted(ends)]
+        self._overlap += max(0.0, min(turn.end, last) - max(turn.start, second))
+        self._speech += max(0.0, turn.end - max(turn.start, last))
 
 
 def overlap_ratio(turns: list[Turn], seconds: float) -> float:
