@@ -163,6 +163,29 @@ def test_extremes_are_finite(way, kind):
     assert estimates.grad.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    "way",
+    [{}, {"ratio": "sa-sdr", "cap": 30.0}, {"silence": "mixture"}, {"ratio": "sa-sdr", "silence": "mixture"}],
+)
+def test_where_nobody_speaks_and_nothing_is_wanted_the_loss_is_nothing(way):
+    estimates = torch.randn(2, 400, 3, requires_grad=True)
+    loss = SeparationLoss(**way)(Targets(torch.zeros(2, 400, 3)), torch.zeros(2, 400), estimates)
+    loss.sum().backward()
+    assert loss.tolist() == [0, 0]
+    assert not estimates.grad.any()
+
+
+def test_in_noise_alone_the_outputs_should_be_soft():
+    noise = torch.randn(2, 400)
+    for way in ({"ratio": "snr"}, {"level": 1.0}):
+        loss = SeparationLoss(**way, silence="power", cap=30.0)
+        soft, loud = (
+            loss(Targets(torch.zeros(2, 400, 3)), noise, gain * torch.randn(2, 400, 3)) for gain in (0.01, 1)
+        )
+        assert (soft < -19).all()
+        assert (loud > -5).all()
+
+
 def test_in_a_mixture_of_nothing_an_empty_estimate_is_right():
     nothing, empty = torch.zeros(1, 100, 2), torch.zeros(1, 100, 2)
     loss = SeparationLoss("snr", "power", 30.0)

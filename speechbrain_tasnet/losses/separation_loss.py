@@ -105,7 +105,8 @@ class SeparationLoss:
         Returns
         -------
         Tensor
-            [batch], in dB, lower is better.
+            [batch], in dB, lower is better; 0 where there is nothing to compare with: nobody speaks and ``power``
+            is not asked for, or with ``mixture`` that is silent, too.
         """
         if self.is_plain:
             return targets.loss(estimates)
@@ -113,12 +114,13 @@ class SeparationLoss:
         mixture = targets.zero_mean(mixture.unsqueeze(2))
         wanted, silent = targets.signals, targets.silent
         if self.silence == "mixture":
-            wanted, silent = torch.where(silent.unsqueeze(2), mixture, wanted), torch.zeros_like(silent)
+            wanted = torch.where(silent.unsqueeze(2), mixture, wanted)
+            silent = targets.are_silent(wanted)
         if not self.in_order:
             order = self._best_order(wanted, silent, mixture, estimates)
             estimates = estimates.gather(1, order.unsqueeze(2).expand_as(estimates))
         if self.ratio == "sa-sdr":
-            return -ratios.sa_sdr(wanted, estimates, self.cap)
+            return -ratios.sa_sdr(wanted, estimates, self.cap).masked_fill(silent.all(1), 0)
         scores = RATIOS[self.ratio](wanted, estimates, self.cap)
         if self.level is not None:
             scores = scores - self.level * ratios.level_error(wanted, estimates)

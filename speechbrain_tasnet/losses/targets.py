@@ -47,7 +47,11 @@ class Targets:
         self.signals = self.zero_mean(targets)
         size = (targets.shape[1] if lengths is None else self._num_samples) * targets[0, 0, 0].numel()
         self._silence = SILENCE_POWER * torch.as_tensor(size, device=targets.device).expand(len(targets))
-        self.silent = self.signals.square().sum(2) <= self._silence.unsqueeze(1)
+        self.silent = self.are_silent(self.signals)
+
+    def are_silent(self, signals: Tensor) -> Tensor:
+        """Return which of ``signals`` in the shape of `signals` are silent, see `silent`: [batch, C] of bool."""
+        return signals.square().sum(2) <= self._silence.unsqueeze(1)
 
     def si_snr(self, estimates: Tensor) -> Tensor:
         """Compare estimates [batch, time, C] with the targets in the same places, see `si_snr`: [batch, C]."""
