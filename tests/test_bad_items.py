@@ -12,6 +12,7 @@ from speechbrain import Stage
 
 from speechbrain_tasnet.data.dynamic_mixing.dataset import DynamicMixing
 from speechbrain_tasnet.data.pipeline import make_dataset
+from speechbrain_tasnet.data.segments import Segment, to_seglst
 from speechbrain_tasnet.data.skipping import BadItemError, SkipBadItems
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment import workflow
@@ -97,6 +98,24 @@ def test_one_silent_source_is_no_fault_but_none_that_sounds_is(copied):
     assert not dataset[0]["sources"][:, 0].any()
     silence(signal(corpus, name="s2"))
     with pytest.raises(BadItemError, match="as are all sources"):
+        dataset[0]
+
+
+@pytest.mark.parametrize("segment", [None, 0.5])
+def test_where_the_segments_say_that_nobody_speaks_silence_is_no_fault(copied, segment):
+    corpus, manifests = copied
+    mixture = signal(corpus)
+    for file in (mixture, signal(corpus, name="s1"), signal(corpus, name="s2")):
+        silence(file)
+    lines = (manifests / "tr.csv").read_text().splitlines()
+    said = mixture.relative_to(corpus).with_suffix(".json").as_posix()
+    listed = [lines[0] + ",segments", *(f"{line},$data_root/{said}" for line in lines[1:])]
+    (manifests / "tr.csv").write_text("\n".join(listed) + "\n")
+    dataset = make_dataset(manifests / "tr.csv", corpus, 2, 8000, segment)
+    (corpus / said).write_text(to_seglst("a", []))
+    assert not dataset[0]["mixture"].any()
+    (corpus / said).write_text(to_seglst("a", [Segment("alice", 0.0, 1.0)]))
+    with pytest.raises(BadItemError, match="silent"):
         dataset[0]
 
 

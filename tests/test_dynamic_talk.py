@@ -35,6 +35,33 @@ def test_nobody_may_be_heard_where_there_is_noise(hiss, tmp_path):
     assert all(item["mixture"].isfinite().all() for item in items)
 
 
+def test_somebody_breaks_the_longest_pause(hiss):
+    items = list(mixing(hiss, segment=4.0, talk_share=1.0, length=20, talk_turns=TurnTaking(pause=100.0)))
+    assert all(voices(item) for item in items)
+    assert any((item["sources"] == 0).all(1).any() for item in items)  # before or after who speaks
+
+
+@pytest.mark.parametrize("more", [{}, {"talk_share": 1.0}, {"similar_voice_share": 1.0}, {"rooms": bank()}])
+@pytest.mark.parametrize("channel", [0.0, 1.0])
+def test_nobody_speaks_in_a_share_of_the_items(hiss, tmp_path, more, channel):
+    items = list(mixing(hiss, silent_share=0.5, length=20, channel_share=channel, **more))
+    silences = [item for item in items if item["id"].endswith(": nobody")]
+    assert 4 < len(silences) < 16
+    assert not any(item["mixture"].any() or item["sources"].any() for item in silences)
+    assert all(voices(item) for item in items if not item["id"].endswith(": nobody"))
+    write(tmp_path / "noise" / "a.wav", white(1))
+    for item in mixing(hiss, silent_share=1.0, length=6, channel_share=channel, noise=tmp_path / "noise", **more):
+        assert not item["sources"].any()
+        assert item["mixture"].abs().max() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("talk_share", [0.0, 1.0])
+def test_nobody_may_be_one_of_the_numbers_of_speakers(hiss, talk_share):
+    items = list(mixing(hiss, num_spks=2, min_spks=0, length=60, segment=2.0, talk_share=talk_share))
+    assert {voices(item) for item in items} == {0, 1, 2}
+    assert all(item["mixture"].isfinite().all() for item in items)
+
+
 def test_of_full_overlap_too_there_may_be_fewer_voices(hiss):
     items = list(mixing(hiss, num_spks=3, min_spks=2, length=40, rooms=bank()))
     assert {voices(item) for item in items} == {2, 3}

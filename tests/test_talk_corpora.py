@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import soundfile
 
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.data.conversations import TurnTaking
+from speechbrain_tasnet.data.wham import prepare_wham
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.generate.mixing import make_mixtures
@@ -32,7 +34,7 @@ def read_csv(path):
 
 
 def conversations(corpus, mixture="mix"):
-    """Give mixture, sources and segments of each."""
+    """Yield mixture, sources and segments of each."""
     for path in sorted((corpus / "wav8k/min").glob(f"*/{mixture}/*.json")):
         mixed = soundfile.read(path.with_suffix(".wav"))[0]
         sources = [soundfile.read(path.parents[1] / f"s{k}" / f"{path.stem}.wav")[0] for k in (1, 2, 3)]
@@ -70,12 +72,7 @@ def test_the_segments_are_what_meeteval_reads(talk):
             assert [s["start_time"] for s in segments] == sorted(s["start_time"] for s in segments)
 
 
-def test_rooms_and_noise_surround_conversations(tmp_path, speech_folder):
-    noise = tmp_path / "noise"
-    noise.mkdir()
-    for number in range(3):
-        samples = np.random.default_rng(number).normal(0, 0.1, 5 * RATE)
-        soundfile.write(noise / f"{number}.wav", samples, RATE)
+def test_rooms_and_noise_surround_conversations(tmp_path, speech_folder, noise):
     options = {"num_speakers": 3, "min_speakers": 1, "talk": Talk(seconds=5.0), "workers": 1}
     make_mixtures(speech_folder, tmp_path / "out", noise=noise, reverb=True, **options, **HOURS)
     found = 0
@@ -87,6 +84,89 @@ def test_rooms_and_noise_surround_conversations(tmp_path, speech_folder):
         assert soundfile.read(path)[0].any()
         found += any(silent)
     assert found
+
+
+@pytest.fixture
+def noise(tmp_path):
+    for number in range(3):
+        samples = np.random.default_rng(number).normal(0, 0.1, 5 * RATE)
+        (tmp_path / "noise").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "noise" / f"{number}.wav", samples, RATE)
+    return tmp_path / "noise"
+
+
+def test_the_segments_of_one_speaker_are_what_is_heard_in_that_mixture(tmp_path, speech_folder, noise):
+    talks = Talk(6.0, TurnTaking(pause=0.5))
+    make_mixtures(speech_folder, tmp_path / "out", noise=noise, talk=talks, workers=1, **HOURS)
+    prepare_wham(tmp_path / "out", tmp_path / "manifests", num_spks=1, task="enh_single")
+    for row in read_csv(tmp_path / "manifests/tr.csv"):
+        mixed, background, segments = (
+            Path(row[name].replace("$data_root", str(tmp_path / "out")))
+            for name in ("mix_wav", "noise_wav", "segments")
+        )
+        voice = np.abs(soundfile.read(mixed)[0] - soundfile.read(background)[0]) > 3e-4
+        inside = np.zeros(len(voice), bool)
+        for segment in json.loads(segments.read_text()):
+            assert segment["source"] == "s1"
+            begin, end = (round(segment[edge] * RATE) for edge in ("start_time", "end_time"))
+            inside[max(0, begin - 8) : end + 8] = True
+            assert voice[begin:end].any()
+        assert not voice[~inside].any()
+        assert (
+            len({s["source"] for s in json.loads((mixed.parents[1] / "mix_both" / segments.name).read_text())})
+            == 2
+        )
+
+
+def nobody(corpus, mixture):
+    """Return the files of the mixtures in which nobody speaks, and how many mixtures there are."""
+    paths = sorted((corpus / "wav8k/min").glob(f"*/{mixture}/*.json"))
+    return [path.with_suffix(".wav") for path in paths if json.loads(path.read_text()) == []], len(paths)
+
+
+@pytest.mark.parametrize("channel", [None, "mulaw", "telephone"])
+def test_there_may_be_nobody_but_silence(tmp_path, speech_folder, channel):
+    options = {"talk": Talk(seconds=3.0), "min_speakers": 0, "channel": channel, "workers": 1}
+    make_mixtures(speech_folder, tmp_path / "out", **options, **HOURS)
+    silences, mixtures = nobody(tmp_path / "out", "mix")
+    assert 0 < len(silences) < mixtures
+    for path in silences:
+        assert path.stem.endswith("_0")
+        assert not any(soundfile.read(path.parents[1] / name / path.name)[0].any() for name in ("mix", "s1", "s2"))
+    assert json.loads((tmp_path / "out/mix.json").read_text())["min_speakers"] == 0
+    if channel != "mulaw":
+        prepare_wsj0mix(tmp_path / "out", tmp_path / "manifests")
+        assert all(row["segments"] for row in read_csv(tmp_path / "manifests/tr.csv"))
+
+
+@pytest.mark.parametrize("reverb", [False, True])
+def test_there_may_be_nobody_but_noise(tmp_path, speech_folder, noise, reverb):
+    options = {"talk": Talk(seconds=3.0), "min_speakers": 0, "workers": 1, "reverb": reverb}
+    make_mixtures(speech_folder, tmp_path / "out", noise=noise, **options, **HOURS)
+    room = "_reverb" if reverb else ""
+    alone, mixtures = nobody(tmp_path / "out", f"mix_both{room}")
+    assert 0 < len(alone) < mixtures
+    for path in alone:
+        signal = {name: soundfile.read(path.parents[1] / name / path.name)[0] for name in ("noise", f"s1{room}")}
+        assert np.abs(signal["noise"]).max() == pytest.approx(0.9, abs=1e-3)
+        assert not signal[f"s1{room}"].any()
+        for name in ("mix_both", "mix_single"):
+            np.testing.assert_array_equal(
+                soundfile.read(path.parents[1] / (name + room) / path.name)[0], signal["noise"]
+            )
+        scenes = {row["mixture"]: row for row in read_csv(path.parents[1] / "scenes.csv")}
+        assert scenes[path.stem]["noise"]
+        assert not scenes[path.stem]["snr"]
+
+
+def test_one_may_talk_alone(tmp_path, speech_folder):
+    make_mixtures(speech_folder, tmp_path / "out", num_speakers=1, talk=Talk(seconds=5.0), workers=1, **HOURS)
+    paths = sorted((tmp_path / "out").rglob("mix/*.wav"))
+    assert len(paths) > 10
+    for path in paths:
+        voice = soundfile.read(path)[0]
+        assert voice.any()
+        np.testing.assert_array_equal(voice, soundfile.read(path.parents[1] / "s1" / path.name)[0])
 
 
 def test_all_may_speak_all_the_time_and_be_fewer(tmp_path, speech_folder):
@@ -104,6 +184,7 @@ def test_all_may_speak_all_the_time_and_be_fewer(tmp_path, speech_folder):
 def test_the_recipe_takes_them_and_the_command_says_how(tmp_path, speech_folder, capsys):
     words = ["mix", "--speech", str(speech_folder), "--out", str(tmp_path / "out"), "--scene", "talk"]
     words += ["--num-speakers", "3", "--hours", "0.01", "--seconds", "6", "--workers", "1"]
+    words += ["--min-speakers", "0", "--overlap-ratio", "0.5", "1"]
     main(words)
     printed = capsys.readouterr().out
     assert "--num_spks 3 --loss_silence power --loss_cap 30 --loss_level 1" in printed
@@ -114,8 +195,9 @@ def test_the_recipe_takes_them_and_the_command_says_how(tmp_path, speech_folder,
         assert row["segments"] == row["mix_wav"].replace(".wav", ".json")
         assert (tmp_path / "out" / row["segments"].removeprefix("$data_root/")).exists()
     told = json.loads((tmp_path / "out/mix.json").read_text())
-    assert told["talk"] == {"seconds": 6.0, "pause": 1.0, "overlap": 2.0, "overlap_probability": [0.0, 1.0]}
-    assert told["min_speakers"] == 1
+    turns = {"pause": 1.0, "overlap": 2.0, "overlap_probability": [0.0, 1.0], "overlap_ratio": [0.5, 1.0]}
+    assert told["talk"] == {"seconds": 6.0, **turns}
+    assert told["min_speakers"] == 0
 
 
 @pytest.mark.parametrize(
@@ -123,7 +205,19 @@ def test_the_recipe_takes_them_and_the_command_says_how(tmp_path, speech_folder,
     [
         (lambda: Talk(seconds=0.5), "seconds 0.5: expected 1 or more"),
         (lambda: make_mixtures("speech", "out", min_speakers=3), "at least 3 speakers: expected 1 to 2"),
-        (lambda: make_mixtures("speech", "out", min_speakers=0), "at least 0 speakers: expected 1 to 2"),
+        (
+            lambda: make_mixtures("speech", "out", min_speakers=0),
+            "at least 0 speakers: expected 1 to 2.*--scene talk",
+        ),
+        (
+            lambda: make_mixtures("speech", "out", min_speakers=-1, talk=Talk()),
+            "at least -1 speakers: expected 0 to 2",
+        ),
+        (
+            lambda: make_mixtures("speech", "out", num_speakers=1),
+            "1 speakers: a mixture needs at least 2 unless they",
+        ),
+        (lambda: make_mixtures("speech", "out", num_speakers=0, talk=Talk()), "0 speakers: expected 1 to 8"),
     ],
 )
 def test_what_is_no_conversation(make, message):

@@ -26,7 +26,16 @@ def test_a_recipe_trains_on_conversations_and_keeps_the_checkpoint_of_the_lowest
 ):
     words = ["wsj0mix", "--data_folder", str(corpus), *tiny, "--number_of_epochs", "2", "--epoch_items", "8"]
     words += ["--speech_folder", str(speech_folder), "--output_folder", str(tmp_path / "run")]
-    words += ["--talk_share", "0.5", "--min_spks", "1"]
+    words += [
+        "--talk_share",
+        "0.5",
+        "--min_spks",
+        "1",
+        "--silent_share",
+        "0.3",
+        "--talk_overlap_ratio",
+        "[0.0, 1.0]",
+    ]
     folder = workflow.run([*words, "--loss", "snr", "--loss_silence", "power", "--loss_cap", "30"])
     epochs = (folder / "train_log.txt").read_text().splitlines()[:2]
     valid = [re.search(r"valid si-snr: (\S+), valid loss: (\S+), valid si-snr_i: (\S+)$", line) for line in epochs]
@@ -85,7 +94,10 @@ def test_what_is_mixed_is_known():
         ("--loss sa-sdr --loss_silence power", "sa-sdr with silence by power"),
         ("--loss_cap -3", "loss_cap=-3: expected dB above 0"),
         ("--min_spks 3", "min_spks=3: expected at most num_spks=2"),
+        ("--min_spks -1", "min_spks=-1: expected a whole number of at least 0"),
         ("--talk_share 2", "talk_share=2: expected a share"),
+        ("--silent_share 2", "silent_share=2: expected a share"),
+        ("--talk_overlap_ratio [1,0]", "expected two shares from 0 to 1, or null"),
         ("--source_order angle", "source_order='angle': expected best or location"),
         ("--source_order location", "source_order='location': expected mics above 1 and a speech_folder"),
         ("--talk_overlap_probability [1,0]", "expected two shares from 0 to 1"),

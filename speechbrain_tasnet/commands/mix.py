@@ -32,13 +32,18 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="corpus to make; must not exist yet"
     )
     parser.add_argument(
-        "--num-speakers", type=int, default=2, metavar="C", help="speakers in a mixture (%(default)s)"
+        "--num-speakers",
+        type=int,
+        default=2,
+        metavar="C",
+        help="speakers in a mixture, 2 to 8, with --scene talk from 1 (%(default)s)",
     )
     parser.add_argument(
         "--min-speakers",
         type=int,
         metavar="C",
-        help="fewest speakers in a mixture; the remaining sources are silent (1 with --scene talk, otherwise C)",
+        help="fewest speakers in a mixture; the remaining sources are silent (1 with --scene talk, otherwise C). "
+        "With --scene talk it may be 0: nobody speaks, and there is only the noise, or silence",
     )
     _describe_size(parser.add_argument_group("size"))
     _describe_conditions(parser.add_argument_group("acoustic conditions"))
@@ -108,6 +113,14 @@ def _describe_talk(group: argparse._ArgumentGroup) -> None:
         metavar=("LOW", "HIGH"),
         help="probability that a turn begins before the last one ends; drawn for each conversation (0 to 1)",
     )
+    group.add_argument(
+        "--overlap-ratio",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="share of the speech in which more than one speaks, in place of --overlap; drawn for each "
+        "conversation. 0 1 gives everything from turns without overlap to people who talk all at once",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -117,7 +130,8 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.generate.talk import Talk
 
     talks = options.scene == "talk"
-    turns = TurnTaking(options.pause, options.overlap, tuple(options.overlap_probability))
+    ratio = tuple(options.overlap_ratio) if options.overlap_ratio else None
+    turns = TurnTaking(options.pause, options.overlap, tuple(options.overlap_probability), ratio)
     make_mixtures(
         options.speech,
         options.out,

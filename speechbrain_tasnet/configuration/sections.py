@@ -105,8 +105,10 @@ class Mixing(Section):
     """Share of the items whose first speaker may be up to 20 dB above the last one, instead of 5 dB."""
     similar_voice_share: Share = 0.0
     """Share of the items whose speakers have about the same pitch."""
-    min_spks: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
+    min_spks: Annotated[Natural | None, Expected("a whole number of at least 0, or null")] = None
     """Fewest speakers of an item; by default all have `num_spks`. The remaining sources are silent."""
+    silent_share: Share = 0.0
+    """Share of the items in which nobody speaks: noise alone, or silence."""
     talk_share: Share = 0.0
     """Share of the items that are excerpts of conversations."""
     talk_pause: Bound = 1.0
@@ -115,6 +117,8 @@ class Mixing(Section):
     """Mean overlap of turns that overlap, in seconds."""
     talk_overlap_probability: ShareRange = [0.0, 1.0]
     """Range of the share of turns that begin before the last one ends."""
+    talk_overlap_ratio: Annotated[ShareRange | None, Expected("two shares from 0 to 1, or null")] = None
+    """Range of the share of speech in which more than one speaks, in place of `talk_overlap`; null: any."""
     epoch_items: Positive
     """Mixtures in an epoch."""
     data_seed: Natural | None = None

@@ -18,6 +18,7 @@ from speechbrain_tasnet.audio.random_access import open_random
 from speechbrain_tasnet.data.dynamic_mixing.recordings import unreadable
 from speechbrain_tasnet.data.epoch_dataset import EpochDataset
 from speechbrain_tasnet.data.read_manifest import read_manifest
+from speechbrain_tasnet.data.segments import nobody_speaks
 from speechbrain_tasnet.data.skipping import blaming
 from speechbrain_tasnet.data.speed import resampler
 from speechbrain_tasnet.errors import InputError
@@ -84,9 +85,9 @@ def make_dataset(
     -------
     CorpusItems
         Items with ``id``, ``mixture`` [time], or [time, mics] of several, and ``sources`` [time, C], or
-        [time, C, mics] at each microphone. One whose
-        files are gone, damaged, of another rate or of several lengths, clipped, or in which nothing sounds, raises
-        `skipping.BadItemError`.
+        [time, C, mics] at each microphone. One whose files are gone, damaged, of another rate or of several
+        lengths, clipped, or in which nothing sounds although the manifest's ``segments`` do not say that nobody
+        speaks, raises `skipping.BadItemError`.
 
     Raises
     ------
@@ -103,9 +104,10 @@ def make_dataset(
         )
     size = None if segment is None else round(segment * sample_rate)
     signals = _Signals(sample_rate, size, tuple(speeds), seed, mics, reference, outputs == "each")
-    dataset = CorpusItems(read_manifest(manifest, data_folder, num_spks, sample_rate))
+    items = read_manifest(manifest, data_folder, num_spks, sample_rate)
+    dataset = CorpusItems({name: {"segments": ""} | item for name, item in items.items()})
     columns = ["mix_wav", *(f"s{i}_wav" for i in range(1, num_spks + 1))]
-    dataset.add_dynamic_item(signals, takes=["id", "place", *columns], provides=["mixture", "sources"])
+    dataset.add_dynamic_item(signals, takes=["id", "place", "segments", *columns], provides=["mixture", "sources"])
     dataset.set_output_keys(["id", "mixture", "sources"])
     return dataset
 
@@ -126,10 +128,12 @@ class _Signals:
     reference: int
     at_each: bool
 
-    def __call__(self, utterance_id: str, place: tuple[int, int], *files: str) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, utterance_id: str, place: tuple[int, int], segments: str, *files: str
+    ) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.seed, *place])
         with blaming(utterance_id):
-            stretch = self._read(files, rng)
+            stretch = self._read(files, segments, rng)
         mixture, sources = stretch[:, : self.mics], stretch[:, self.mics :]
         if self.mics == 1:
             mixture = mixture[:, 0]
@@ -139,7 +143,7 @@ class _Signals:
             mixture, sources = _perturb_speed(mixture, sources, self.speeds, rng)
         return mixture[: self.size], sources[: self.size]
 
-    def _read(self, files: tuple[str, ...], rng: np.random.Generator) -> Tensor:
+    def _read(self, files: tuple[str, ...], segments: str, rng: np.random.Generator) -> Tensor:
         """Read the same stretch of mixture and sources, a channel each, long enough to be sped up."""
         with ExitStack() as stack:
             signals = [stack.enter_context(_open(file, self.rate)) for file in files]
@@ -154,7 +158,8 @@ class _Signals:
                 count = min(wanted, count)
             stretch = _stretch(signals, channels, start, count)
             _check_unclipped([signal.name for signal, _ in channels], stretch, self.rate)
-            if not (stretch[:, : self.mics].any() and stretch[:, self.mics :].any()):
+            silent = not (stretch[:, : self.mics].any() and stretch[:, self.mics :].any())
+            if silent and not (segments and nobody_speaks(Path(segments))):
                 # In a pause it is as it should be.
                 _check_audible(signals, _stretch(signals, channels, 0, signals[0].frames), self.mics)
         return torch.from_numpy(stretch)

@@ -128,6 +128,11 @@ def read_segments(path: Path) -> list[Segment]:
     return segments
 
 
+def nobody_speaks(path: Path) -> bool:
+    """Return whether a file of segments, see `read_segments`, has none."""
+    return not read_segments(path)
+
+
 def _from_seglst(text: str) -> list[Segment]:
     return [
         Segment(str(row["speaker"]), float(row["start_time"]), float(row["end_time"])) for row in json.loads(text)

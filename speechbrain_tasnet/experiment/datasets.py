@@ -56,7 +56,8 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
         similar_voice_share=hparams.similar_voice_share,
         min_spks=hparams.min_spks,
         talk_share=hparams.talk_share,
-        talk_turns=TurnTaking(hparams.talk_pause, hparams.talk_overlap, tuple(hparams.talk_overlap_probability)),
+        talk_turns=_turns(hparams),
+        silent_share=hparams.silent_share,
         mics=channels_of(hparams),
         reference=hparams.reference,
         outputs=hparams.outputs,
@@ -65,6 +66,17 @@ def training_set(hparams: Hparams) -> tuple[SkipBadItems, dict]:
     )
     # Every item is drawn at random, so their order need not be.
     return SkipBadItems(dataset, replace=True), {"shuffle": False}
+
+
+def _turns(hparams: Hparams) -> TurnTaking:
+    """Return how people talk in dynamic mixing."""
+    ratio = hparams.talk_overlap_ratio
+    return TurnTaking(
+        hparams.talk_pause,
+        hparams.talk_overlap,
+        tuple(hparams.talk_overlap_probability),
+        None if ratio is None else tuple(ratio),
+    )
 
 
 def seconds_of(hparams: Hparams, manifest: str) -> list[float]:
@@ -83,15 +95,20 @@ def seconds_of(hparams: Hparams, manifest: str) -> list[float]:
 
 def log_input_si_snr(test: SkipBadItems, hparams: Hparams) -> None:
     """Log how good the mixtures of the test set are as estimates: a wrong pairing shows here at once."""
-    values = []
+    values, usable = [], 0
     for item, bad in test:
         if bad:  # reported when its turn comes
             continue
+        usable += 1
         mixture = at_reference(item["mixture"][None], hparams)
-        sources = sources_at_reference(item["sources"][None], hparams)
-        values.append(Targets(sources).si_snr_of_mixture(mixture).item())
-    if not values:
+        targets = Targets(sources_at_reference(item["sources"][None], hparams))
+        if not targets.silent.all():
+            values.append(targets.si_snr_of_mixture(mixture).item())
+    if not usable:
         raise InputError("test set: no item can be used; check the corpus")
+    if not values:
+        logger.info("Nobody speaks in the test set")
+        return
     logger.info("Input SI-SNR of the test set: %.1f dB, the mean of %d mixtures", fmean(values), len(values))
 
 

@@ -55,7 +55,7 @@ def make_mixtures(
     utterance is scaled to unit active level, then by a gain: g dB for the first, -g dB for the last, evenly
     spaced between, g uniform in [0, 2.5], after MERL's `create_wav_2speakers.m`. All are cut to the shortest.
     Or the speakers take turns, see `Talk`, and `mix/NAME.json` says who speaks when, see `talk.segments`. There
-    may be fewer speakers than `num_speakers`; the remaining sources are silent. Noise and a room of its own are
+    may be fewer speakers than `num_speakers`, or nobody; the remaining sources are silent. Noise and a room are
     added to each mixture on demand, see `scenes`, and are recorded in `scenes.csv` of the split. All
     signals of a mixture are scaled together so that the largest peak of any of them is 0.9. The same options
     give the same bytes, whatever the number of workers, and the same seed the same utterances, whatever
@@ -68,7 +68,7 @@ def make_mixtures(
     out : path-like
         Folder to make; it appears when everything in it is complete. A run that was killed is continued.
     num_speakers : int
-        Speakers in a mixture, 2 to 8.
+        Speakers in a mixture, 2 to 8; with `talk` from 1.
     rate : int
         Sampling rate in Hz, a multiple of 1000; utterances are resampled to it.
     hours, valid_hours, test_hours : float
@@ -88,7 +88,8 @@ def make_mixtures(
         What the mixtures pass through: ``telephone``, whose band of 300 to 3400 Hz also limits the sources; or
         ``mulaw``, ``alaw``, ``gsm`` or ``opus`` (12 kbit/s), which change only the mixture.
     min_speakers : int, optional
-        Fewest speakers in a mixture, drawn uniformly; by default all have `num_speakers`.
+        Fewest speakers in a mixture, drawn uniformly; by default all have `num_speakers`. With `talk` it may be
+        0: there is only the noise then, or silence.
     talk : Talk, optional
         How they talk; by default all speak all the time.
     workers : int or Launcher, optional
@@ -110,16 +111,18 @@ def make_mixtures(
         "test_hours": test_hours,
         "seed": seed,
     }
-    _check_options(**options, min_speakers=min_speakers, workers=workers)
+    fewest = num_speakers if min_speakers is None else min_speakers
+    _check_options(**options, fewest=fewest, talks=talk is not None, workers=workers)
     _check_conditions(level_range, channel, rate)
     if level_range != (0.0, 2 * MAX_GAIN_DB):
         options["level_range"] = list(level_range)
     if channel:
         options["channel"] = channel
-    if min_speakers not in (None, num_speakers):
-        options["min_speakers"] = min_speakers
+    if fewest != num_speakers:
+        options["min_speakers"] = fewest
     if talk:
-        options["talk"] = {"seconds": talk.seconds, **asdict(talk.turns)}
+        turns = {name: value for name, value in asdict(talk.turns).items() if value is not None}
+        options["talk"] = {"seconds": talk.seconds, **turns}
     check_free(out)
     if array and not reverb:
         raise InputError(f"mics={array.mics}: several microphones need a simulated room; set reverb")
@@ -135,7 +138,7 @@ def make_mixtures(
     splits = split_speakers(speech, num_speakers, seed)
     for number, (split, wanted) in enumerate(zip(splits, (hours, valid_hours, test_hours), strict=True)):
         usable = _utterances(Path(speech), splits[split], num_speakers, rate)
-        draw = partial(_draw, usable, (min_speakers or num_speakers, num_speakers), level_range, talk, rate)
+        draw = partial(_draw, usable, (fewest, num_speakers), level_range, talk, rate)
         plan = _plan(draw, ceil(wanted * 3600 * rate), (seed, number))
         seconds = sum(mixture.length for mixture in plan) / rate
         report[split] = {"mixtures": len(plan), "seconds": seconds, "speakers": list(splits[split])}
@@ -157,12 +160,17 @@ def make_mixtures(
         write_text(folder / "mix.json", json.dumps(provenance, indent=1) + "\n")
 
 
-def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, min_speakers, workers) -> None:
+def _check_options(num_speakers, rate, hours, valid_hours, test_hours, seed, fewest, talks, workers) -> None:
     """Refuse options out of range before any work starts."""
-    if not 2 <= num_speakers <= MAX_SPEAKERS:
-        raise InputError(f"{num_speakers} speakers: a mixture needs at least 2, and takes at most {MAX_SPEAKERS}")
-    if min_speakers is not None and not 1 <= min_speakers <= num_speakers:
-        raise InputError(f"at least {min_speakers} speakers: expected 1 to {num_speakers}, the most in a mixture")
+    if not (1 if talks else 2) <= num_speakers <= MAX_SPEAKERS:
+        needs = "expected 1 to" if talks else "a mixture needs at least 2 unless they talk (--scene talk), at most"
+        raise InputError(f"{num_speakers} speakers: {needs} {MAX_SPEAKERS}")
+    least = 0 if talks else 1
+    if not least <= fewest <= num_speakers:
+        nobody = "" if talks or fewest else "; only conversations may have none (--scene talk)"
+        raise InputError(
+            f"at least {fewest} speakers: expected {least} to {num_speakers}, the most in a mixture{nobody}"
+        )
     if rate < 1000 or rate % 1000:
         raise InputError(f"rate {rate} Hz: expected a multiple of 1000, such as 8000 or 16000")
     for name, value in {"hours": hours, "valid_hours": valid_hours, "test_hours": test_hours}.items():
@@ -270,9 +278,9 @@ def _write(mixture: Mixture, folder: Path, rate: int) -> None:
     files = {name: folder / name / f"{mixture.name}.wav" for name in names}
     if all(file.exists() for file in files.values()):
         return
-    if mixture.turns:
+    if mixture.talks:
         for name in names:
             if name.startswith("mix"):
-                write_text(folder / name / f"{mixture.name}.json", segments(mixture, rate))
+                write_text(folder / name / f"{mixture.name}.json", segments(mixture, rate, name))
     for name, signal in render(mixture, rate).items():
         write_wav(files[name], signal.T, rate)

@@ -56,7 +56,7 @@ class Mixture:
     """One line of the plan: what a worker needs to render one mixture.
 
     Its speakers, a gain each, may be fewer than its sources. Each speaks an utterance all the time; or they talk:
-    then `turns` has all that they say, and `samples` the mixture's length.
+    then `turns` has all that they say, and `samples` the mixture's length. Of nobody there are no turns.
     """
 
     name: str
@@ -69,6 +69,11 @@ class Mixture:
     noise: Noise | None = None
     room: Room | None = None
     channel: str | None = None
+
+    @property
+    def talks(self) -> bool:
+        """Whether it is a conversation."""
+        return self.samples > 0
 
     @property
     def length(self) -> int:
@@ -166,6 +171,8 @@ def render(mixture: Mixture, rate: int) -> dict[str, np.ndarray]:
         An utterance or the noise is silent or damaged.
     """
     signals = compose(_sources(mixture, rate), _noise(mixture, rate) if mixture.noise else None)
+    if not any(signal.any() for signal in signals.values()):
+        return signals  # of which a codec would make its smallest steps, and the scale would be infinite
     if mixture.channel:
         signals = _through(mixture.channel, signals, rate)
     scale = PEAK / max(np.abs(signal).max() for signal in signals.values())
@@ -191,8 +198,8 @@ def write_scenes(path: Path, plan: list[Mixture], noise_folder: Path | None) -> 
         File to write.
     plan : list of Mixture
         All with a room or all without, and so with noise. Noise is named by its path inside `noise_folder` and its
-        SNR in dB; a room by its T60 in seconds, places in metres, and each speaker's direct path: distance in
-        metres, delay in seconds, gain.
+        SNR in dB (empty where nobody speaks); a room by its T60 in seconds, places in metres, and each speaker's
+        direct path: distance in metres, delay in seconds, gain.
     noise_folder : pathlib.Path, optional
         Where the noise is.
     """
@@ -234,12 +241,12 @@ def _convolve(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 def _dry(mixture: Mixture, rate: int) -> Iterator[tuple[np.ndarray, slice, float]]:
-    """Give what each source says, where in it the mixture lies, and its amplitude."""
+    """Yield what each source says, where in it the mixture lies, and its amplitude."""
     chance = mixture.chance(CUT)
     for utterance, gain in zip(mixture.utterances, mixture.gains, strict=False):
         samples, level = _read(utterance, rate)
         yield samples.astype(np.float64), _place(samples, mixture.length, chance), _amplitude(gain, level)
-    for place, gain in enumerate(mixture.gains if mixture.turns else ()):
+    for place, gain in enumerate(mixture.gains if mixture.talks else ()):
         said = np.zeros(mixture.length)
         for turn in mixture.turns:
             if turn.place == place:
@@ -266,14 +273,16 @@ def _amplitude(gain: float, level: float) -> float:
 def _noise(mixture: Mixture, rate: int) -> np.ndarray:
     """Cut the noise of a mixture, `[time]` or `[mics, time]`.
 
-    Its mean power is `snr` below the first speaker's active level. Several microphones hear a diffuse field.
+    Its mean power is `snr` below the first speaker's active level; where nobody speaks, below 0 dB. Several
+    microphones hear a diffuse field.
     """
     noise = _looped(read_audio(mixture.noise.path, rate), mixture.length, rate).astype(np.float64)
     noise = noise[_place(noise, mixture.length, mixture.chance(NOISE_CUT))]
     power = np.mean(noise**2)
     if not power > 0:
         raise InputError(f"{mixture.noise.path}: silent; delete the file")
-    noise *= 10 ** ((mixture.gains[0] - mixture.noise.snr) / 20) / np.sqrt(power)
+    speech = mixture.gains[0] if mixture.gains else 0.0
+    noise *= 10 ** ((speech - mixture.noise.snr) / 20) / np.sqrt(power)
     if not (mixture.room and mixture.room.further):
         return noise
     others = independent_of(noise, len(mixture.room.further), rate, mixture.chance(FIELD))
@@ -326,7 +335,7 @@ def _row(mixture: Mixture, noise_folder: Path | None) -> Iterator[tuple[str, obj
     yield "mixture", mixture.name
     if mixture.noise:
         yield "noise", mixture.noise.path.relative_to(noise_folder).as_posix()
-        yield "snr", mixture.noise.snr
+        yield "snr", mixture.noise.snr if mixture.gains else None
     if mixture.room:
         room = mixture.room
         yield "t60", room.t60

@@ -49,7 +49,7 @@ class Talk:
         Parameters
         ----------
         speakers : sequence of sequence of Utterance
-            Those who take part, each with all that may be heard of him.
+            Those who take part, each with all their utterances. Nobody: silence.
         sources : int
             Of the mixture, at least as many.
         gains : tuple of float
@@ -66,9 +66,7 @@ class Talk:
             number = int(rng.integers(len(speakers[speaker])))
             return number, speakers[speaker][number].length / rate
 
-        turns = []
-        while not turns:  # a first pause may be longer than a short mixture
-            turns = self.turns.draw(len(speakers), self.seconds, utterance, rng)
+        turns = self.turns.draw(len(speakers), self.seconds, utterance, rng)
         samples = round(self.seconds * rate)
         said = [Spoken(t.speaker, speakers[t.speaker][t.utterance], round(t.start * rate)) for t in turns]
         return Mixture(
@@ -81,8 +79,8 @@ class Talk:
         )
 
 
-def segments(mixture: Mixture, rate: int) -> str:
-    """Return who speaks when, as SegLST, see `data.segments`.
+def segments(mixture: Mixture, rate: int, signal: str) -> str:
+    """Return who speaks when in one of the signals of a mixture, as SegLST, see `data.segments`.
 
     ``source`` besides is the signal that holds the segment, such as ``s1``. A segment is an utterance, from the
     first to the last sample of its file.
@@ -93,13 +91,16 @@ def segments(mixture: Mixture, rate: int) -> str:
         In which people talk.
     rate : int
         Sampling rate in Hz.
+    signal : str
+        Name of the signal, see `scenes.compose`: all speak in it, or in ``mix_single`` the first alone.
     """
+    turns = [turn for turn in mixture.turns if turn.place == 0 or not signal.startswith("mix_single")]
     said = [
         Segment(
             turn.utterance.speaker,
             turn.start / rate,
             min(turn.start + turn.utterance.length, mixture.length) / rate,
         )
-        for turn in mixture.turns
+        for turn in turns
     ]
-    return to_seglst(mixture.name, said, source=[f"s{turn.place + 1}" for turn in mixture.turns])
+    return to_seglst(mixture.name, said, source=[f"s{turn.place + 1}" for turn in turns])

@@ -10,7 +10,7 @@ OCTAVES = 62.5 * 2.0 ** np.arange(10)  # Hz
 LOW_HZ, HIGH_HZ = (150, 400), (2800, 3700)  # where a telephone's band begins and ends
 OPUS_COMPRESSION = (0.95, 0.98)  # 20 to 12 kbit/s; below, little of the waveform is left that SI-SNR could compare
 # Share of the items that come through a band, and share that come through a codec. Without what lies below 300 Hz
-# a network has to learn anew who is who; codecs it learns on the way.
+# a network has to learn who is who again; codecs it learns on the way.
 BAND_SHARE, CODEC_SHARE = 0.75, 0.5
 
 

@@ -43,6 +43,7 @@ class Shares(NamedTuple):
     wide_level_share: float
     similar_voice_share: float
     talk_share: float
+    silent_share: float
 
     def draw(self, rng: np.random.Generator) -> "Shares":
         """Draw what an item has; what all or none of them have is not drawn."""
@@ -54,12 +55,12 @@ class DynamicMixing(EpochDataset):
 
     An item is `num_spks` different speakers, drawn uniformly, an utterance of each, and a stretch of it that is
     not silent. Where an utterance does not fill the segment, others of the same speaker follow it. Or an item is
-    a stretch of a conversation, see `Talk`. There may be fewer speakers; the sources of the others are silent
-    then. Each utterance is scaled by its active level, measured on the whole of it, then by a gain: g dB for the
-    first speaker, -g dB for the last, evenly spaced between, g uniform in [0, 2.5]. In a room, positions of which
-    are drawn too, the direct sound has the energy that the dry utterance had, as in WHAMR!. Noise is added as
-    `Noise.draw` says. At last mixture and sources are scaled together so that the largest peak of any of them
-    is 0.9.
+    a stretch of a conversation, see `Talk`. There may be fewer speakers, or nobody; the sources of the others are
+    silent then. Each utterance is scaled by its active level, measured on the whole of it, then by a gain: g dB
+    for the first speaker, -g dB for the last, evenly spaced between, g uniform in [0, 2.5]. In a room, positions
+    of which are drawn too, the direct sound has the energy that the dry utterance had, as in WHAMR!. Noise is
+    added as `Noise.draw` says. At last mixture and sources are scaled together so that the largest peak of any of
+    them is 0.9.
 
     An item depends on the seed, the epoch and its index alone, see `EpochDataset`.
 
@@ -103,11 +104,13 @@ class DynamicMixing(EpochDataset):
     similar_voice_share : float
         Share of the items whose speakers have about the same pitch, see `SimilarVoices`.
     min_spks : int, optional
-        Fewest speakers of an item; their number is drawn uniformly. By default all items have `num_spks`.
+        Fewest speakers of an item, from 0; their number is drawn uniformly. By default all items have `num_spks`.
     talk_share : float
         Share of the items that are excerpts of conversations.
     talk_turns : TurnTaking, optional
-        How people talk in them.
+        How people talk in them. Somebody is heard in each excerpt, unless there is noise, or nobody takes part.
+    silent_share : float
+        Share of the items in which nobody speaks: noise alone, or silence.
     mics : int
         Microphones that a mixture has; with more than one there must be rooms with as many.
     reference : int
@@ -147,6 +150,7 @@ class DynamicMixing(EpochDataset):
         min_spks: int | None = None,
         talk_share: float = 0.0,
         talk_turns: TurnTaking | None = None,
+        silent_share: float = 0.0,
         mics: int = 1,
         reference: int = 0,
         outputs: str = "reference",
@@ -154,7 +158,7 @@ class DynamicMixing(EpochDataset):
     ):
         super().__init__()
         self.num_spks = whole_number("num_spks", num_spks)
-        self.min_spks = whole_number("min_spks", num_spks if min_spks is None else min_spks)
+        self.min_spks = whole_number("min_spks", num_spks if min_spks is None else min_spks, minimum=0)
         if self.min_spks > self.num_spks:
             raise InputError(f"min_spks={min_spks}: expected at most num_spks={num_spks}")
         self.length = whole_number("length", length)
@@ -192,7 +196,13 @@ class DynamicMixing(EpochDataset):
         self._noise = None if noise is None else Noise(noise, rate, noise_snr, frozenset(exclude_noise))
         self._channels = Channels(rate)
         self._shares = Shares(
-            noise_share, room_share, channel_share, wide_level_share, similar_voice_share, talk_share
+            noise_share,
+            room_share,
+            channel_share,
+            wide_level_share,
+            similar_voice_share,
+            talk_share,
+            silent_share,
         )
         for name, share in self._shares._asdict().items():
             if not 0 <= share <= 1:
@@ -233,12 +243,12 @@ class DynamicMixing(EpochDataset):
         if not 0 <= index < self.length:
             raise IndexError(f"item {index} of {self.length}")
         rng = np.random.default_rng([self.seed, epoch, index])
-        with_noise, in_room, through_channel, wide, similar, in_talk = self._shares.draw(rng)
+        with_noise, in_room, through_channel, wide, similar, in_talk, nobody = self._shares.draw(rng)
         with_noise = with_noise and self._noise is not None
-        count = self.num_spks
+        count = 0 if nobody else self.num_spks
         if self.min_spks < count:
             count = int(rng.integers(self.min_spks, count + 1))
-        if similar:
+        if similar and count:
             chosen = self._similar.choose(count, rng)
         else:
             chosen = rng.choice(len(self._speakers), count, replace=False)
@@ -254,11 +264,13 @@ class DynamicMixing(EpochDataset):
                 Voice(self._speakers[i], amplitude, self._draw_speed(rng))
                 for i, amplitude in zip(chosen, amplitudes, strict=True)
             ]
-            utterances = self._talk.fill(dry[:count], voices, with_noise, rng)
+            utterances = self._talk.fill(dry[:count], voices, with_noise or not voices, rng)
         else:
             utterances = []
             for source, speaker, first, amplitude in zip(dry, chosen, firsts, amplitudes, strict=False):
                 utterances += self._fill(source, speaker, first, amplitude, rng)
+        # Of nothing at all, a codec would make its smallest steps, and the last gain a roar.
+        through_channel = through_channel and (count > 0 or with_noise)
         if through_channel:
             dry[:] = self._channels.voices(dry, rng)
         # Delays between microphones are there without walls, too.
@@ -274,9 +286,10 @@ class DynamicMixing(EpochDataset):
             signals = self._channels.together(signals, rng, self.mics)
             mixture, sources = self._parts(signals)
         signals *= PEAK / (max(float(signals.max()), -float(signals.min())) or 1.0)
-        name = f"epoch {epoch} item {index}: {' + '.join(self._names[number] for number in utterances)}"
+        names = " + ".join(self._names[number] for number in utterances) or "nobody"
         heard = torch.from_numpy(mixture[0] if self.mics == 1 else mixture.T)
         sources = torch.from_numpy(sources).permute(2, 0, 1)
+        name = f"epoch {epoch} item {index}: {names}"
         return {"id": name, "mixture": heard, "sources": sources if self._outputs > 1 else sources[..., 0]}
 
     def _parts(self, signals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,7 @@ class SimilarVoices:
 
     @classmethod
     def measure(cls, paths: Sequence[Path], rate: int) -> "SimilarVoices":
-        """Measure the pitch of each speaker in one of his files."""
+        """Measure the pitch of each speaker in one of their files."""
         with ThreadPoolExecutor(usable_cpus()) as pool:
             return cls(list(pool.map(lambda path: _pitch(path, rate), paths)))
 

@@ -11,7 +11,6 @@ from speechbrain_tasnet.data.dynamic_mixing.recordings import Recordings
 
 MINUTE = 60.0  # seconds of a conversation, of which an item is a stretch
 AUDIBLE = 1e-4  # of the energy of a voice that speaks all the time, -40 dB: less is taken for silence
-TRIES = 8
 
 
 class Voice(NamedTuple):
@@ -46,7 +45,7 @@ class Talk:
         Parameters
         ----------
         sources : numpy.ndarray
-            [speakers, size]; filled with what each is heard to say, with zeros where he is silent.
+            [speakers, size]; filled with what each is heard to say, with zeros in their pauses.
         voices : sequence of Voice
             Those who take part.
         may_be_silent : bool
@@ -64,14 +63,10 @@ class Talk:
         BadItemError
             A recording is silent, or can no longer be read.
         """
-        for _ in range(TRIES):
-            turns = self._draw(voices, rng)
-            start = rng.uniform(0, MINUTE)
-            heard = self._render(sources, voices, turns, start)
-            if heard or may_be_silent:
-                return heard
-        # Pauses so long that nobody was met: the first turn, then.
-        return self._render(sources, voices, turns[:1], turns[0].start)
+        turns = self._draw(voices, rng)
+        start = rng.uniform(0, MINUTE)
+        heard = self._render(sources, voices, turns, start)
+        return heard if heard or may_be_silent else [self._break_silence(sources, voices, rng)]
 
     def _draw(self, voices: Sequence[Voice], rng: np.random.Generator) -> list[Turn]:
         def utterance(speaker: int) -> tuple[int, float]:
@@ -80,6 +75,17 @@ class Talk:
             return number, self._speech.seconds(number) / speed
 
         return self._turns.draw(len(voices), MINUTE + self._size / self._speech.rate, utterance, rng)
+
+    def _break_silence(self, sources: np.ndarray, voices: Sequence[Voice], rng: np.random.Generator) -> int:
+        """Insert an utterance into a stretch without any, and return which recording it is."""
+        speaker = int(rng.integers(len(voices)))
+        numbers, amplitude, speed = voices[speaker]
+        number = numbers[rng.integers(len(numbers))]
+        samples = self._speech.cut(number, self._size, rng, speed)  # where there is something to hear
+        begin = int(rng.integers(self._size - len(samples) + 1))
+        gain = amplitude / sqrt(self._speech.level(number))
+        sources[speaker, begin : begin + len(samples)] = gain * samples
+        return number
 
     def _render(
         self, sources: np.ndarray, voices: Sequence[Voice], turns: Sequence[Turn], start: float
