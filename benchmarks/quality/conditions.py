@@ -34,7 +34,7 @@ HEAD = """\
 
 
 def corpora(folder: Path, out: Path) -> Iterator[tuple[str, Path]]:
-    """Give a speech folder and the corpora in it that have test speakers enough for a mixture, by name.
+    """Yield a speech folder and the corpora in it that have test speakers enough for a mixture, by name.
 
     A corpus becomes a folder of links, in which training and validation have two speakers each.
     """
@@ -89,7 +89,7 @@ def line(name: str, summary: dict, table: Path) -> str:
 
 
 def test_sets(options: argparse.Namespace) -> Iterator[tuple[str, Path, dict]]:
-    """Give name, speech and conditions of each test set."""
+    """Yield name, speech and conditions of each test set."""
     for folder in options.speech:
         for name, speech in corpora(folder, options.out / "speech"):
             yield name, speech, {}

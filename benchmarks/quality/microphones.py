@@ -45,7 +45,7 @@ def links(files: dict[str, list[Path]], out: Path) -> Path:
 
 
 def banks(options: argparse.Namespace) -> Iterator[tuple[str, RoomBank]]:
-    """Give the rooms by what the scenes in them are called."""
+    """Yield the rooms by what the scenes in them are called."""
     array = Array.parse(options.mics, options.array)
     path = options.out / "rooms.npz"
     if not path.exists():
@@ -56,7 +56,7 @@ def banks(options: argparse.Namespace) -> Iterator[tuple[str, RoomBank]]:
 
 
 def ways(model: str, mics: int) -> Iterator[tuple[str, int, Separate]]:
-    """Give the ways to separate with a model: name, microphones, function."""
+    """Yield the ways to separate with a model: name, microphones, function."""
     separator = TasNetSeparation.from_bundle(model)
     name, heard = Path(model).name, separator.mics
     if heard > mics:

@@ -35,7 +35,7 @@ HEAD = """\
 
 
 def mixtures(corpus: Path) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Give name, mixture [time] and sources [time, C] of the test mixtures whose overlap is as it should be."""
+    """Yield name, mixture [time] and sources [time, C] of the test mixtures whose overlap is as it should be."""
     folder = corpus / "wav8k" / "min" / "tt"
     for path in sorted((folder / "mix").glob("*.wav")):
         mixture = torch.from_numpy(read_audio(path, RATE))
