@@ -6,11 +6,16 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torchaudio
+from other_toolkits import Asteroid, ESPnet, Kaituoxu, Naplab, small, stir
+from speechbrain.lobes.models import dual_path as speechbrain_dual_path
+from speechbrain.lobes.models.conv_tasnet import MaskNet as SpeechBrainMaskNet
 
-from speechbrain_tasnet import Decoder, Encoder, MaskNet
+from speechbrain_tasnet import Decoder, Encoder, MaskNet, load_weights
 from speechbrain_tasnet.audio.resampling import resample
 from speechbrain_tasnet.bundle import find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.configuration import loading
+from speechbrain_tasnet.convert import TOOLKITS
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.network.model import Model
@@ -149,7 +154,9 @@ def test_a_deeper_network_for_more_sources(folder):
         ({"X": 1, "R": 2}, 8000, "X=1: .* give --X 2"),
         ({"norm": "cumulative"}, 8000, "norm=cumulative: .* has global; give --norm global"),
         ({"activation": "relu"}, 8000, "encoder_activation=relu: .* has None; give --encoder_activation null"),
-        ({"edge_padding": True}, 8000, "edge_padding=True: .* model file of your own"),
+        ({"edge_padding": True}, 8000, "edge_padding=True: .* has False; give --edge_padding False"),
+        ({"input_norm": "channelwise"}, 8000, "input_norm=channelwise: .* has None; give --input_norm null"),
+        ({"conv_padding": "reflect"}, 8000, "conv_padding=reflect: .* has zeros; give --conv_padding zeros"),
         ({}, 16000, "sample_rate=16000: .* give --sample_rate 8000"),
     ],
 )
@@ -193,6 +200,76 @@ def test_the_sizes_come_along_and_the_command_line_goes_before(folder):
     taken = loading.read(["demo", "--data_folder", str(folder), "--pretrained", str(folder), "--X", "5"]).settings
     assert {name: getattr(taken, name) for name in "NLBHXR"} == {"N": 16, "L": 16, "B": 8, "H": 16, "X": 5, "R": 1}
     assert (taken.num_spks, taken.encoder_activation, taken.norm) == (2, None, "global")
+
+
+def as_imported(toolkit):
+    """A separator of another toolkit, as `tasnet import` makes it."""
+    if toolkit == "torchaudio":
+        return load_weights(toolkit, torchaudio.models.ConvTasNet(2, 8, 12, 3, 6, 10, 3, 2))
+    if toolkit == "speechbrain":
+        sizes = {name: size for name, size in small().items() if name != "L"}
+        return load_weights(
+            toolkit,
+            (
+                speechbrain_dual_path.Encoder(kernel_size=8, out_channels=12),
+                SpeechBrainMaskNet(**sizes),
+                speechbrain_dual_path.Decoder(12, 1, kernel_size=8, stride=4, bias=False),
+            ),
+        )
+    if toolkit == "asteroid":
+        return load_weights(toolkit, stir(Asteroid(**small())).serialize())
+    kind, answers = {
+        "espnet": (ESPnet, {"norm": "global", "mask_activation": "relu"}),
+        "kaituoxu": (Kaituoxu, {"norm": "global", "mask_activation": "relu"}),
+        "naplab": (Naplab, {"X": 3}),
+    }[toolkit]
+    return load_weights(toolkit, stir(kind(**small())).state_dict(), **answers)
+
+
+@pytest.mark.parametrize("toolkit", sorted(TOOLKITS))
+@pytest.mark.parametrize("mics", [1, 2])
+def test_whatever_it_was_imported_from_it_is_trained_on_and_gets_microphones(toolkit, mics, tmp_path):
+    trained = Model(*as_imported(toolkit))
+    save_bundle(tmp_path / "bundle", trained, 8000)
+    words = ["demo", "--data_folder", str(tmp_path), "--pretrained", str(tmp_path / "bundle"), "--mics", str(mics)]
+    fresh = loading.read(words).build().network
+    start_from(tmp_path / "bundle", fresh, 8000)
+    mixture = torch.randn(2, 807, mics)
+    with torch.no_grad():
+        expected = trained(mixture[..., 0])
+        torch.testing.assert_close(fresh(mixture if mics > 1 else mixture[..., 0]), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"conv_padding": "reflect"}, "--conv_padding zeros"),
+        ({"input_norm": "global"}, "--input_norm cumulative"),
+    ],
+)
+def test_what_sees_the_future_is_said_and_can_be_left(options, words, tmp_path):
+    save_bundle(tmp_path / "bundle", build(**options), 8000)
+    causal = ["demo", "--data_folder", str(tmp_path), "--pretrained", str(tmp_path / "bundle"), "--model=causal"]
+    [(name, value)] = options.items()
+    with pytest.raises(InputError, match=f"{name}='{value}'.*future"):
+        loading.read(causal).build()
+    fresh = loading.read([*causal, *words.split()]).build().network
+    assert "the network is causal now" in start_from(tmp_path / "bundle", fresh, 8000)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--tail cut", "tail='cut': expected one of fill, drop, odd"),
+        ("--edge_padding half", "edge_padding='half': expected True or False"),
+        ("--input_norm cLN", "input_norm='cLN': expected one of global, gLN, cumulative, channelwise, or null"),
+        ("--conv_padding mirror", "conv_padding='mirror': expected zeros or reflect"),
+        ("--tail drop --edge_padding True", "tail='drop' with edge_padding=True"),
+    ],
+)
+def test_ends_that_there_are_not_are_refused(words, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        loading.read(["demo", "--data_folder", str(tmp_path), *words.split()]).build()
 
 
 def test_a_separator_is_evaluated_on_any_corpus(trained, corpus, tmp_path):

@@ -24,10 +24,11 @@ CHOICES = {
     "mics": 1,
     "reference": 0,
     "outputs": "reference",
+    "tail": "fill",
+    "edge_padding": False,
+    "input_norm": None,
+    "conv_padding": "zeros",
 }
-
-# torchaudio pads the signal at both ends. The recipes do not, so the model file has no key for it.
-EDGE_PADDING = {name: {"edge_padding": True} for name in ("encoder", "decoder")}
 
 
 def build(model: str, sizes: Sizes, **choices: object) -> Model:
@@ -64,6 +65,6 @@ def _load(model: str, sizes: Sizes, choices: Mapping[str, object]) -> Model:
     values = CHOICES | sizes._asdict()
     overrides = {name: values[name] for name, value in sizes_of(model).items() if value is None} | choices
     if model == OURS:
-        overrides |= EDGE_PADDING
+        overrides["edge_padding"] = True  # as torchaudio does, which it is compared with
     with find_model(model).open(encoding="utf-8") as file:
         return Model.of(load_hyperpyyaml(file, overrides))

@@ -34,6 +34,9 @@ from speechbrain_tasnet.configuration.value_types import (
 )
 from speechbrain_tasnet.data.tasks import OUTPUTS, REVERBERANT, SOURCE_ORDERS, TARGETS
 from speechbrain_tasnet.losses.separation_loss import RATIOS, SILENCES
+from speechbrain_tasnet.network.encoder_decoder import TAILS
+from speechbrain_tasnet.network.norms import NORMS
+from speechbrain_tasnet.network.tcn import BLOCKS
 from speechbrain_tasnet.training.optimizers import OPTIMIZERS
 
 
@@ -179,7 +182,7 @@ class Training(Section):
 
 
 class Network(Section):
-    """What all networks have in common; their sizes are those of the file in ``hparams/model``."""
+    """What networks hear, and how ours treats a signal's ends; their sizes are those of ``hparams/model``."""
 
     causal: Truth = False
     """Whether the network uses no future samples, so that it can separate live."""
@@ -192,3 +195,13 @@ class Network(Section):
     at each microphone."""
     mixture_channels: Annotated[Positive | None, Expected("a whole number of at least 1, or null")] = None
     """Channels of the mixtures, of which the network hears the first `mics`; null: as many as `mics`."""
+    tail: one_of(*TAILS) = "fill"
+    """What becomes of the last samples if they fill no stride: zeros `fill` it up; or, as in other toolkits,
+    `drop` leaves them out, or zeros fill them up to an `odd` number of strides."""
+    edge_padding: Truth = False
+    """Whether half a frame of zeros is added at both ends, as in torchaudio."""
+    input_norm: Annotated[one_of(*NORMS) | None, Expected(f"one of {', '.join(NORMS)}, or null")] = None
+    """Norm of what the encoder gives; null: that of the blocks, `norm`."""
+    conv_padding: one_of(*BLOCKS) = "zeros"
+    """What the blocks' convolutions see beyond the ends: `zeros`, or, as in SpeechBrain, the reflected signal,
+    `reflect`, which takes longer."""

@@ -141,7 +141,7 @@ class MaskNet(nn.Module):
         summed, self.outputs = count_outputs(outputs, mics)
         self.num_sources = C
         self.mask_activation = mask_activation
-        first_norm = find_norm(input_norm or norm, causal)
+        first_norm = find_norm(norm, causal) if input_norm is None else find_norm(input_norm, causal, "input_norm")
         self.norm = first_norm(N)
         self.bottleneck = Linear(N, B)
         if mics > 1:

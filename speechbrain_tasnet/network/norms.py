@@ -97,7 +97,7 @@ NORMS = {
 }
 
 
-def find_norm(name: str, causal: bool) -> type[LayerNorm]:
+def find_norm(name: str, causal: bool, key: str = "norm") -> type[LayerNorm]:
     """Look up a norm by its name in a configuration.
 
     Parameters
@@ -106,6 +106,8 @@ def find_norm(name: str, causal: bool) -> type[LayerNorm]:
         ``global`` (or ``gLN``), ``cumulative`` or ``channelwise``.
     causal : bool
         Whether the network must not see the future.
+    key : str
+        What the configuration calls it, for messages.
 
     Raises
     ------
@@ -114,14 +116,14 @@ def find_norm(name: str, causal: bool) -> type[LayerNorm]:
     """
     if name == "cLN":
         raise InputError(
-            "norm='cLN' is ambiguous: the paper means 'cumulative' by it, SpeechBrain and Asteroid mean "
+            f"{key}='cLN' is ambiguous: the paper means 'cumulative' by it, SpeechBrain and Asteroid mean "
             "'channelwise'; say which"
         )
     if name not in NORMS:
-        raise InputError(f"norm={name!r}: expected 'global', 'cumulative' or 'channelwise'")
+        raise InputError(f"{key}={name!r}: expected 'global', 'cumulative' or 'channelwise'")
     if causal and not NORMS[name].causal:
         raise InputError(
-            f"causal=True with norm={name!r} would see the future, because it averages over the whole utterance; "
-            "use norm='cumulative' (the paper's) or 'channelwise'"
+            f"causal=True with {key}={name!r} would see the future, because it averages over the whole utterance; "
+            f"use {key}='cumulative' (the paper's) or 'channelwise'"
         )
     return NORMS[name]

@@ -16,15 +16,15 @@ from speechbrain_tasnet.training.rates import double_rate, is_for_twice
 # The argument that says how many sources there are.
 SOURCES = "C"
 
-# What becomes different when a network that sees the future is made to do without; its weights keep their shapes.
-CAUSALITY = ("causal", "norm")
+# What becomes different when a network that sees the future is made to do without: norms over the whole signal and
+# reflection at its end see the future, too. Its weights keep their shapes.
+CAUSALITY = ("causal", "norm", "input_norm", "conv_padding")
 
 # What may be greater: a deeper network begins with the blocks of a shallower one.
 DEPTH = ("X", "R")
 
-# What a recipe calls differently from the module that takes it; an edge padding is set in a model file.
+# What a recipe calls differently from the module that takes it.
 KEYS = {"activation": "encoder_activation"}
-IN_MODEL_FILE = {"edge_padding"}
 
 
 def sizes_of_start(folder: Path | str) -> dict[str, object]:
@@ -47,9 +47,7 @@ def sizes_of_start(folder: Path | str) -> dict[str, object]:
     """
     config = load_bundle(find_bundle(folder)).config
     values = config.modules["encoder"] | config.modules["masknet"]
-    sizes = {
-        KEYS.get(name, name): value for name, value in values.items() if name not in {SOURCES, *IN_MODEL_FILE}
-    }
+    sizes = {KEYS.get(name, name): value for name, value in values.items() if name != SOURCES}
     return sizes | {"sample_rate": config.sample_rate}
 
 
@@ -137,9 +135,5 @@ def start_from(folder: Path | str, model: Model, sample_rate: int, adapt: bool =
 def _difference(folder: Path, key: str, here: object, there: object) -> str:
     """Return what differs, and how to make it the same."""
     key = KEYS.get(key, key)
-    way_out = (
-        f"write {key}: {there} for encoder and decoder into a model file of your own"
-        if key in IN_MODEL_FILE
-        else f"give --{key} {'null' if there is None else there}"
-    )
+    way_out = f"give --{key} {'null' if there is None else there}"
     return f"{key}={here}: the separator in {folder} has {there}; {way_out}, or leave --pretrained out"
