@@ -46,7 +46,7 @@ def test_a_step_in_onnxruntime(norm, Sc, edge_padding, tmp_path):
     model = build(norm, edge_padding, Sc=Sc)
     export_streaming_onnx(*model, tmp_path / "step.onnx", 80, 8000)
     session = onnxruntime.InferenceSession(tmp_path / "step.onnx", providers=["CPUExecutionProvider"])
-    told = {"sample_rate": "8000", "num_spks": "3", "mics": "1", "outputs": "1"}
+    told = {"sample_rate": "8000", "num_spks": "3", "mics": "1", "outputs": "reference", "reference": "0"}
     told["edge_padding"] = str(edge_padding)
     assert session.get_modelmeta().custom_metadata_map == told
     mixture = torch.randn(1, 2000)

@@ -18,7 +18,7 @@ from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.export import export_onnx, export_streaming_onnx
 from speechbrain_tasnet.export.compare import _measure as measure
-from speechbrain_tasnet.losses import Targets
+from speechbrain_tasnet.losses import Targets, pit_si_snr_loss
 from speechbrain_tasnet.network.model import Model
 
 onnx = pytest.importorskip("onnx")
@@ -62,7 +62,8 @@ def test_any_batch_and_length_in_onnxruntime(name, tmp_path):
     export_onnx(*model, tmp_path / "whole.onnx", sample_rate=16000)
     session = start(tmp_path / "whole.onnx")
     mics = MODELS[name].get("mics", 1)
-    told = {"sample_rate": "16000", "num_spks": str(model[1].num_sources), "mics": str(mics), "outputs": "1"}
+    told = {"sample_rate": "16000", "num_spks": str(model[1].num_sources), "mics": str(mics)}
+    told |= {"outputs": "reference", "reference": str(mics - 1)}
     assert session.get_modelmeta().custom_metadata_map == told
     for batch in BATCHES:
         for samples in LENGTHS:
@@ -169,10 +170,72 @@ def test_what_is_compared_is_the_improvement(tmp_path):
     sources = rng.normal(size=(2, 800)).astype(np.float32) / 10
     targets = Targets(torch.from_numpy(sources).T[None])
     mixture = torch.from_numpy(sources.sum(0))[None]
-    same = measure(lambda x: x.unsqueeze(2).expand(-1, -1, 2), mixture, targets, 8000)
-    right = measure(lambda x: torch.from_numpy(sources[::-1].copy()).T[None], mixture, targets, 8000)
+    same = measure(lambda x: x.unsqueeze(2).expand(-1, -1, 2), mixture, mixture, targets, 8000)
+    right = measure(lambda x: torch.from_numpy(sources[::-1].copy()).T[None], mixture, mixture, targets, 8000)
     assert same.improvement == pytest.approx(0, abs=1e-4)
     assert right.improvement > 50
+
+
+def build_for_two(outputs):
+    """A separator of two sources and two microphones, of which the second is the reference."""
+    sizes = {**SIZES, "C": 2, "mics": 2, "outputs": outputs}
+    encoder = stir(Encoder(16, 16, mics=2, reference=1, outputs=outputs), 1)
+    return Model(encoder, stir(MaskNet(**sizes), 2), stir(Decoder(16, 16), 3))
+
+
+def write_scenes(folder, source_channels=2, mixture_channels=2):
+    """Write two mixtures of two sources; a source of one channel is what the second microphone hears."""
+    rng = np.random.default_rng(0)
+    for name in ("a.wav", "b.wav"):
+        sources = rng.normal(0, 0.05, (2, 4000, 2))
+        signals = {"mix": sources.sum(0)[:, :mixture_channels]}
+        signals |= {f"s{k + 1}": source[:, 2 - source_channels :] for k, source in enumerate(sources)}
+        for part, samples in signals.items():
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            soundfile.write(folder / part / name, samples, 8000, "FLOAT")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("outputs", "source_channels"), [("reference", 1), ("reference", 2), ("sum", 2), ("each", 2)]
+)
+def test_a_graph_for_two_microphones_is_compared_where_its_sources_are(outputs, source_channels, tmp_path, capsys):
+    model, folder = build_for_two(outputs), write_scenes(tmp_path / "tt", source_channels)
+    save_bundle(tmp_path / "two", model, 8000)
+    words = ["export", "onnx", str(tmp_path / "two"), "--out", str(tmp_path / "whole.onnx")]
+    main([*words, "--compare", str(folder)])
+    found = [float(value) for value in re.findall(r"SI-SNRi (-?[\d.]+) dB", capsys.readouterr().out)]
+    improvements = []
+    for path in sorted((folder / "mix").iterdir()):
+        mixture, *sources = (
+            torch.from_numpy(soundfile.read(folder / part / path.name, dtype="float32", always_2d=True)[0])[None]
+            for part in ("mix", "s1", "s2")
+        )
+        with torch.no_grad():
+            estimates = model(mixture)
+        if outputs == "each":
+            targets, alone = torch.stack(sources, dim=2), torch.stack([mixture] * 2, dim=2)
+        else:
+            targets, alone = torch.cat([s[..., -1:] for s in sources], dim=2), mixture[..., [1, 1]]
+        improvements.append(pit_si_snr_loss(targets, alone) - pit_si_snr_loss(targets, estimates))
+    assert found == pytest.approx([torch.cat(improvements).mean().item()] * 2, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "channels", "message"),
+    [
+        ("reference", {"mixture_channels": 1}, "mix/a.wav: 1 channel; expected 2, one for each microphone"),
+        ("each", {"source_channels": 1}, "s1/a.wav: 1 channel; expected 2, one for each microphone"),
+    ],
+)
+def test_missing_channels_are_said_before_the_export(outputs, channels, message, tmp_path, capsys):
+    save_bundle(tmp_path / "two", build_for_two(outputs), 8000)
+    out, folder = tmp_path / "whole.onnx", write_scenes(tmp_path / "tt", **channels)
+    with pytest.raises(SystemExit):
+        main(["export", "onnx", str(tmp_path / "two"), "--out", str(out), "--compare", str(folder)])
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,11 @@ def test_onnx_graphs_give_the_same(outputs, tmp_path):
     export_onnx(*model.values(), tmp_path / "whole.onnx", 8000)
     session = onnxruntime.InferenceSession(tmp_path / "whole.onnx")
     np.testing.assert_allclose(session.run(None, {"mixture": mixture.numpy()})[0], expected, atol=1e-5)
-    assert session.get_modelmeta().custom_metadata_map["outputs"] == str(model.encoder.outputs)
+    about = session.get_modelmeta().custom_metadata_map
+    assert (about["mics"], about["outputs"], about["reference"]) == ("2", outputs, "1")
     export_streaming_onnx(*model.values(), tmp_path / "step.onnx", 80, 8000)
     step = onnxruntime.InferenceSession(tmp_path / "step.onnx")
+    assert step.get_modelmeta().custom_metadata_map == about | {"edge_padding": "False"}
     state = {port.name: np.zeros(port.shape, np.float32) for port in step.get_inputs()[1:]}
     state["encoder"] = mixture[:1, :4].transpose(1, 2).numpy()
     names = [port.name for port in step.get_outputs()]

@@ -142,8 +142,33 @@ def read_audio(path: Path | str, rate: int) -> np.ndarray:
     InputError
         The file is missing, is not audio, is cut short, holds no samples, or holds NaN or infinite ones.
     """
+    return _read(path, rate, "mean")[0]
+
+
+def read_channels(path: Path | str, rate: int) -> np.ndarray:
+    """Read all channels of an audio file at one sampling rate.
+
+    Parameters
+    ----------
+    path, rate
+        As for `read_audio`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Samples `[channels, time]`, float32, full scale at 1.
+
+    Raises
+    ------
+    InputError
+        As `read_audio`.
+    """
+    return _read(path, rate, "each")
+
+
+def _read(path: Path | str, rate: int, channels: str) -> np.ndarray:
     with open_audio(path) as file:
-        samples = np.concatenate([block[0] for block in read_blocks(file)])
+        samples = np.concatenate(list(read_blocks(file, channels)), axis=1)
         return resample(samples, file.samplerate, rate)
 
 

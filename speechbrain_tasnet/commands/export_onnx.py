@@ -8,7 +8,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = (
         "Write a trained separator as an ONNX graph from mixture [batch, time] to sources [batch, time, sources], "
-        "or one step of a stream. Needs pip install 'speechbrain-tasnet[export]'."
+        "or one step of a stream. The mixture of several microphones is [batch, time, mics], and sources at each "
+        "of them are [batch, time, sources, mics]. Needs pip install 'speechbrain-tasnet[export]'."
     )
     parser.epilog = "example: tasnet export onnx convtasnet-8k-2spk --out separator.onnx"
     parser.add_argument(
@@ -30,7 +31,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="then separate up to 30 mixtures from a folder with mix, s1, s2, ... in torch and with the graph, "
-        "and print the SI-SNRi and real-time factor of both",
+        "and print the SI-SNRi and real-time factor of both; for several microphones the files have a channel for "
+        "each",
     )
 
 
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         check_not_there([options.out])
     model, config = load_bundle(find_bundle(options.model))
     rate = config.sample_rate
-    mixtures = [] if options.compare is None else find_mixtures(options.compare, config.num_spks, rate)
+    mixtures = [] if options.compare is None else find_mixtures(options.compare, model, rate)
     if options.step is None:
         export_onnx(*model.values(), options.out, rate, options.int8)
     else:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.audio.formats import AUDIO_SUFFIXES
-from speechbrain_tasnet.audio.reading import audio_length, read_audio
+from speechbrain_tasnet.audio.reading import audio_length, open_audio, read_audio, read_channels
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.export.graph import need
 from speechbrain_tasnet.losses import Targets
+from speechbrain_tasnet.network.encoder_decoder import Encoder
 from speechbrain_tasnet.network.model import Model
 
 MIXTURES = 30  # at most
@@ -46,15 +47,16 @@ class Comparison(NamedTuple):
         yield f"change      {change.mean():+.3f} dB on average, {np.abs(change).max():.3f} dB at most"
 
 
-def find_mixtures(folder: Path, num_spks: int, sample_rate: int) -> list[list[Path]]:
+def find_mixtures(folder: Path, model: Model, sample_rate: int) -> list[list[Path]]:
     """List the first mixtures of a folder, each with its sources, after checking all that a comparison needs.
 
     Parameters
     ----------
     folder : Path
         Has the folders ``mix``, ``s1``, ``s2``, ... with the same file names, as ``CORPUS/wav8k/min/tt``.
-    num_spks : int
-        Sources of the separator.
+    model : Model
+        The separator. For one of several microphones mixtures have a channel for each, and so have their sources;
+        of sources at the reference alone one channel is enough.
     sample_rate : int
         Of the separator, in Hz.
 
@@ -66,9 +68,11 @@ def find_mixtures(folder: Path, num_spks: int, sample_rate: int) -> list[list[Pa
     Raises
     ------
     InputError
-        A folder or a file is missing, there are more sources, lengths differ, or onnxruntime is not installed.
+        A folder or a file is missing, there are more sources, lengths or channels differ, or onnxruntime is not
+        installed.
     """
     need("onnxruntime")
+    num_spks, mics = model.masknet.num_sources, model.encoder.mics
     names = ["mix", *(f"s{number}" for number in range(1, num_spks + 1))]
     expected = f"expected the folders {', '.join(names)}, since the separator has {num_spks} sources"
     missing = next((name for name in names if not (folder / name).is_dir()), None)
@@ -82,7 +86,9 @@ def find_mixtures(folder: Path, num_spks: int, sample_rate: int) -> list[list[Pa
     mixtures = [[folder / name / file for name in names] for file in files[:MIXTURES]]
     for mixture, *sources in mixtures:
         length = audio_length(mixture, sample_rate)
+        _check_channels(mixture, mics)
         for source in sources:
+            _check_channels(source, mics, or_one=model.encoder.outputs == 1)
             if audio_length(source, sample_rate) != length:
                 raise InputError(f"--compare {source}: expected the length of its mixture {mixture}")
     return mixtures
@@ -108,21 +114,55 @@ def compare(model: Model, graph: Path, mixtures: Sequence[Sequence[Path]], sampl
         A file cannot be read.
     """
     ways = torch.no_grad()(model), _in_onnxruntime(graph)
+    encoder = model.encoder
     for separate in ways:  # compiles and allocates what the first use needs
-        separate(torch.zeros(1, sample_rate))
+        separate(encoder.silence(1, sample_rate))
     outcomes = []
-    for paths in mixtures:
-        mixture, *sources = (torch.from_numpy(read_audio(path, sample_rate)) for path in paths)
-        targets = Targets(torch.stack(sources, dim=1)[None])
-        outcomes.append([_measure(separate, mixture[None], targets, sample_rate) for separate in ways])
+    for mixture_path, *paths in mixtures:
+        mixture = _read(mixture_path, encoder.mics, sample_rate)
+        sources = [_where_estimated(_read(path, encoder.mics, sample_rate), encoder) for path in paths]
+        targets, heard = Targets(torch.stack(sources, dim=2)), _where_estimated(mixture, encoder)
+        outcomes.append([_measure(separate, mixture, heard, targets, sample_rate) for separate in ways])
     return Comparison(*map(list, zip(*outcomes, strict=True)), torch.get_num_threads())
 
 
-def _measure(separate: Callable[[Tensor], Tensor], mixture: Tensor, targets: Targets, sample_rate: int) -> Outcome:
+def _check_channels(path: Path, mics: int, or_one: bool = False) -> None:
+    """Refuse a file without a channel for each of several microphones; those for one are averaged."""
+    if mics == 1:
+        return
+    with open_audio(path) as file:
+        channels = file.channels
+    if channels != mics and not (or_one and channels == 1):
+        found = f"{channels} channel{'s' * (channels > 1)}"
+        expected = f"{mics}, one for each microphone of the separator" + ", or 1" * or_one
+        raise InputError(f"--compare {path}: {found}; expected {expected}")
+
+
+def _read(path: Path, mics: int, sample_rate: int) -> Tensor:
+    """Read a file as a batch of one: [1, time] for one microphone, [1, time, channels] for several."""
+    if mics == 1:
+        return torch.from_numpy(read_audio(path, sample_rate))[None]
+    return torch.from_numpy(read_channels(path, sample_rate)).T.contiguous()[None]
+
+
+def _where_estimated(signal: Tensor, encoder: Encoder) -> Tensor:
+    """Return of a signal what is heard where a separator estimates its sources, at the reference or at each.
+
+    A source of one channel, [1, time, 1], is what the reference hears.
+    """
+    if signal.ndim == 2 or encoder.outputs > 1:
+        return signal
+    return signal[..., encoder.reference if signal.shape[2] > 1 else 0]
+
+
+def _measure(
+    separate: Callable[[Tensor], Tensor], mixture: Tensor, heard: Tensor, targets: Targets, sample_rate: int
+) -> Outcome:
+    """Separate a mixture, and compare what comes out and what is ``heard`` of it with the targets."""
     start = time.perf_counter()
     estimates = separate(mixture)
     seconds = time.perf_counter() - start
-    improvement = -targets.loss(estimates) - targets.si_snr_of_mixture(mixture)
+    improvement = -targets.loss(estimates) - targets.si_snr_of_mixture(heard)
     return Outcome(float(improvement), seconds * sample_rate / mixture.shape[1])
 
 

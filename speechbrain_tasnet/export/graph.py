@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.network.encoder_decoder import Encoder
+from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.system.files import new_file
 
 if TYPE_CHECKING:
@@ -35,6 +37,31 @@ class Ports(NamedTuple):
     inputs: Sequence[str]
     outputs: Sequence[str]
     free_axes: Mapping[str, Mapping[int, str]] | None = None
+
+
+def about_model(encoder: Encoder, masknet: MaskNet, sample_rate: int | None) -> dict[str, object]:
+    """Return what the metadata of a graph hold of its model.
+
+    Parameters
+    ----------
+    encoder, masknet : Encoder, MaskNet
+        Of the model.
+    sample_rate : int, optional
+        In Hz, if it is known.
+
+    Returns
+    -------
+    dict
+        ``num_spks``; ``mics``, the microphones of the mixture; ``outputs`` and ``reference``, where the sources
+        are estimated, as `Encoder` has them.
+
+    Example
+    -------
+    >>> about_model(Encoder(8, 4, mics=2, reference=1), MaskNet(8, 4, 8, 4, X=2, R=1, mics=2), 8000)
+    {'sample_rate': 8000, 'num_spks': 2, 'mics': 2, 'outputs': 'reference', 'reference': 1}
+    """
+    where = {name: encoder.config[name] for name in ("mics", "outputs", "reference")}
+    return {"sample_rate": sample_rate, "num_spks": masknet.num_sources, **where}
 
 
 def write_graph(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
-from speechbrain_tasnet.export.graph import Ports, write_graph
+from speechbrain_tasnet.export.graph import Ports, about_model, write_graph
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
 from speechbrain_tasnet.network.output_channels import as_signals, as_sources
@@ -59,7 +59,8 @@ def export_streaming_onnx(
     and the first chunk what follows. The output then begins with the signal; with edge padding, its first L/2
     samples must be dropped. For several microphones ``chunk`` is [1, chunk_samples, mics] and ``encoder``
     [1, mics, L/2]; ``sources`` have a last axis of microphones if they are estimated at each. The metadata hold
-    ``edge_padding``, ``num_spks``, ``mics``, ``outputs`` and, if it is known, ``sample_rate``.
+    ``edge_padding``, ``num_spks``, ``mics``, ``outputs`` (as `Encoder` has it), ``reference`` and, if it is known,
+    ``sample_rate``.
 
     Parameters
     ----------
@@ -93,11 +94,5 @@ def export_streaming_onnx(
     names = [name for name, _ in named_tensors(state)]
     example = (encoder.silence(1, chunk_samples), *(tensor for _, tensor in named_tensors(state)))
     ports = Ports(["chunk", *names], ["sources", *(f"next.{name}" for name in names)])
-    about = {
-        "sample_rate": sample_rate,
-        "num_spks": masknet.num_sources,
-        "mics": encoder.mics,
-        "outputs": encoder.outputs,
-        "edge_padding": encoder.edge_padding,
-    }
+    about = {**about_model(encoder, masknet, sample_rate), "edge_padding": encoder.edge_padding}
     write_graph(path, _Step(encoder, masknet, decoder, state), example, ports, about, int8)

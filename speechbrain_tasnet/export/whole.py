@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from speechbrain_tasnet.export.graph import Ports, write_graph
+from speechbrain_tasnet.export.graph import Ports, about_model, write_graph
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.model import Model
@@ -22,7 +22,8 @@ def export_onnx(
 
     Batch and time are variable: any number of items, of one length of one sample or more. The mixture of several
     microphones is [batch, time, mics], and sources that are estimated at each also end with a microphone axis. The
-    graph's metadata hold ``num_spks``, ``mics``, ``outputs`` and, if it is known, ``sample_rate``.
+    graph's metadata hold ``num_spks``, ``mics``, ``outputs`` (as `Encoder` has it), ``reference`` and, if it is
+    known, ``sample_rate``.
 
     Parameters
     ----------
@@ -44,6 +45,5 @@ def export_onnx(
     example = encoder.silence(batch, frames * encoder.kernel_size)
     free = {0: "batch", 1: "time"}
     ports = Ports(["mixture"], ["sources"], {"mixture": free, "sources": free})
-    about = {"sample_rate": sample_rate, "num_spks": masknet.num_sources, "mics": encoder.mics}
-    about["outputs"] = encoder.outputs
+    about = about_model(encoder, masknet, sample_rate)
     write_graph(path, Model(encoder, masknet, decoder), (example,), ports, about, int8)
