@@ -12,6 +12,7 @@ from speechbrain_tasnet import Decoder, Encoder, MaskNet, ops, separate
 from speechbrain_tasnet.bundle import load_bundle, save_bundle
 from speechbrain_tasnet.convert.express import refuse_unless, settings_of
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.export import export_streaming_onnx
 from speechbrain_tasnet.network.costs import macs_per_second
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.separation.streaming import StreamingSeparator
@@ -203,14 +204,32 @@ def test_parts_that_do_not_belong_together_are_refused(of_encoder, of_decoder, m
         Model(Encoder(**sizes | of_encoder), MaskNet(16, **SIZES), Decoder(**sizes | of_decoder))
 
 
-def test_outputs_that_differ_are_refused():
-    for of_encoder, of_masknet in (("sum", "reference"), ("each", "sum")):
-        with pytest.raises(InputError, match=f"outputs='{of_encoder}' of the encoder, '{of_masknet}' of the mask"):
-            Model(
-                Encoder(16, 8, mics=2, outputs=of_encoder),
-                MaskNet(16, **SIZES, mics=2, outputs=of_masknet),
-                Decoder(16, 8),
-            )
+@pytest.mark.parametrize(
+    ("of_encoder", "of_masknet", "message"),
+    [
+        ({"outputs": "sum"}, {}, "outputs='sum' of the encoder, 'reference' of the mask network"),
+        ({"outputs": "each"}, {"outputs": "sum"}, "outputs='each' of the encoder, 'sum' of the mask network"),
+        ({}, {"outputs": "each"}, "outputs='reference' of the encoder, 'each' of the mask network"),
+        ({}, {"outputs": "sum"}, "outputs='reference' of the encoder, 'sum' of the mask network"),
+        ({}, {"mics": 1}, "mics=2 of the encoder, 1 of the mask network"),
+        ({}, {"mics": 3}, "mics=2 of the encoder, 3 of the mask network"),
+    ],
+)
+def test_other_microphones_are_refused_wherever_the_parts_meet(of_encoder, of_masknet, message, tmp_path):
+    parts = (
+        Encoder(16, 8, **{"mics": 2} | of_encoder),
+        MaskNet(16, **SIZES, **{"mics": 2, "norm": "cumulative", "causal": True} | of_masknet),
+        Decoder(16, 8),
+    )
+    wrapped = [torch.nn.DataParallel(part) for part in parts]
+    for use in (
+        lambda: Model(*parts),
+        lambda: separate(*parts, record(2)),
+        lambda: separate(*wrapped, record(2)),
+        lambda: export_streaming_onnx(*parts, tmp_path / "step.onnx", 80),
+    ):
+        with pytest.raises(InputError, match=message):
+            use()
 
 
 def test_no_recordings_and_pcm_are_fine():

@@ -10,6 +10,7 @@ from speechbrain_tasnet import ops
 from speechbrain_tasnet.errors import InputError, whole_number
 from speechbrain_tasnet.export.graph import Ports, about_model, write_graph
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.fit import check_fit
 from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
 from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.stream_state import map_tensors, named_tensors
@@ -78,8 +79,10 @@ def export_streaming_onnx(
     Raises
     ------
     InputError
-        If the model is not causal, the chunk not a multiple of L/2, or a package that this needs is not installed.
+        If the model is not causal, its parts do not belong together, the chunk is not a multiple of L/2, or a
+        package that this needs is not installed.
     """
+    check_fit(encoder, masknet, decoder)
     stride = encoder.stride
     if not masknet.config["causal"]:
         raise InputError(

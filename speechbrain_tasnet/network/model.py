@@ -1,12 +1,11 @@
 """A whole network: encoder, mask network and decoder as one module."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.network.separate import is_ours, separate
+from speechbrain_tasnet.network.fit import check_fit
+from speechbrain_tasnet.network.separate import separate
 
 PARTS = ("encoder", "masknet", "decoder")
 
@@ -40,9 +39,7 @@ class Model(nn.ModuleDict):
 
     def __init__(self, encoder: nn.Module, masknet: nn.Module, decoder: nn.Module):
         super().__init__({"encoder": encoder, "masknet": masknet, "decoder": decoder})
-        if is_ours(encoder, masknet, decoder):
-            _check_fit(encoder.config, masknet.config, ("N", "mics", "outputs"), "mask network")
-            _check_fit(encoder.config, decoder.config, ("N", "L", "edge_padding"), "decoder")
+        check_fit(encoder, masknet, decoder)
 
     @classmethod
     def of(cls, modules: Mapping[str, nn.Module]) -> "Model":
@@ -65,11 +62,3 @@ class Model(nn.ModuleDict):
             [batch, time, C], or [batch, time, C, mics], see `separate`.
         """
         return separate(*self.values(), mixture, lengths)
-
-
-def _check_fit(encoder: Mapping[str, Any], other: Mapping[str, Any], names: Sequence[str], part: str) -> None:
-    """Refuse an encoder and another part whose sizes differ."""
-    for name in names:
-        here, there = encoder[name], other[name]
-        if here != there:
-            raise InputError(f"{name}={here!r} of the encoder, {there!r} of the {part}: expected the same")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from speechbrain_tasnet import ops
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.fit import check_fit
 from speechbrain_tasnet.network.mask_network import MaskNet
 from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.samples import Samples, as_samples, fit_weights
@@ -86,7 +87,8 @@ def separate(
     Raises
     ------
     InputError
-        If the mixture has another shape, no samples or is of another type, or the model has no weights.
+        If the mixture has another shape, no samples or is of another type, the model has no weights, or its
+        parts do not belong together (`fit.check_fit`).
 
     Example
     -------
@@ -97,6 +99,7 @@ def separate(
     >>> separate(encoder, masknet, decoder, torch.randn(2, 1001)).shape
     torch.Size([2, 1001, 3])
     """
+    check_fit(encoder, masknet, decoder)
     samples, back = as_samples(mixture)
     lengths = None if lengths is None else torch.as_tensor(lengths, device=samples.device)
     inside = fit_weights(samples, encoder, masknet, decoder)
