@@ -10,6 +10,7 @@ from speechbrain_tasnet import ops
 from speechbrain_tasnet.audio.reading import LOUDEST
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network.encoder_decoder import Decoder, Encoder
+from speechbrain_tasnet.network.fit import check_fit
 from speechbrain_tasnet.network.mask_network import MaskNet, MaskState
 from speechbrain_tasnet.network.output_channels import as_signals, as_sources
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights, fit_weights
@@ -61,8 +62,7 @@ class StreamingSeparator:
                 f"causal=False, norm={config['norm']!r}: this model sees the future, so it cannot stream; train "
                 "one with --causal True --norm cumulative (or channelwise)"
             )
-        if encoder.edge_padding != decoder.edge_padding:
-            raise InputError("edge_padding: expected the same of encoder and decoder")
+        check_fit(encoder, masknet, decoder)
         self.encoder, self.masknet, self.decoder = encoder, masknet, decoder
         self._packed_net = masknet.pack()
         self._state: StreamState | None = None
