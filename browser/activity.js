@@ -35,10 +35,11 @@ function activeFrames(energies) {
   const peak = 0.01 * quantile(loudest, 0.99);
   const loud = loudest.filter((value) => value > peak);
   const speech = loud.reduce((a, b) => a + b, 0) / Math.max(loud.length, 1);
+  const shortest = Math.min(SHORTEST, loudest.length / 2); // also in recordings of less than that
   return smooth.map((values) => {
     const heard = values.map((value, t) => value > Math.max(loudest[t] * BELOW_LOUDEST, speech * BELOW_SPEECH));
     const active = heard.map(() => false);
-    for (const [start, end] of bridged(runs(heard))) {
+    for (const [start, end] of bridged(runs(heard)).filter(([start, end]) => end - start >= shortest)) {
       active.fill(true, Math.max(start - MARGIN, 0), Math.min(end + MARGIN, active.length));
     }
     return active;
@@ -73,14 +74,14 @@ function runs(heard) {
   return found;
 }
 
-/** Join runs with short gaps between them, then leave out what is short still. */
+/** Join runs with short gaps between them. */
 function bridged(found) {
   const joined = [];
   for (const [start, end] of found) {
     if (joined.length && start - joined.at(-1)[1] < LONGEST_GAP) joined.at(-1)[1] = end;
     else joined.push([start, end]);
   }
-  return joined.filter(([start, end]) => end - start >= SHORTEST);
+  return joined;
 }
 
 /** Fade a source in and out within a frame where somebody begins and ends to be heard. */

@@ -45,6 +45,19 @@ def test_a_click_is_no_voice():
     assert segments(voices((0, 1.0, 4.0), (1, 6.0, 6.1))) == segments(voices((0, 1.0, 4.0)))
 
 
+@pytest.mark.parametrize("seconds", [1 / RATE, 0.01, 0.05, 0.1, 0.19, 0.3])
+def test_a_recording_shorter_than_a_voice_may_be_all_voice(seconds):
+    found = segments(voices((0, 0.0, seconds), seconds=seconds, leak=-30.0))
+    assert [voice for voice, *_ in found] == [0]
+    assert found[0][1] == 0.0
+    assert found[0][2] >= seconds
+
+
+def test_a_click_is_no_voice_in_a_short_recording_either():
+    signals = voices((0, 0.1, 0.11), seconds=0.3, leak=-100.0, hiss=-300.0)
+    assert segments(signals) == []
+
+
 def test_a_soft_voice_is_heard_when_the_loud_one_pauses():
     signals = voices((0, 0.0, 4.0)) + 10 ** (-24 / 20) * voices((1, 0.0, 8.0), leak=-100.0)
     found = segments(signals, margin=0.0)

@@ -29,7 +29,7 @@ class Thresholds:
     longest_gap : float
         Pauses of fewer seconds are part of a segment.
     shortest : float
-        Segments of fewer seconds are none.
+        Segments of fewer seconds are none, or of less than half of a recording that is shorter than twice that.
     margin : float
         Seconds by which a segment begins earlier and ends later than it is heard: soft consonants.
     """
@@ -121,9 +121,12 @@ def active_frames(energies: np.ndarray, thresholds: Thresholds = Thresholds()) -
     floor = np.maximum(
         loudest * 10 ** (-thresholds.below_loudest / 10), speech * 10 ** (-thresholds.below_speech / 10)
     )
+    # Of a recording that ends before a click could be told from a voice, what is heard most of the time is one.
+    shortest = min(thresholds.shortest / HOP_SECONDS, energies.shape[1] / 2)
     active = np.zeros(energies.shape, bool)
     for voice, heard in enumerate(smooth > floor):
-        for start, end in _bridged(_runs(heard), thresholds) + _margins(thresholds):
+        runs = _bridged(_runs(heard), thresholds.longest_gap / HOP_SECONDS)
+        for start, end in runs[runs[:, 1] - runs[:, 0] >= shortest] + _margins(thresholds):
             active[voice, max(start, 0) : end] = True
     held, of_all = (smooth * active).sum(axis=1), (smooth.sum(axis=0) * active).sum(axis=1)
     active[held < 10 ** (-thresholds.below_all / 10) * of_all] = False
@@ -158,12 +161,12 @@ def _runs(heard: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.diff(heard.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
 
 
-def _bridged(runs: np.ndarray, thresholds: Thresholds) -> np.ndarray:
-    """Join runs with short gaps between them, then leave out what is short still."""
-    if len(runs):
-        apart = runs[1:, 0] - runs[:-1, 1] >= thresholds.longest_gap / HOP_SECONDS
-        runs = np.stack([runs[np.append(True, apart), 0], runs[np.append(apart, True), 1]], axis=1)
-    return runs[runs[:, 1] - runs[:, 0] >= thresholds.shortest / HOP_SECONDS]
+def _bridged(runs: np.ndarray, longest_gap: float) -> np.ndarray:
+    """Join runs with fewer frames than that between them."""
+    if not len(runs):
+        return runs
+    apart = runs[1:, 0] - runs[:-1, 1] >= longest_gap
+    return np.stack([runs[np.append(True, apart), 0], runs[np.append(apart, True), 1]], axis=1)
 
 
 def _margins(thresholds: Thresholds) -> np.ndarray:
