@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import many_files
 from speechbrain_tasnet.separation import recording as recording_module
 from speechbrain_tasnet.separation.options import SeparationOptions
-from speechbrain_tasnet.separation.output_files import WAV, Destination
+from speechbrain_tasnet.separation.output_files import WAV, AudioFormat, Destination
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.recording import separate_voices, write_sources
 from speechbrain_tasnet.separation.to_standard_output import separate_to_descriptor
@@ -102,6 +103,78 @@ def test_at_any_rate_and_with_any_channels(tmp_path, channels):
     assert samples.shape == (8 * rate, 2 if channels == "each" else 1)
     segments = read_segments(tmp_path / "out/wide.json")
     assert [time for s in segments for time in s[1:]] == pytest.approx([1, 4, 3, 6], abs=0.15)
+
+
+class Lossy(Sorter):
+    """Loses half of the mixture, and has a loud click where nobody speaks."""
+
+    def separate_batch(self, mix):
+        sources = super().separate_batch(mix) / 2
+        sources[:, -RATE, 1] = 1.5
+        return sources
+
+
+@pytest.mark.parametrize("options", [{}, {"window": 3.0}, {"channels": "each"}])
+def test_sources_sum_to_the_mixture_where_somebody_is_heard(two, tmp_path, options, monkeypatch):
+    monkeypatch.setattr(recording_module, "FRAMES", 1001)
+    mixture = soundfile.read(two)[0] + np.random.default_rng(0).normal(0, 1e-3, 8 * RATE)
+    soundfile.write(two, mixture, RATE, subtype="FLOAT")
+    choices = SeparationOptions(scale="consistent", **options)
+    paths = write_sources(Lossy(), two, tmp_path / "out", choices=choices, kind=AudioFormat("wav", "FLOAT"))
+    high, low = sources = [soundfile.read(path)[0] for path in paths]
+    heard, total = slice(round(1.1 * RATE), round(5.9 * RATE)), np.sum(sources, axis=0)
+    np.testing.assert_allclose(total[heard], mixture[heard], atol=1e-6)
+    assert not high[: round(2.8 * RATE)].any()
+    assert not low[round(4.2 * RATE) :].any()
+    in_memory = separate_voices(Lossy(), two, choices)
+    np.testing.assert_allclose(in_memory.sources[0].T, sources, atol=1e-6)
+    open_gate = separate_voices(Lossy(), two, replace(choices, gate=False))
+    assert open_gate.count == 2
+    np.testing.assert_allclose(open_gate.sources[0].sum(1), mixture, atol=1e-6)
+
+
+def test_levels_are_those_of_the_sources_that_are_kept(two):
+    peak = separate_voices(Lossy(), two, SeparationOptions(scale="peak", window=None))
+    assert peak.sources.abs().max() == pytest.approx(0.9)
+    fitted = separate_voices(Lossy(), two, SeparationOptions(scale="mixture", window=None))
+    total = fitted.sources[0].sum(1).numpy()
+    assert total @ soundfile.read(two)[0] == pytest.approx(total @ total)
+
+
+def test_the_number_of_voices_can_be_known(two, tmp_path, monkeypatch, capsys):
+    longer = recording(tmp_path / "longer.wav", tone(500, (1, 4)), 0.1 * tone(3000, (3, 8)))
+    for voices, heard in ((1, {3000}), (2, {500, 3000}), (3, {500, 3000})):
+        found = separate_voices(Sorter(), longer, SeparationOptions(voices=voices))
+        spectra = np.abs(np.fft.rfft(found.sources[0], axis=0))
+        assert found.count == voices
+        assert heard == {spectra[:, segment_source(s)].argmax() / 8 for s in found.segments}
+    monkeypatch.setattr(TasNetSeparation, "from_bundle", lambda folder: Sorter())
+    main(["separate", str(two), "--out", str(tmp_path / "out"), "--voices", "3"])
+    assert "two.wav: 3 voices" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def segment_source(segment):
+    return int(segment.speaker[1:]) - 1
+
+
+@pytest.mark.parametrize(
+    ("separator", "voices", "message"),
+    [
+        (Sorter(), 4, "voices=4: expected at most 3, the separator's outputs"),
+        (Sorter(), 0, "voices=0: expected"),
+        (Sorter(counts_voices=False), 2, "voices=2: this separator does not count voices"),
+    ],
+)
+def test_a_number_of_voices_that_cannot_be(two, tmp_path, separator, voices, message):
+    def fail(mix):
+        pytest.fail("has begun")
+
+    separator.separate_batch = fail
+    with pytest.raises(InputError, match=message):
+        write_sources(separator, two, tmp_path / "out", choices=SeparationOptions(voices=voices))
+    with pytest.raises(InputError, match=message):
+        separate_voices(separator, two, SeparationOptions(voices=voices))
 
 
 def test_of_nobody_there_are_no_files(tmp_path, capsys):

@@ -117,7 +117,8 @@ def _describe_files(group: argparse._ArgumentGroup) -> None:
         metavar="HOW",
         help="level of the sources. none: the model's own; peak: the loudest sample of all sources at 0.9; "
         "mixture: one gain for all, with which their sum fits the mixture best; consistent: they sum to the "
-        "mixture. If one would clip, all are attenuated together (%(default)s)",
+        "mixture, except where a separator that counts voices hears nobody and so silences all, see --no-gate. If "
+        "one would clip, all are attenuated together (%(default)s)",
     )
     group.add_argument("--format", default="wav", help="file format: wav, flac, mp3 or opus (%(default)s)")
     group.add_argument(
@@ -135,6 +136,13 @@ def _describe_voices(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="write who speaks when as OUT/NAME.json (SegLST, which meeteval reads), and print a line of JSON for "
         "each mixture: its files, rate, seconds, voices, levels and the time it took, or the error",
+    )
+    group.add_argument(
+        "--voices",
+        type=int,
+        metavar="N",
+        help="of a separator that counts voices, keep the N outputs in which somebody is heard longest; by "
+        "default all in which somebody is heard",
     )
     group.add_argument(
         "--no-gate",
@@ -159,7 +167,7 @@ def run(options: argparse.Namespace) -> None:
     from speechbrain_tasnet.separation.pretrained import TasNetSeparation
     from speechbrain_tasnet.separation.to_standard_output import separate_to_descriptor
 
-    names = ("channels", "scale", "window", "workers", "beamform", "shifts")
+    names = ("channels", "scale", "window", "workers", "beamform", "shifts", "voices")
     choices = SeparationOptions(**{name: getattr(options, name) for name in names}, gate=not options.no_gate)
     tables = [name for name in ("rttm", "json") if getattr(options, name)]
     kind = AudioFormat(options.format, options.subtype)

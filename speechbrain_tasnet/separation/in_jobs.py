@@ -48,6 +48,7 @@ def separate_in_jobs(
         As `separate_files` and the launcher do.
     """
     separator = TasNetSeparation.from_bundle(model)
+    choices.check_voices(separator)
     check_names(separator, mixtures, destination, Journal(model, destination, choices))
     share = partial(_separate_share, model, destination, choices, launcher.cpus)
     results = launcher.share_out(share, mixtures, "separating")

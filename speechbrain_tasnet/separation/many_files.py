@@ -20,6 +20,7 @@ from speechbrain_tasnet.separation.journal import Journal
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
 from speechbrain_tasnet.separation.recording import Written, write_recordings
+from speechbrain_tasnet.separation.selection import Selection
 from speechbrain_tasnet.system.files import check_not_there, existing_parent
 from speechbrain_tasnet.system.termination import Termination
 
@@ -34,6 +35,7 @@ class _Job(NamedTuple):
     mixture: Path
     seconds: float
     num_samples: int  # of all its sources; 0 where they are not known before they are decoded
+    waiting: int  # samples that wait for their gain, as far as they are known
 
 
 def separate_files(
@@ -68,8 +70,8 @@ def separate_files(
     Raises
     ------
     InputError
-        Before work starts: two mixtures have one name, a file already exists, the disk has too little space or
-        the separator has no choice of channels.
+        Before work starts: two mixtures have one name, a file already exists, the disk has too little space, or
+        the separator has no choice of channels or not as many voices.
         At once: a file cannot be written (`DiskError`). At the end: some of the mixtures could not be read.
     """
     check_names(separator, mixtures, destination, journal)
@@ -100,14 +102,14 @@ def separate_each(
     InputError
         As `separate_files` does.
     """
-    channels = Channels(separator, choices)
+    channels, selection = Channels(separator, choices), Selection(separator, choices)
     jobs = []
     for mixture in mixtures:
         if journal and (written := journal.done(mixture)):
             yield mixture, written
             continue
         try:
-            jobs.append(_job(separator, mixture, channels))
+            jobs.append(_job(separator, mixture, channels, selection))
         except InputError as error:
             yield mixture, error
     _check_space(jobs, Path(destination.folder), destination.kind)
@@ -167,14 +169,15 @@ def _voices(count: int) -> str:
     return {0: "nobody is heard", 1: "1 voice"}.get(count, f"{count} voices")
 
 
-def _job(separator: Separator, mixture: Path, channels: Channels) -> _Job:
+def _job(separator: Separator, mixture: Path, channels: Channels, selection: Selection) -> _Job:
     """Look at a recording's header; a pipe is read only when its turn comes, because it can be read only once."""
     if is_pipe(mixture):
-        return _Job(mixture, 0, 0)
+        return _Job(mixture, 0, 0, 0)
     with open_audio(mixture) as file:
         channels.check(file)
-        written = channels.of_sources(file.channels) * separator.hparams.num_spks
-        return _Job(mixture, file.frames / file.samplerate, written * file.frames if file.exact else 0)
+        samples = channels.of_sources(file.channels) * file.frames if file.exact else 0  # of a source
+        written, waiting = samples * separator.hparams.num_spks, samples * selection.waiting
+        return _Job(mixture, file.frames / file.samplerate, written, waiting)
 
 
 def check_names(
@@ -216,7 +219,7 @@ def _check_space(jobs: Sequence[_Job], out: Path, kind: AudioFormat) -> None:
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise DiskError(f"{out}: not a writable folder; choose another --out")
     needed = sum(kind.num_bytes(job.num_samples) for job in jobs)
-    needed += max((job.num_samples * SCRATCH_BYTES for job in jobs), default=0)
+    needed += max((job.waiting * SCRATCH_BYTES for job in jobs), default=0)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DiskError(f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; make room there")

@@ -44,8 +44,8 @@ class SeparationOptions:
         separator of several microphones takes them all, whatever this default says.
     scale : str
         ``none``: the model's own output. ``peak``: the loudest sample of all sources is at 0.9.
-        ``mixture``: one gain, with which their sum fits the mixture best. ``consistent``: they sum to the mixture.
-        Silence stays silence.
+        ``mixture``: one gain, with which their sum fits the mixture best. ``consistent``: they sum to the mixture,
+        unless all are silenced (`gate`). Silence stays silence.
     window : float, optional
         Seconds that are separated at once, at least 1; None: the whole recording, in as much memory as it takes.
     workers : int, optional
@@ -62,6 +62,9 @@ class SeparationOptions:
     shifts : int
         How many times everything is separated, with frames that begin elsewhere; the sources are the mean of all,
         better for as many times the time. See `shifts`.
+    voices : int, optional
+        How many outputs are kept of a separator that counts voices: those in which somebody is heard longest. By
+        default those in which somebody is heard.
 
     Raises
     ------
@@ -76,6 +79,7 @@ class SeparationOptions:
     gate: bool = True
     beamform: str | None = None
     shifts: int = 1
+    voices: int | None = None
 
     def __post_init__(self):
         for name, allowed in (("channels", CHANNELS), ("scale", SCALES)):
@@ -93,6 +97,27 @@ class SeparationOptions:
         if self.workers is not None:
             whole_number("workers", self.workers)
         whole_number("shifts", self.shifts)
+        if self.voices is not None:
+            whole_number("voices", self.voices)
+
+    def check_voices(self, separator: Separator) -> None:
+        """Refuse a number of voices that a separator cannot have.
+
+        Raises
+        ------
+        InputError
+            It does not count voices, or has fewer outputs.
+        """
+        outputs = separator.hparams.num_spks
+        if self.voices is None:
+            return
+        if not getattr(separator, "counts_voices", False):
+            raise InputError(
+                f"voices={self.voices}: this separator does not count voices, each of its {outputs} outputs is "
+                "one; leave voices out, or choose one that counts, such as convtasnet-8k-talk"
+            )
+        if self.voices > outputs:
+            raise InputError(f"voices={self.voices}: expected at most {outputs}, the separator's outputs")
 
     def num_workers(self, separator: Separator) -> int:
         """Return how many windows or recordings are separated at the same time."""

@@ -44,9 +44,17 @@ class Recording:
         Of the open file, with as many channels as the sources have; they are known when the first sources are.
     """
 
-    def __init__(self, path: Bytes | AudioFile, window: float | None, channels: Channels, model_rate: int):
+    def __init__(
+        self,
+        path: Bytes | AudioFile,
+        window: float | None,
+        channels: Channels,
+        model_rate: int,
+        with_mixture: bool = False,
+    ):
         self.path, self.levels, self.mixture_level, self.frames = path, Levels(), RmsLevel(), 0
         self._window, self._channels, self._model_rate = window, channels, model_rate
+        self._with_mixture = with_mixture
         self._left = 0  # samples that have been read and not gone out
 
     def windows(self, check: Callable[[AudioFile], object]) -> Iterator[Window]:
@@ -68,7 +76,13 @@ class Recording:
             yield block
 
     def blocks(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:
-        """Join the sources of the windows: [channels, C, any number of samples] each at the file's rate."""
+        """Join the sources of the windows, and the mixture if it is wanted.
+
+        Yields
+        ------
+        numpy.ndarray
+            [channels, C or C + 1, any number of samples], at the file's rate.
+        """
         separated = iter(separated)
         # The first one, or what is wrong with the file, comes before its rate is asked for.
         sources = self._joined(chain([next(separated)], separated))
@@ -80,7 +94,10 @@ class Recording:
 
     def _joined(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:
         for piece, sources in join_windows(separated, self._model_rate, self._channels.one_order):
-            self.levels.compare(self._channels.heard(piece), sources)
+            mixture = self._channels.heard(piece)
+            self.levels.compare(mixture, sources)
+            if self._with_mixture:
+                sources = torch.cat([sources, mixture.unsqueeze(2)], dim=2)
             # A second at a time, for at the file's rate a window of many channels is large.
             yield from (second.transpose(1, 2).numpy() for second in sources.split(self._model_rate, dim=1))
 
@@ -94,6 +111,7 @@ def separate_recordings(
     paths: Iterable[Bytes | AudioFile],
     choices: SeparationOptions,
     check: Callable[[AudioFile], object] = lambda file: None,
+    with_mixture: bool = False,
 ) -> Iterator[tuple[Recording, Iterator[np.ndarray]]]:
     """Separate audio files in order.
 
@@ -107,6 +125,8 @@ def separate_recordings(
         How.
     check : callable, optional
         Is called with each file that has been opened; what it raises is wrong with the recording.
+    with_mixture : bool
+        Whether what the sources were separated from comes as one more of them, the last.
 
     Yields
     ------
@@ -119,7 +139,7 @@ def separate_recordings(
 
     def read(paths: list[Bytes | AudioFile]) -> Iterator[_Read]:
         for path in paths:
-            recording = Recording(path, choices.window, channels, rate)
+            recording = Recording(path, choices.window, channels, rate, with_mixture)
             try:
                 for window in recording.windows(check):
                     yield recording, window

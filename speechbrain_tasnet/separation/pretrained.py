@@ -222,6 +222,7 @@ class TasNetSeparation(Pretrained):
         gate: bool = True,
         beamform: str | None = None,
         shifts: int = 1,
+        voices: int | None = None,
         progress: Progress | None = None,
     ) -> Voices:
         """Separate an audio file, and find out how many voices are heard in it, and when.
@@ -230,7 +231,7 @@ class TasNetSeparation(Pretrained):
         ----------
         path, progress
             As `separate_file` has them.
-        channels, scale, window, workers, gate, beamform, shifts
+        channels, scale, window, workers, gate, beamform, shifts, voices
             As `separation.SeparationOptions` has them.
 
         Returns
@@ -243,7 +244,7 @@ class TasNetSeparation(Pretrained):
         InputError
             As `separate_file` does.
         """
-        choices = SeparationOptions(channels, scale, window, workers, gate, beamform, shifts)
+        choices = SeparationOptions(channels, scale, window, workers, gate, beamform, shifts, voices)
         return separate_voices(self, path, choices, progress)
 
     def forward(self, mix: Samples, lengths: Samples | int | None = None) -> Samples:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -19,6 +18,7 @@ from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.options import DEFAULTS, SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import NAME, WAV, AudioFormat, Destination, new_audio
 from speechbrain_tasnet.separation.pipeline import Recording, separate_recordings
+from speechbrain_tasnet.separation.selection import Selection
 from speechbrain_tasnet.separation.voices import Heard, Listener, Voices
 from speechbrain_tasnet.system.files import check_not_there, scratch_file
 
@@ -57,7 +57,8 @@ def separate_recording(
     InputError
         The file cannot be read.
     """
-    _, sources = _whole(separator, path, choices, progress)
+    recording, sources = _whole(separator, path, choices, progress)
+    sources *= np.float32(recording.levels.gain(choices.scale, limited=False))
     return torch.from_numpy(sources).transpose(1, 2)
 
 
@@ -90,15 +91,15 @@ def separate_voices(
     Raises
     ------
     InputError
-        The file cannot be read.
+        The file cannot be read, or the separator cannot have as many voices.
     """
-    recording, sources = _whole(separator, path, choices, progress)
-    counts = getattr(separator, "counts_voices", False)
-    listener = Listener(recording.rate, counts, choices.gate)
-    listener.hear(sources)
+    selection = Selection(separator, choices)
+    recording, waiting = _whole(separator, path, selection.choices, progress, selection.with_mixture)
+    listener = selection.listener(recording.rate)
+    listener.hear(waiting[:, : separator.hparams.num_spks])
     heard = listener.result()
-    sources = torch.from_numpy(heard.sources_of(sources.transpose(2, 1, 0), start=0))
-    return Voices(sources.permute(2, 0, 1), heard.segments, recording.rate)
+    [sources] = selection.sources(lambda: [waiting.transpose(2, 1, 0)], heard, recording.levels, limited=False)
+    return Voices(torch.from_numpy(sources).permute(2, 0, 1), heard.segments, recording.rate)
 
 
 def _whole(
@@ -106,17 +107,17 @@ def _whole(
     path: Bytes | AudioFile,
     choices: SeparationOptions,
     progress: Progress | None,
+    with_mixture: bool = False,
 ) -> tuple[Recording, np.ndarray]:
-    """Separate a recording into sources [channels, C, time]."""
+    """Separate a recording into sources [channels, C or C + 1, time], which have not been scaled yet."""
     found = []
-    with closing(separate_recordings(separator, [path], choices)) as recordings:
+    with closing(separate_recordings(separator, [path], choices, with_mixture=with_mixture)) as recordings:
         recording, blocks = next(recordings)
         for sources in blocks:
             found.append(sources)
             if progress:
                 progress(sources.shape[2] / recording.rate)
-    sources = np.concatenate(found, axis=2)
-    return recording, sources * np.float32(recording.levels.gain(choices.scale, limited=False))
+    return recording, np.concatenate(found, axis=2)
 
 
 class Written(NamedTuple):
@@ -204,8 +205,7 @@ def write_recordings(
         A file cannot be written.
     """
     num_spks, kind = separator.hparams.num_spks, destination.kind
-    counts = getattr(separator, "counts_voices", False)
-    channels = Channels(separator, choices)
+    selection, channels = Selection(separator, choices), Channels(separator, choices)
 
     def check(file: AudioFile) -> None:
         if not destination.overwrite:
@@ -214,16 +214,17 @@ def write_recordings(
         sources = num_spks if destination.together else 1
         kind.check(file.name, file.samplerate, sources * channels.of_sources(file.channels), frames)
 
-    with closing(separate_recordings(separator, mixtures, choices, check)) as recordings:
+    separated = separate_recordings(separator, mixtures, selection.choices, check, selection.with_mixture)
+    with closing(separated) as recordings:
         for recording, blocks in recordings:
             paths, listed = destination.sources(recording.path, num_spks), destination.listed(recording.path)
             try:
                 with scratch_file(destination.folder) as scratch:
                     # Listening takes time, at high rates most of all.
-                    listen = partial(Listener, counts=counts, gate=choices.gate) if counts or listed else None
-                    heard = _gather(recording, blocks, scratch, progress, listen)
+                    listen = selection.listener if selection.counts or listed else None
+                    heard = _gather(recording, blocks, scratch, num_spks, progress, listen)
                     used = paths if destination.together or not heard else paths[: len(heard.outputs)]
-                    levels = _write(recording, scratch, used, num_spks, choices.scale, destination, heard)
+                    levels = _write(recording, scratch, used, destination, selection, heard)
                 for path in filter(Path.is_file, paths[len(used) :]):
                     path.unlink()  # of an earlier run, which is replaced
                 for path in listed:
@@ -241,6 +242,7 @@ def _gather(
     recording: Recording,
     blocks: Iterator[np.ndarray],
     scratch: BinaryIO,
+    num_spks: int,
     progress: Progress | None,
     listen: Callable[[int], Listener] | None,
 ) -> Heard | None:
@@ -250,7 +252,7 @@ def _gather(
         scratch.write(sources.transpose(2, 1, 0).tobytes())  # [time, C, channels]
         if listen:
             listener = listener or listen(recording.rate)
-            listener.hear(sources)
+            listener.hear(sources[:, :num_spks])
         if progress:
             progress(sources.shape[2] / recording.rate)
     return listener.result() if listener else None
@@ -260,28 +262,29 @@ def _write(
     recording: Recording,
     scratch: BinaryIO,
     paths: list[Path],
-    num_spks: int,
-    scale: str,
     destination: Destination,
+    selection: Selection,
     heard: Heard | None,
 ) -> list[float | None]:
     """Write the outputs that are sources when all are known, with their gain; returns the sources' levels."""
     rate, channels, kind = recording.rate, recording.channels, destination.kind
-    num_sources = len(heard.outputs) if heard else num_spks
+    num_sources = len(heard.outputs) if heard else selection.waiting
     in_a_file = channels * num_sources if destination.together else channels
     if not in_a_file:
         raise InputError(f"{recording.path}: nobody is heard; there is no source to write")
+    frame = selection.waiting * channels * 4  # bytes
     if not recording.exact:
-        kind.check(recording.path, rate, in_a_file, scratch.tell() // (num_spks * channels * 4))
-    scratch.seek(0)
-    gain = np.float32(recording.levels.gain(scale, limited=kind.limited))
-    done, levels = 0, [RmsLevel() for _ in range(num_sources)]
+        kind.check(recording.path, rate, in_a_file, scratch.tell() // frame)
+
+    def waiting() -> Iterator[np.ndarray]:
+        scratch.seek(0)
+        while data := scratch.read(FRAMES * frame):
+            yield np.frombuffer(data, np.float32).reshape(-1, selection.waiting, channels)
+
+    levels = [RmsLevel() for _ in range(num_sources)]
     with ExitStack() as opened:
         writers = [opened.enter_context(new_audio(path, kind, rate, in_a_file)) for path in paths]
-        while data := scratch.read(FRAMES * num_spks * channels * 4):
-            outputs = gain * np.frombuffer(data, np.float32).reshape(-1, num_spks, channels)
-            sources = heard.sources_of(outputs, start=done) if heard else outputs
-            done += len(sources)
+        for sources in selection.sources(waiting, heard, recording.levels, kind.limited):
             for level, source in zip(levels, sources.swapaxes(0, 1), strict=True):
                 level.add(source)
             one_each = [sources.reshape(-1, in_a_file)] if destination.together else sources.swapaxes(0, 1)

@@ -45,6 +45,9 @@ class Listener:
         Whether an output in which nobody is heard is no source; otherwise all outputs are, as they are.
     gate : bool
         Whether sources are silent where nobody is heard in them, if `counts`.
+    voices : int, optional
+        How many outputs are sources, if `counts`: those first that are heard, and of these those that are heard
+        longest.
 
     Examples
     --------
@@ -56,8 +59,9 @@ class Listener:
     ([1], [Segment(speaker='s1', start=0.0, end=1.0)])
     """
 
-    def __init__(self, rate: int, counts: bool, gate: bool):
+    def __init__(self, rate: int, counts: bool, gate: bool, voices: int | None = None):
         self._energies, self._counts, self._gate = FrameEnergies(rate), counts, gate
+        self._voices = voices
 
     def hear(self, sources: np.ndarray) -> None:
         """Process the next samples, [channels, C, any number]."""
@@ -66,10 +70,13 @@ class Listener:
 
     def result(self) -> "Heard":
         """Find out who was heard."""
+        energies = self._energies.array()
         # Without counting each output has its voice, however soft it is.
-        thresholds = Thresholds() if self._counts else Thresholds(below_all=inf)
-        active = active_frames(self._energies.array(), thresholds)
-        outputs = np.flatnonzero(active.any(axis=1) | (not self._counts))
+        active = active_frames(energies, Thresholds(below_all=inf))
+        counted = active_frames(energies).any(axis=1) if self._counts else np.ones(len(active), bool)
+        outputs = np.flatnonzero(counted)
+        if self._voices is not None:
+            outputs = np.sort(np.lexsort((energies.sum(axis=1), active.sum(axis=1), counted))[-self._voices :])
         hop, seconds = self._energies.hop, self._energies.seconds
         return Heard(outputs.tolist(), active[outputs], hop, seconds, self._counts and self._gate)
 
@@ -108,8 +115,11 @@ class Heard:
         self.outputs, self._active, self._hop, self._gate = outputs, active, hop, gate
         self.segments = [Segment(f"s{voice + 1}", *times) for voice, *times in to_segments(active, seconds)]
 
-    def sources_of(self, outputs: np.ndarray, start: int) -> np.ndarray:
+    def sources_of(self, outputs: np.ndarray, start: int, mixture: np.ndarray | None = None) -> np.ndarray:
         """Choose the sources among outputs, and silence them where nobody is heard.
+
+        To make them sum to the mixture, what is missing is divided among those that are not silenced, as in
+        `scaling.consistent`. Where all are, their sum is silence, too.
 
         Parameters
         ----------
@@ -117,6 +127,8 @@ class Heard:
             Samples [any number, C, channels], float32.
         start : int
             Samples before them.
+        mixture : numpy.ndarray, optional
+            [as many, channels]: what the sources are to sum to.
 
         Returns
         -------
@@ -124,11 +136,21 @@ class Heard:
             [as many, sources, channels]. What is silent comes and goes within a frame.
         """
         sources = outputs[:, self.outputs]
-        if not self._gate:
-            return sources
-        # In frames, from the middle of the first.
-        places = (np.arange(start, start + len(sources)) + 0.5) / self._hop - 0.5
-        frames = np.arange(self._active.shape[1])
-        for source, active in enumerate(self._active.astype(np.float32)):
-            sources[:, source] *= np.interp(places, frames, active).astype(np.float32)[:, np.newaxis]
+        heard = self._heard(start, len(sources))[..., np.newaxis]
+        sources *= heard
+        if mixture is not None:
+            missing = mixture - sources.sum(axis=1)
+            sources += missing[:, np.newaxis] * heard / np.maximum(heard.sum(axis=1, keepdims=True), 1)
         return sources
+
+    def _heard(self, start: int, size: int) -> np.ndarray:
+        """Return how much of each source is to be heard, from 0 to 1, [size, sources]."""
+        if not self._gate:
+            return np.ones((size, len(self.outputs)), np.float32)
+        # In frames, from the middle of the first.
+        places = (np.arange(start, start + size) + 0.5) / self._hop - 0.5
+        frames = np.arange(self._active.shape[1])
+        heard = np.empty((size, len(self.outputs)), np.float32)
+        for source, active in enumerate(self._active):
+            heard[:, source] = np.interp(places, frames, active)
+        return heard
