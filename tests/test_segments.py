@@ -25,6 +25,13 @@ def test_spaces_do_not_break_a_table():
     assert line == "SPEAKER a_call.wav 1 1.000 1.000 <NA> <NA> speaker_1 <NA> <NA>\n"
 
 
+def test_both_tables_name_the_recording_alike(tmp_path):
+    for suffix in (".json", ".rttm"):
+        write_segments(tmp_path / f"a{suffix}", "my  meeting.v2", SEGMENTS[:1])
+    [row] = json.loads((tmp_path / "a.json").read_text())
+    assert row["session_id"] == (tmp_path / "a.rttm").read_text().split()[1] == "my_meeting.v2"
+
+
 def test_further_keys_come_along():
     rows = json.loads(to_seglst("call", SEGMENTS, source=["s1", "s2", "s1"]))
     assert [row["source"] for row in rows] == ["s1", "s2", "s1"]

@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from speechbrain_tasnet.cli import main
-from speechbrain_tasnet.data.segments import read_segments
+from speechbrain_tasnet.data.segments import read_segments, to_seglst, write_segments
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.separation import many_files
 from speechbrain_tasnet.separation import recording as recording_module
@@ -199,6 +199,67 @@ def test_sources_of_an_earlier_run_do_not_stay_beside_those_of_this(two, tmp_pat
         write_sources(Sorter(), two, tmp_path / "out")
     write_sources(Sorter(), two, tmp_path / "out", overwrite=True)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["two_s1.wav", "two_s2.wav"]
+
+
+def test_nothing_of_an_earlier_run_stays_beside_other_sources(two, tmp_path):
+    out = tmp_path / "out"
+    write_sources(Sorter(), two, out, tables=["rttm", "json"], choices=SeparationOptions(voices=3))
+    for name in ("other_s3.wav", "two_s3.flac", "two_s5.wav", "two.txt"):
+        (out / name).write_text("somebody else's")
+    kept = {"other_s3.wav", "two_s3.flac", "two_s5.wav", "two.txt", "two_s1.wav", "two_s2.wav"}
+
+    class Pair(Sorter):
+        def separate_batch(self, mix):
+            return super().separate_batch(mix)[:, :, [0, 2]]
+
+    pair = Pair(counts_voices=False)
+    pair.hparams.num_spks = 2
+    write_sources(pair, two, out, overwrite=True, tables=["json"])
+    assert {path.name for path in out.iterdir()} == kept | {"two.json"}
+    write_sources(pair, two, out, overwrite=True)
+    assert {path.name for path in out.iterdir()} == kept
+
+
+def test_what_fails_removes_nothing(two, tmp_path):
+    write_sources(Sorter(), two, tmp_path, tables=["rttm"], choices=SeparationOptions(voices=3))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    class Broken(Sorter):
+        def separate_batch(self, mix):
+            raise InputError("broken")
+
+    with pytest.raises(InputError, match="broken"):
+        write_sources(Broken(), two, tmp_path, overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("spoil", ["other speakers", "further keys", "no table"])
+def test_tables_of_somebody_else_stay(two, tmp_path, spoil):
+    write_sources(Sorter(), two, tmp_path, tables=["json"])
+    table = tmp_path / "two.json"
+    segments = read_segments(table)
+    if spoil == "other speakers":
+        write_segments(table, "two", [segment._replace(speaker="alice") for segment in segments])
+    elif spoil == "further keys":
+        table.write_text(to_seglst("two", segments, source=["s1", "s2"]))
+    else:
+        table.write_text("{}")
+    text = table.read_text()
+    write_sources(Sorter(), two, tmp_path, overwrite=True)
+    assert table.read_text() == text
+
+
+def test_a_mixture_is_never_taken_for_what_an_earlier_run_has_left(two, tmp_path):
+    others = [recording(tmp_path / f"two_s{number}.wav", tone(500, (1, 4))) for number in (4, 5)]
+    before = [path.read_bytes() for path in others]
+    with pytest.raises(InputError, match=r"two_s4\.wav: a mixture"):
+        many_files.separate_files(
+            Sorter(), [two, others[0]], Destination(tmp_path, overwrite=True), SeparationOptions()
+        )
+    assert [path.read_bytes() for path in others] == before
+    named = Destination(tmp_path, overwrite=True, name="two_{source}")
+    many_files.separate_files(Sorter(), [others[0]], named, SeparationOptions())
+    assert others[0].read_bytes() == before[0]
 
 
 def test_tables_are_not_written_over(two, tmp_path):

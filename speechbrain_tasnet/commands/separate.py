@@ -104,7 +104,12 @@ def _describe_files(group: argparse._ArgumentGroup) -> None:
         help="name of each file: {stem} is the mixture's name, {source} is s1, s2 and so on, / makes a folder "
         "(%(default)s)",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace existing files")
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace existing files, and remove what an earlier run has left of the same recording: further sources, "
+        "and tables that are not wanted now",
+    )
     group.add_argument(
         "--resume",
         action="store_true",

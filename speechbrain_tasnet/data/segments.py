@@ -36,7 +36,7 @@ def to_seglst(session: str, segments: Iterable[Segment], **more: Sequence) -> st
     Parameters
     ----------
     session : str
-        What the segments are of.
+        What the segments are of; spaces become underscores, as in `to_rttm`, so that both tables have one name.
     segments : iterable of Segment
         In any order.
     **more : sequence
@@ -65,7 +65,7 @@ def to_seglst(session: str, segments: Iterable[Segment], **more: Sequence) -> st
     for number, segment in enumerate(segments):
         start, end = round(segment.start, DECIMALS), round(segment.end, DECIMALS)
         row = {
-            "session_id": session,
+            "session_id": _field(session),
             "speaker": segment.speaker,
             "start_time": start,
             "end_time": end,
@@ -151,4 +151,5 @@ def write_segments(path: Path, session: str, segments: Sequence[Segment]) -> Non
 
 
 def _field(text: str) -> str:
+    """Return a text as a field of RTTM holds it."""
     return "_".join(text.split()) or "<NA>"

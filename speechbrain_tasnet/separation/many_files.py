@@ -17,6 +17,7 @@ from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.batch_report import Names, Report
 from speechbrain_tasnet.separation.channels import Channels
 from speechbrain_tasnet.separation.journal import Journal
+from speechbrain_tasnet.separation.leftovers import leftovers
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import AudioFormat, Destination
 from speechbrain_tasnet.separation.recording import Written, write_recordings
@@ -193,8 +194,10 @@ def check_names(
     inputs = {os.path.realpath(mixture) for mixture in mixtures}
     owners = {}
     for mixture in mixtures:
-        paths = destination.all_files(mixture, separator.hparams.num_spks)
-        for path in paths:
+        outputs = separator.hparams.num_spks
+        paths = destination.all_files(mixture, outputs)
+        replaced = leftovers(destination, mixture, outputs) if destination.overwrite else []
+        for path in (*paths, *replaced):
             if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
                 raise InputError(
                     f"{path}: a name of {size} bytes, the system allows {LONGEST_NAME}; rename {mixture}"

@@ -177,7 +177,11 @@ class Destination:
         >>> [path.as_posix() for path in Destination("out", tables=["rttm", "json"]).listed("talks/monday.mp3")]
         ['out/monday.rttm', 'out/monday.json']
         """
-        return [self._home(mixture) / f"{Path(mixture).stem}.{name}" for name in self.tables]
+        return self.all_tables(mixture, self.tables)
+
+    def all_tables(self, mixture: Path | str, names: Sequence[str]) -> list[Path]:
+        """List the files that say who speaks when in these formats, wanted or not."""
+        return [self._home(mixture) / f"{Path(mixture).stem}.{name}" for name in names]
 
     def all_files(self, mixture: Path | str, num_spks: int) -> list[Path]:
         """List all files that may come of a mixture."""

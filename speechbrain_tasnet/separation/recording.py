@@ -15,6 +15,7 @@ from speechbrain_tasnet.audio.sources import Bytes
 from speechbrain_tasnet.data.segments import write_segments
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.leftovers import remove_leftovers
 from speechbrain_tasnet.separation.options import DEFAULTS, SeparationOptions, Separator
 from speechbrain_tasnet.separation.output_files import NAME, WAV, AudioFormat, Destination, new_audio
 from speechbrain_tasnet.separation.pipeline import Recording, separate_recordings
@@ -225,10 +226,10 @@ def write_recordings(
                     heard = _gather(recording, blocks, scratch, num_spks, progress, listen)
                     used = paths if destination.together or not heard else paths[: len(heard.outputs)]
                     levels = _write(recording, scratch, used, destination, selection, heard)
-                for path in filter(Path.is_file, paths[len(used) :]):
-                    path.unlink()  # of an earlier run, which is replaced
                 for path in listed:
                     write_segments(path, Path(recording.path).stem, heard.segments)
+                if destination.overwrite and not destination.together:
+                    remove_leftovers(destination, recording.path, len(used))
             except DiskError:
                 raise
             except InputError as error:
