@@ -77,6 +77,32 @@ def test_bytes_and_open_files_are_read_and_stay_open(separator, talk):
         separator.separate_file(io.BytesIO(b"no audio" * 100))
 
 
+def test_voices_are_found_in_samples(separator, talk):
+    path, samples = talk
+    expected = separator.separate_voices(path)
+    for audio in (samples, torch.from_numpy(samples)):
+        found = separator.separate_voices(audio, RATE)
+        torch.testing.assert_close(found.sources, expected.sources, rtol=0, atol=1e-4)
+        assert (found.count, found.sample_rate) == (expected.count, RATE)
+    stereo = np.stack([samples, 0.5 * samples], 1)
+    each = separator.separate_voices(stereo, RATE, channels="each").sources
+    assert each.shape == (2, len(samples), 2)
+    assert torch.equal(separator.separate_voices(torch.from_numpy(stereo.T), RATE, channels="each").sources, each)
+
+
+def test_samples_come_with_their_rate_and_files_do_not(separator, talk):
+    path, samples = talk
+    with pytest.raises(InputError, match="samples without their rate: expected sample_rate"):
+        separator.separate_voices(samples)
+    with pytest.raises(InputError, match="sample_rate=8000: a file has its own"):
+        separator.separate_voices(path, 8000)
+    for audio in (samples.tolist(), None):
+        with pytest.raises(InputError, match="expected a path, bytes or an open binary file"):
+            separator.separate_voices(audio)
+    with pytest.raises(InputError, match=r"recording of type ndarray: .* separate_audio"):
+        separator.separate_file(samples)
+
+
 def test_a_callback_hears_of_every_piece(separator, talk):
     pieces = []
     separator.separate_file(talk[0], window=1.0, progress=pieces.append)

@@ -1,6 +1,7 @@
 """Segments in SegLST and RTTM: what is written is read again, and what is neither is refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,10 @@ from speechbrain_tasnet.errors import InputError
 SEGMENTS = [Segment("alice", 0.0, 1.5), Segment("Größe", 1.25, 3.0625), Segment("alice", 70.0, 70.1)]
 
 
+@pytest.mark.parametrize("kind", [str, Path])
 @pytest.mark.parametrize("suffix", [".json", ".rttm"])
-def test_what_is_written_is_read_again(tmp_path, suffix):
-    path = tmp_path / f"call{suffix}"
+def test_what_is_written_is_read_again(tmp_path, suffix, kind):
+    path = kind(tmp_path / f"call{suffix}")
     write_segments(path, "call", SEGMENTS)
     read = read_segments(path)
     assert [segment.speaker for segment in read] == [segment.speaker for segment in SEGMENTS]

@@ -73,10 +73,15 @@ def open_bytes(path: Bytes) -> IO[bytes]:
     Raises
     ------
     InputError
-        There is none, or it cannot be read.
+        There is none, or it cannot be read, or it is none of these.
     """
     if isinstance(path, bytes):
         return io.BytesIO(path)
+    if not isinstance(path, str | os.PathLike) and not hasattr(path, "seekable"):
+        raise InputError(
+            f"a recording of type {type(path).__name__}: expected a path, bytes or an open binary file; "
+            "samples go with their rate into separate_audio or separate_voices"
+        )
     if not isinstance(path, str | os.PathLike):
         return _Lent(path) if path.seekable() else _copy_of(path, name_of(path))
     if "\0" in str(path):

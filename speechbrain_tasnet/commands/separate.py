@@ -107,8 +107,8 @@ def _describe_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace existing files, and remove what an earlier run has left of the same recording: further sources, "
-        "and tables that are not wanted now",
+        help="replace existing files, and remove what an earlier run has left of the same recording: further "
+        "sources, and tables that are not wanted now",
     )
     group.add_argument(
         "--resume",

@@ -98,19 +98,25 @@ def to_rttm(session: str, segments: Iterable[Segment]) -> str:
     return "".join(lines)
 
 
-def read_segments(path: Path) -> list[Segment]:
+def read_segments(path: Path | str) -> list[Segment]:
     """Read segments from SegLST (``.json``) or RTTM (any other suffix).
 
     Parameters
     ----------
-    path : Path
+    path : path-like
         The file.
+
+    Returns
+    -------
+    list of Segment
+        In the order of the file.
 
     Raises
     ------
     InputError
         It is missing, or is neither.
     """
+    path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -145,9 +151,24 @@ def _from_rttm(text: str) -> list[Segment]:
     return [Segment(row[7], float(row[3]), float(row[3]) + float(row[4])) for row in spoken]
 
 
-def write_segments(path: Path, session: str, segments: Sequence[Segment]) -> None:
-    """Write segments as SegLST (``.json``) or RTTM (any other suffix)."""
-    write_text(path, (to_seglst if path.suffix == ".json" else to_rttm)(session, segments))
+def write_segments(path: Path | str, session: str, segments: Sequence[Segment]) -> None:
+    """Write segments as SegLST (``.json``) or RTTM (any other suffix), whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; it is replaced if it is there.
+    session : str
+        What the segments are of, such as the name of the recording; spaces become underscores.
+    segments : sequence of Segment
+        In any order, such as the ``segments`` of `Voices`.
+
+    Raises
+    ------
+    DiskError
+        It cannot be written.
+    """
+    write_text(path, (to_seglst if Path(path).suffix == ".json" else to_rttm)(session, segments))
 
 
 def _field(text: str) -> str:

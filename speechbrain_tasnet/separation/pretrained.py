@@ -13,6 +13,7 @@ from speechbrain_tasnet.audio.samples_file import SamplesAudio
 from speechbrain_tasnet.audio.sources import Bytes
 from speechbrain_tasnet.bundle import load_bundle
 from speechbrain_tasnet.bundle.hub import find_separator
+from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.network.devices import check_device
 from speechbrain_tasnet.network.samples import Samples, as_samples, check_weights
@@ -204,8 +205,7 @@ class TasNetSeparation(Pretrained):
         (16000,)
         """
         of_torch = isinstance(audio, Tensor)
-        samples = audio.detach().cpu().numpy().T if of_torch else np.asarray(audio)
-        sources = self.separate_file(SamplesAudio(samples, sample_rate), **options)  # [channels, time, C]
+        sources = self.separate_file(_as_file(audio, sample_rate), **options)  # [channels, time, C]
         if len(sources) == 1:
             sources = sources[0].T
         else:
@@ -214,7 +214,8 @@ class TasNetSeparation(Pretrained):
 
     def separate_voices(
         self,
-        path: Bytes,
+        audio: Bytes | Samples,
+        sample_rate: int | None = None,
         channels: str = "mean",
         scale: str = "none",
         window: float | None = WINDOW,
@@ -225,14 +226,18 @@ class TasNetSeparation(Pretrained):
         voices: int | None = None,
         progress: Progress | None = None,
     ) -> Voices:
-        """Separate an audio file, and find out how many voices are heard in it, and when.
+        """Separate an audio file or samples, and find out how many voices are heard in them, and when.
 
         Parameters
         ----------
-        path, progress
-            As `separate_file` has them.
+        audio : path-like, bytes, binary file, numpy.ndarray or Tensor
+            A file, as `separate_file` has it, or samples, as `separate_audio` has them.
+        sample_rate : int, optional
+            Of samples, in Hz; a file has its own.
         channels, scale, window, workers, gate, beamform, shifts, voices
             As `separation.SeparationOptions` has them.
+        progress : callable, optional
+            Is called with the seconds of each piece that is separated.
 
         Returns
         -------
@@ -242,11 +247,30 @@ class TasNetSeparation(Pretrained):
         Raises
         ------
         InputError
-            As `separate_file` does.
+            As `separate_file` and `separate_audio` do, or the separator cannot have as many voices, or there are
+            samples without their rate, or a rate without samples.
+
+        Example
+        -------
+        >>> separator = TasNetSeparation.from_bundle("convtasnet-8k-talk", device="cpu")
+        >>> separator.separate_voices(np.zeros(16000, np.float32), 16000).count
+        0
         """
+        if isinstance(audio, np.ndarray | Tensor):
+            if sample_rate is None:
+                raise InputError("samples without their rate: expected sample_rate, such as 16000 Hz")
+            audio = _as_file(audio, sample_rate)
+        elif sample_rate is not None:
+            raise InputError(f"sample_rate={sample_rate}: a file has its own; leave it out, or pass samples")
         choices = SeparationOptions(channels, scale, window, workers, gate, beamform, shifts, voices)
-        return separate_voices(self, path, choices, progress)
+        return separate_voices(self, audio, choices, progress)
 
     def forward(self, mix: Samples, lengths: Samples | int | None = None) -> Samples:
         """Do as `separate_batch`; if followed by a sampling rate, a whole number, as `separate_audio`."""
         return self.separate_audio(mix, lengths) if isinstance(lengths, int) else self.separate_batch(mix, lengths)
+
+
+def _as_file(audio: Samples, sample_rate: int) -> SamplesAudio:
+    """Read samples like a file: an array [time] or [time, channels], or a tensor [time] or [channels, time]."""
+    samples = audio.detach().cpu().numpy().T if isinstance(audio, Tensor) else np.asarray(audio)
+    return SamplesAudio(samples, sample_rate)
