@@ -1,5 +1,6 @@
 """Fine-tuning: a training that begins with the weights of a trained separator."""
 
+import json
 import re
 import shutil
 
@@ -17,7 +18,8 @@ from speechbrain_tasnet.bundle import find_bundle, load_bundle, save_bundle
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.convert import TOOLKITS
 from speechbrain_tasnet.errors import InputError
-from speechbrain_tasnet.experiment.workflow import run
+from speechbrain_tasnet.experiment.counting import doubts
+from speechbrain_tasnet.experiment.workflow import check, run
 from speechbrain_tasnet.network.model import Model
 from speechbrain_tasnet.network.separate import separate
 from speechbrain_tasnet.training.finetuning import start_from
@@ -186,6 +188,35 @@ def test_a_run_starts_from_another_and_only_when_it_is_fresh(trained, corpus, ti
     log = (tmp_path / "run/log.txt").read_text()
     assert len(re.findall("Starting from", log)) == 1
     assert "Resuming after 1 complete epochs" in log
+
+
+def test_a_training_that_forgets_to_count_says_so(trained, corpus, tiny, tmp_path, caplog):
+    start = shutil.copytree(trained / "pretrained", tmp_path / "start")
+    words = ["wsj0mix", "--data_folder", str(corpus), "--pretrained", str(start), *tiny]
+    words += ["--output_folder", str(tmp_path / "run"), "--number_of_epochs", "1"]
+    power = ["--loss_silence", "power", "--loss_cap", "30"]
+
+    def found(*options, begins=True):
+        return doubts(loading.read([*words, *options]).settings, begins)
+
+    assert found() == []
+    config = json.loads((start / "config.json").read_text())
+    config["about"]["silence"] = "power"
+    (start / "config.json").write_text(json.dumps(config))
+    for silence in ("null", "mixture"):
+        [doubt] = found("--loss_silence", silence)
+        assert doubt.startswith(f"loss_silence={silence}: the separator in {start} counts voices")
+    assert found(*power, "--loss_level", "1") == found(*power, "--loss", "snr") == found(begins=False) == []
+    [doubt] = found(*power)
+    assert "loss_silence=power without loss_level: si-snr knows no levels" in doubt
+    with caplog.at_level("WARNING"):
+        check([*words, "--output_folder", str(tmp_path / "other")])
+    assert "counts voices" in caplog.text
+    run(words)
+    log = (tmp_path / "run/log.txt").read_text()
+    assert log.count("counts voices, what comes of this training will not") == 1
+    run(words)
+    assert (tmp_path / "run/log.txt").read_text().count("counts voices") == 1
 
 
 def test_a_mistake_is_said_before_anything_is_written(trained, corpus, tiny, tmp_path):

@@ -19,7 +19,7 @@ from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
-from speechbrain_tasnet.experiment import gpu_block
+from speechbrain_tasnet.experiment import counting, gpu_block
 from speechbrain_tasnet.experiment.datasets import evaluation_set, log_input_si_snr, seconds_of, training_set
 from speechbrain_tasnet.experiment.results import write_results
 from speechbrain_tasnet.experiment.schedules import Plan, make_plan
@@ -69,12 +69,15 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
         _check_packages(hparams)
         check_network(hparams.checkpointer, hparams.modules)
         started = _start_from_pretrained(hparams, adapt=not evaluate_only)
+        doubts = [] if evaluate_only else counting.doubts(hparams, begins=started is not None)
     ddp_init_group(recipe.run_opts)
     folder = Path(hparams.output_folder)
     sb.create_experiment_directory(folder)
     run_on_main(write_text, args=[folder / "hyperparams.yaml", recipe.text])
     if started:
         logger.info(started)
+    for doubt in doubts:
+        logger.warning(doubt)
     command = ["tasnet", "evaluate" if evaluate_only else "train", *argv]
     run_on_main(record_start, args=[folder / "runs.json", command, ops.slow_paths()])
     run_on_main(hparams.prepare)
@@ -163,7 +166,9 @@ def check(argv: Sequence[str]) -> Forecast:
     with _no_new_folder(recipe.settings):
         hparams = recipe.build()
         _check_packages(hparams)
-        _start_from_pretrained(hparams)
+        started = _start_from_pretrained(hparams)
+        for doubt in counting.doubts(hparams, begins=started is not None):
+            logger.warning(doubt)
         with _scratch_manifests(hparams):
             for manifest in ("valid_data", "test_data"):
                 evaluation_set(hparams, manifest)
