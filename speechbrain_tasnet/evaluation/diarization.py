@@ -40,13 +40,13 @@ def turns_spoken(targets: Tensor, sample_rate: int) -> list[Turn]:
     energies = frames.array()
     active = np.concatenate([active_frames(energies[[voice]]) for voice in range(len(energies))])
     active[silent(targets[None])[0].numpy()] = False  # whatever rounding has left in them
-    return to_segments(active, frames.seconds)
+    return to_segments(active, frames.seconds, frames.length)
 
 
 def turns_heard(estimates: Tensor, sample_rate: int) -> list[Turn]:
     """Return when a voice is heard in each output [time, C], as `tasnet separate` says: see `turns_spoken`."""
     frames = _frames(estimates, sample_rate)
-    return to_segments(active_frames(frames.array()), frames.seconds)
+    return to_segments(active_frames(frames.array()), frames.seconds, frames.length)
 
 
 def diarization_errors(reference: Sequence[Turn], hypothesis: Sequence[Turn], seconds: float) -> dict[str, float]:
