@@ -60,6 +60,46 @@ def test_a_change_of_outputs_shows():
     assert scores["right output"] == pytest.approx(6 / 8)
 
 
+@pytest.mark.parametrize("speakers", [1, 2])
+@pytest.mark.parametrize("outputs", [2, 3])
+def test_what_is_in_no_output_is_not_in_the_right_one(speakers, outputs):
+    targets = torch.zeros(8 * RATE, outputs).double()
+    targets[:, :speakers] = voices(*[(0, 8)] * speakers)
+    mixture = targets.sum(1)
+    noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(1)).double()
+    for nothing in (torch.zeros_like(targets), noise, mixture.unsqueeze(1).expand_as(targets)):
+        assert score_talk(mixture, targets, nothing, RATE)["right output"] == 0
+
+
+@pytest.mark.parametrize(("softer", "share"), [(0.0, 0), (4.0, 0), (6.0, 1), (20.0, 1)])
+def test_a_torn_voice_is_not_in_the_right_output(softer, share):
+    targets = voices((0, 8), None)
+    torn = targets[:, [0, 0]] * torch.tensor([1.0, 10 ** (-softer / 20)])
+    assert score_talk(targets[:, 0], targets, torn, RATE)["right output"] == share
+
+
+def test_two_voices_in_one_output_leave_one_of_them_without():
+    targets = voices((0, 8), (0, 8))
+    joined = torch.stack([targets.sum(1), torch.zeros(8 * RATE)], 1).double()
+    assert score_talk(targets.sum(1), targets, joined, RATE)["right output"] == 0.5
+
+
+def test_a_voice_that_is_missing_for_seconds_is_not_in_the_right_output_then():
+    targets = voices((0, 8), (0, 8))
+    estimates = leaky(targets)
+    estimates[2 * RATE : 4 * RATE, 1] = 0
+    assert score_talk(targets.sum(1), targets, estimates, RATE)["right output"] == pytest.approx(14 / 16)
+
+
+@pytest.mark.parametrize("level", [-20.0, -40.0])
+def test_the_targets_themselves_are_right_however_soft_one_is(level):
+    # Over a second, voices agree a little by chance: of a loud one that would be more than the soft one.
+    time = torch.arange(8 * RATE).double() / RATE
+    loud, soft = torch.sin(200 * torch.pi * time), torch.sin(200.3 * torch.pi * time + 1)
+    targets = torch.stack([loud, 10 ** (level / 20) * soft], 1)
+    assert in_right_output(targets, targets, [0, 1], RATE) == 1
+
+
 def test_seconds_in_which_nobody_speaks_do_not_count():
     targets = voices((0, 2), (6, 8))
     assert in_right_output(targets, leaky(targets), [0, 1], RATE) == 1

@@ -29,7 +29,7 @@ CORPORA = {
     "conversations": {"talk": Talk(60.0, TurnTaking(overlap_probability=(0.3, 1.0))), "min_speakers": 1},
 }
 HEAD = """\
-| separator | mixtures | speakers | counted correctly | SI-SNR, dB | improvement, dB | other outputs, dB | in the right output | DER of all |
+| separator | mixtures | speakers | counted correctly | SI-SNR, dB | improvement, dB | other outputs, dB | seconds in the right output | DER of all |
 |---|---|--:|--:|--:|--:|--:|--:|--:|
 """  # noqa: E501 - a line of Markdown
 

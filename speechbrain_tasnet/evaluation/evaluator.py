@@ -38,10 +38,10 @@ class Example:
 class Evaluator:
     """Collect the scores of a test set, one utterance at a time, without keeping its audio.
 
-    Every score is the mean over the sources of the utterance. Left out of it are the sources that nothing
-    can be said about: silent targets, and targets that are alone in the mixture, so that there is nothing to
-    remove. An utterance without any other source is listed but not scored. Where a test set has silent targets,
-    or ``der`` is asked for, there are scores besides of who was found, see `talk.score_talk`.
+    Every score is the mean over the sources of the utterance. Two kinds of sources are left out of it: silent
+    targets, which no estimate can resemble, and targets that are alone in the mixture, so that there is nothing
+    to remove. An utterance without any other source is listed but not scored. Where a test set has silent
+    targets, or ``der`` is asked for, it is also scored who was found, see `talk.score_talk`.
 
     Parameters
     ----------

@@ -19,8 +19,12 @@ SCORES = ("si-snr", "si-snr_i", "p_si-snr", "sa-sdr", "silence", "right output")
 PENALTY_DB = 30.0
 
 SECOND = 1.0  # in each of which a voice is in the right output or not
-# Of a voice's energy on average: a second in which it has less holds too little of it to be looked for.
+# Of a voice's energy on average: a second in which it has less holds too little of it to be looked for. And of an
+# output's energy: noise agrees with a voice that well by chance.
 AUDIBLE = 0.01
+# Of what all outputs together hold of a voice, by energy: with less in its own it is torn, for in the others it is
+# then less than 5 dB softer. Halves and copies of the mixture have one part in two, or in three.
+OWN = 0.75
 
 
 def score_talk(
@@ -37,7 +41,7 @@ def score_talk(
     sample_rate : int
         In Hz.
     der : bool
-        Whether to return `diarization.diarization_errors` besides.
+        Whether to return `diarization.diarization_errors`, too.
 
     Returns
     -------
@@ -45,8 +49,8 @@ def score_talk(
         ``speakers``, who are heard, and ``found``, the outputs in which somebody is; the mean ``si-snr`` of the
         speakers in their best outputs; ``p_si-snr`` of those that were found, see `penalized`;
         ``silence``, the level in dB of the outputs for nobody against the mixture; ``right output``, the
-        share of the time of all voices that is in the output of the speaker, see `in_right_output`; and
-        ``sa-sdr``, one ratio of the energies of all voices. None where there is nothing to say.
+        share of the seconds of all voices that are in the output of the speaker, see `in_right_output`; and
+        ``sa-sdr``, one ratio of the energies of all voices. None where a score is not defined.
 
     Example
     -------
@@ -114,9 +118,11 @@ def penalized(ratios: Tensor) -> float | None:
 def in_right_output(
     voices: Tensor, estimates: Tensor, order: Sequence[int] | np.ndarray, sample_rate: int
 ) -> float | None:
-    """Return which share of the seconds in which somebody speaks has his voice in the output that is his.
+    """Return the share of the seconds of speech in which the speaker is heard in the right output.
 
-    In each second the output of a voice is the one that holds most of it.
+    That output must hold three quarters of what all outputs hold of the voice in this second, by energy. How much
+    an output holds of each voice is found for all voices together, by least squares: two voices are never quite
+    uncorrelated, and what a soft one has in common with a loud one would count as the soft one.
 
     Parameters
     ----------
@@ -138,10 +144,14 @@ def in_right_output(
     usual = AUDIBLE * voices.square().mean(0)
     right = spoken = 0
     for part, estimate in zip(voices.split(size), estimates.split(size), strict=True):
-        held = (part.T @ estimate).abs()
+        gains = torch.linalg.pinv(part.T @ part, hermitian=True) @ (part.T @ estimate)  # [speakers, C]
+        held = gains.square() * part.square().sum(0).unsqueeze(1)
+        audible = AUDIBLE * estimate.square().sum(0)
         for speaker in (part.square().mean(0) > usual).nonzero().squeeze(1).tolist():
+            own = held[speaker, order[speaker]]
             spoken += len(part)
-            right += len(part) * int(held[speaker].argmax() == order[speaker])
+            # Of silence, which holds nothing of anybody, neither is true.
+            right += len(part) * int(own > OWN * held[speaker].sum() and own > audible[order[speaker]])
     return right / spoken if spoken else None
 
 
@@ -151,7 +161,7 @@ def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict:
     Parameters
     ----------
     rows : sequence of mapping
-        What `score_talk` has returned, each with the utterance's ``si-snr_i`` besides, or None, and with what
+        What `score_talk` has returned, each with the utterance's ``si-snr_i``, or None, and with what
         `diarization.diarization_errors` has returned, if that was asked for.
 
     Returns
