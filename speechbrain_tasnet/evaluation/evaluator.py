@@ -11,6 +11,7 @@ from torch import Tensor
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
+from speechbrain_tasnet.evaluation.diarization import Turn
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.evaluation.pitch import voices_of
 from speechbrain_tasnet.evaluation.talk import score_talk, summarize
@@ -26,6 +27,7 @@ class Example:
     """One utterance to look at and listen to: its place in the ranking, its scores and its audio.
 
     `mixture` is [time], `targets` and `estimates` are [time, C], the estimates in the order of the targets.
+    `spoken` is when each target speaks, where that is known, see `talk.score_talk`.
     """
 
     rank: str
@@ -33,6 +35,7 @@ class Example:
     mixture: Tensor
     targets: Tensor
     estimates: Tensor
+    spoken: Sequence[Turn] | None = None
 
 
 class Evaluator:
@@ -72,6 +75,7 @@ class Evaluator:
         self._metrics = [name for name in METRICS if name in metrics]
         self._rows: dict[str, Row] = {}
         self._talk: dict[str, Row] = {}
+        self._spoken: dict[str, Sequence[Turn]] = {}
         self._bad_items: list[str] = []
         self._silent_targets = 0
         self._lone_targets = 0
@@ -87,7 +91,14 @@ class Evaluator:
         """One row an utterance, sorted by id: the scores (None where undefined), duration in s, sources."""
         return [self._rows[utterance_id] for utterance_id in sorted(self._rows)]
 
-    def add(self, utterance_id: str, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
+    def add(
+        self,
+        utterance_id: str,
+        mixture: Tensor,
+        targets: Tensor,
+        estimates: Tensor,
+        spoken: Sequence[Turn] | None = None,
+    ) -> None:
         """Score one utterance.
 
         Parameters
@@ -98,6 +109,8 @@ class Evaluator:
             [time], without padding.
         targets, estimates : Tensor
             [time, C] each; the estimates in any order.
+        spoken : sequence of (int, float, float), optional
+            When each target speaks, if the corpus says so, see `talk.score_talk`.
 
         Raises
         ------
@@ -132,7 +145,9 @@ class Evaluator:
             row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
         self._rows[utterance_id] = row
         der = "der" in self._metrics
-        self._talk[utterance_id] = score_talk(mixture, targets, estimates, self.sample_rate, der)
+        self._talk[utterance_id] = score_talk(mixture, targets, estimates, self.sample_rate, der, spoken)
+        if spoken is not None:
+            self._spoken[utterance_id] = spoken
 
     def leave_out(self, utterance_id: str) -> None:
         """Record an utterance of the test set that could not be read."""
@@ -142,6 +157,7 @@ class Evaluator:
         """Take in the utterances that another process of a distributed run has scored."""
         self._rows |= other._rows
         self._talk |= other._talk
+        self._spoken |= other._spoken
         self._bad_items += other._bad_items
         self._silent_targets += other._silent_targets
         self._lone_targets += other._lone_targets
@@ -220,9 +236,10 @@ class Evaluator:
         ranks = {0: "worst", len(ranked) // 2: "median", len(ranked) - 1: "best"}
         examples = []
         for place in sorted(ranks, reverse=True):
-            mixture, targets, estimates = (x.detach().cpu() for x in separate_again(ranked[place]["snt_id"]))
-            estimates = in_target_order(targets, estimates)
-            examples.append(Example(ranks[place], ranked[place], mixture, targets, estimates))
+            utterance_id = ranked[place]["snt_id"]
+            mixture, targets, estimates = (x.detach().cpu() for x in separate_again(utterance_id))
+            signals = mixture, targets, in_target_order(targets, estimates)
+            examples.append(Example(ranks[place], ranked[place], *signals, self._spoken.get(utterance_id)))
         return examples
 
     def write(self, folder: str | Path) -> None:

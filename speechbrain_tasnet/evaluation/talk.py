@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from speechbrain_tasnet.evaluation.confidence import describe
-from speechbrain_tasnet.evaluation.diarization import diarization_errors, error_shares, turns_heard, turns_spoken
+from speechbrain_tasnet.evaluation.diarization import (
+    Turn,
+    diarization_errors,
+    error_shares,
+    turns_heard,
+    turns_spoken,
+)
 from speechbrain_tasnet.losses import Targets
 from speechbrain_tasnet.losses.ratios import Pairs, sa_sdr
 
@@ -28,8 +34,13 @@ OWN = 0.75
 
 
 def score_talk(
-    mixture: Tensor, targets: Tensor, estimates: Tensor, sample_rate: int, der: bool = False
-) -> dict[str, float | None]:
+    mixture: Tensor,
+    targets: Tensor,
+    estimates: Tensor,
+    sample_rate: int,
+    der: bool = False,
+    spoken: Sequence[Turn] | None = None,
+) -> dict[str, str | float | None]:
     """Score an utterance.
 
     Parameters
@@ -41,7 +52,11 @@ def score_talk(
     sample_rate : int
         In Hz.
     der : bool
-        Whether to return `diarization.diarization_errors`, too.
+        Whether to return `diarization.diarization_errors`, too, and what they are measured against as
+        ``reference``: ``segments`` or ``energy``.
+    spoken : sequence of (int, float, float), optional
+        When each target speaks: its number, start and end in seconds. Where nobody knows, the energy of the
+        targets decides, see `diarization.turns_spoken`.
 
     Returns
     -------
@@ -68,7 +83,7 @@ def score_talk(
     others = sorted(set(range(estimates.shape[1])) - set(order.tolist()))
     turns = turns_heard(estimates, sample_rate)
     found = np.unique([voice for voice, *_ in turns]).astype(int)
-    scores: dict[str, float | None] = {"speakers": len(heard), "found": len(found)}
+    scores: dict[str, str | float | None] = {"speakers": len(heard), "found": len(found)}
     scores["si-snr"] = float(ratios[heard, order].mean()) if len(heard) else None
     scores["p_si-snr"] = penalized(ratios[heard][:, torch.from_numpy(found)])
     power = mixture.square().mean()
@@ -80,7 +95,9 @@ def score_talk(
     aggregated = sa_sdr(prepared.signals[:, ordered], signals[:, whole]) if len(heard) else None
     scores["sa-sdr"] = None if aggregated is None else float(aggregated)
     if der:
-        scores |= diarization_errors(turns_spoken(targets, sample_rate), turns, len(mixture) / sample_rate)
+        scores["reference"] = "energy" if spoken is None else "segments"
+        reference = turns_spoken(targets, sample_rate) if spoken is None else spoken
+        scores |= diarization_errors(reference, turns, len(mixture) / sample_rate)
     return scores
 
 
@@ -155,7 +172,7 @@ def in_right_output(
     return right / spoken if spoken else None
 
 
-def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict:
+def summarize(rows: Sequence[Mapping[str, str | float | None]]) -> dict:
     """Summarise the scores of a test set.
 
     Parameters
@@ -170,7 +187,8 @@ def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict:
         ``confusion``: how many mixtures of so many speakers gave so many voices, as ``{"1": {"1": 9, "2": 1}}``;
         ``right``, ``too few`` and ``too many``, the shares of all mixtures; ``by speakers``: of each number
         of them `confidence.describe` of each score that some have; and ``der``, see
-        `diarization.error_shares`, if it was asked for.
+        `diarization.error_shares`, if it was asked for, with its ``reference``: ``segments`` of the corpus,
+        ``energy`` of the targets, or both, where only some utterances have segments.
 
     Example
     -------
@@ -196,4 +214,5 @@ def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict:
         summary["by speakers"][speakers] = {name: describe(found) for name, found in values.items() if found}
     if rows and "speech" in rows[0]:
         summary["der"] = error_shares(rows)
+        summary["reference"] = " and ".join(sorted({row["reference"] for row in rows}, reverse=True))
     return summary

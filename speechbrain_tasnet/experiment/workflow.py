@@ -17,6 +17,7 @@ from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.schema import Hparams, Settings
 from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
+from speechbrain_tasnet.data.spoken import read_turns
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.experiment import gpu_block
@@ -81,6 +82,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     brain, plan = make_brain(hparams, recipe.run_opts)
     brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
     test = evaluation_set(hparams, "test_data")
+    brain.spoken = read_turns(hparams.test_data, hparams.data_folder, hparams.num_spks)
     at_start = {"worker_init_fn": outlive}  # unless the recipe has one of its own
     valid_loader_options = at_start | hparams.valid_dataloader_opts | {"collate_fn": collate}
     if not evaluate_only:
@@ -167,6 +169,7 @@ def check(argv: Sequence[str]) -> Forecast:
         with _scratch_manifests(hparams):
             for manifest in ("valid_data", "test_data"):
                 evaluation_set(hparams, manifest)
+            read_turns(hparams.test_data, hparams.data_folder, hparams.num_spks)
             training, _ = training_set(hparams)
             return _rehearse(*make_brain(hparams, recipe.run_opts), training)
 

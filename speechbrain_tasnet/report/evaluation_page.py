@@ -122,7 +122,8 @@ def _scatter(rows: Sequence[Row]) -> dict | None:
 def _show(example: Example, sample_rate: int, talk: bool) -> dict:
     """Prepare what the template shows of one utterance: scores, a panel for each signal, in talk a timeline."""
     size = MAX_SECONDS * sample_rate
-    mixture, targets, estimates = same_level(example.mixture, example.targets, example.estimates, size)
+    signals = example.targets, example.estimates
+    mixture, targets, estimates = same_level(example.mixture, *signals, size)
     top = decibels(mixture, sample_rate).max().item()
 
     def panel(role: str, label: str, samples: Tensor) -> dict:
@@ -143,7 +144,7 @@ def _show(example: Example, sample_rate: int, talk: bool) -> dict:
         "row": example.row,
         "mixture": panel("mixture", "Mixture", mixture),
         "sources": sources,
-        "timeline": lay_out_timeline(example.targets, example.estimates, sample_rate) if talk else None,
+        "timeline": lay_out_timeline(*signals, sample_rate, example.spoken) if talk else None,
         "cut": len(example.mixture) > len(mixture),
         "seconds": len(mixture) / sample_rate,
         "khz": sample_rate / 2000,

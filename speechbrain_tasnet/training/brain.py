@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import speechbrain as sb
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from speechbrain_tasnet.data.epoch_loader import EpochLoader
 from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference, with_sources
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.evaluation.diarization import Turn
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import SeparationLoss, Targets
 from speechbrain_tasnet.network.separate import separate
@@ -42,13 +44,15 @@ class SeparationBrain(GuardedBrain):
     null) and ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
-    After `evaluate`, ``evaluator`` holds the score of each utterance.
+    After `evaluate`, ``evaluator`` holds the score of each utterance; ``spoken``, which may be set before,
+    has by id when each source speaks, see `talk.score_talk`.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.num_batches = {}
         self.datasets = {}
+        self.spoken: Mapping[str, Sequence[Turn]] = {}
         self.ending = False
         self.loader: EpochLoader | None = None
         self._group_start = 0  # position of the first item whose gradient is in the next step
@@ -108,7 +112,8 @@ class SeparationBrain(GuardedBrain):
         mixture, lengths = at_reference(batch.mixture.data, self.hparams), batch.mixture.lengths
         sources, estimates = (sources_at_reference(s, self.hparams) for s in (batch.sources.data, estimates))
         for i, size in enumerate(valid_samples(lengths, mixture.shape[1]).tolist()):
-            self.evaluator.add(batch.id[i], mixture[i, :size], sources[i, :size], estimates[i, :size])
+            signals = mixture[i, :size], sources[i, :size], estimates[i, :size]
+            self.evaluator.add(batch.id[i], *signals, self.spoken.get(batch.id[i]))
 
     def make_dataloader(self, dataset, stage: sb.Stage, **kwargs):
         """Make SpeechBrain's loader, and note its length for the progress bar.
