@@ -211,7 +211,7 @@ def _scratch_manifests(hparams: Hparams) -> Iterator[None]:
 
 def _check_packages(hparams: Hparams) -> None:
     """Check now, not after the training, that the packages needed are there."""
-    Evaluator(hparams.sample_rate, hparams.metrics)
+    Evaluator(hparams.sample_rate, hparams.metrics, hparams.aligned_sources)
     if hparams.tensorboard:
         TensorBoard(hparams.output_folder)
 
@@ -230,6 +230,7 @@ def make_brain(hparams: Hparams, run_opts: RunOptions) -> tuple[SeparationBrain,
         "train_logger": TrainLogs(*loggers),
         "bad_items": BadItems(folder / "bad_items.csv", hparams.max_bad_items),
         "ledger": ledger,
+        "aligned_sources": hparams.aligned_sources,
         "separation_loss": hparams.separation_loss,
         "training_loss": hparams.training_loss,
     }

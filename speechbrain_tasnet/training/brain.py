@@ -39,9 +39,9 @@ class SeparationBrain(GuardedBrain):
     [batch, time, C], or [batch, time, C, mics] at each of them, and, as ``bad``, name and reason of items that
     could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``, ``training_loss``
     and, for validation and test, ``separation_loss`` (a `SeparationLoss` each), ``loss_threshold``,
-    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``outputs``, ``metrics``, ``bad_items`` (where
-    those go), ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called after each validation, or
-    null) and ``step_scheduler`` (called after each step of the optimizer, or null).
+    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``outputs``, ``metrics``, ``aligned_sources``,
+    ``bad_items`` (where those go), ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called
+    after each validation, or null) and ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
     After `evaluate`, ``evaluator`` holds the score of each utterance; ``spoken``, which may be set before,
@@ -99,7 +99,7 @@ class SeparationBrain(GuardedBrain):
             # In training the guard reports it and skips the step; in validation it must show in the mean.
             if math.isfinite(loss) or stage != sb.Stage.TRAIN:
                 self.losses.append(loss)
-                if known:
+                if known and (stage != sb.Stage.TEST or self.hparams.aligned_sources):
                     self.ratios.append(ratio)
                     self.improvements.append(improvement)
                     self.improved += improvement
@@ -262,7 +262,8 @@ class SeparationBrain(GuardedBrain):
             # Before the loader's processes copy the dataset.
             self.datasets[stage].set_epoch(epoch)
         if stage == sb.Stage.TEST:
-            self.evaluator = Evaluator(self.hparams.sample_rate, self.hparams.metrics)
+            options = self.hparams.sample_rate, self.hparams.metrics, self.hparams.aligned_sources
+            self.evaluator = Evaluator(*options)
         self.bar = tqdm(
             desc=stage.name.lower() if epoch is None else f"epoch {epoch} {stage.name.lower()}",
             total=self.num_batches.get(stage),
@@ -281,7 +282,8 @@ class SeparationBrain(GuardedBrain):
         if not losses and stage != sb.Stage.TRAIN:
             raise InputError(f"{name}: no item could be used; the warnings in the log say why")
         # A run that resumes after the last step of an epoch has nothing to train in it.
-        stats = {key: fmean(losses)} if losses else {}
+        comparable = stage != sb.Stage.TEST or self.hparams.aligned_sources
+        stats = {key: fmean(losses)} if losses and comparable else {}
         if improvements:
             stats = {"si-snr": -fmean(ratios)} | stats | {"si-snr_i": fmean(improvements)}
         if silent_targets := sum(gather([self.silent_targets])):
