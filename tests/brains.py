@@ -33,7 +33,13 @@ def make_brain(tmp_path, hparams=None, kind=SeparationBrain, **options):
     torch.manual_seed(0)
     modules = {"encoder": Encoder(N=8, L=16), "masknet": MaskNet(N=8, B=4, H=8, Sc=4, X=2, R=1, C=2)}
     modules["decoder"] = Decoder(N=8, L=16)
-    defaults = {"sample_rate": 8000, "loss_threshold": None, "step_scheduler": None, "metrics": []}
+    defaults = {
+        "sample_rate": 8000,
+        "loss_threshold": None,
+        "step_scheduler": None,
+        "metrics": [],
+        "aligned_sources": True,
+    }
     defaults |= {"epoch_counter": EpochCounter(limit=1), "bad_items": BadItems(tmp_path / "bad_items.csv", 0)}
     defaults |= {"ledger": Ledger(), "separation_loss": SeparationLoss(), "training_loss": SeparationLoss()}
     run_opts = {"device": "cpu", "noprogressbar": True, **options}

@@ -79,6 +79,16 @@ def test_a_segment_begins_a_little_earlier_and_not_before_the_recording():
     assert wide[1][1:] == pytest.approx((plain[1][1] - 0.2, plain[1][2] + 0.2))
 
 
+@pytest.mark.parametrize("block", [700, 10**6])
+def test_no_segment_ends_after_the_recording(block):
+    signals = voices((0, 0.0, 2.875), seconds=2.875)  # 287.5 frames
+    energies = FrameEnergies(RATE)
+    for start in range(0, signals.shape[1], block):
+        energies.add(signals[:, start : start + block])
+    assert energies.length == pytest.approx(2.875)
+    assert to_segments(active_frames(energies.array()), energies.seconds, energies.length) == [(0, 0.0, 2.875)]
+
+
 @pytest.mark.parametrize("gain", [1e-3, 1.0, 30.0])
 def test_the_level_of_a_recording_does_not_matter(gain):
     signals = voices((0, 1.0, 4.0), (1, 3.0, 6.0))

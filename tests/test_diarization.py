@@ -46,6 +46,11 @@ def test_times_are_right_where_frames_are_not_ten_milliseconds():
     assert (start, end) == pytest.approx((90, 95), abs=0.1)
 
 
+def test_nobody_speaks_after_the_end():
+    targets = voices((0, 2.875), seconds=3)[: round(2.875 * RATE)]
+    assert turns_spoken(targets, RATE) == turns_heard(targets, RATE) == [(0, 0.0, 2.875)]
+
+
 @pytest.mark.parametrize(
     ("hypothesis", "errors"),
     [

@@ -139,6 +139,26 @@ def test_the_recipe_reads_what_was_made(release, tmp_path, capsys):
         prepare_libricss(tmp_path / "out", tmp_path / "save", "mix")
 
 
+def test_a_recording_is_scored_by_who_was_found_and_when_alone(release, tmp_path):
+    generate_libricss(release, tmp_path / "out", rate=8000, workers=1)
+    words = ["evaluate", "libricss", "--data_folder", str(tmp_path / "out"), "--num_workers", "0"]
+    words += ["--output_folder", str(tmp_path / "run"), "--pretrained", "convtasnet-8k-talk"]
+    main(words)
+    results = json.loads((tmp_path / "run/test_results.json").read_text())
+    assert results["talk"].keys() >= {"confusion", "right", "der"}
+    assert results["talk"]["reference"] == "segments"
+    written = [json.dumps(results), (tmp_path / "run/test_results.csv").read_text().partition("\n")[0]]
+    written.append((tmp_path / "run/train_log.txt").read_text())
+    for name in ("si-snr", "sa-sdr", "sdr", "right output", "not_improved", "input", "si_snr"):
+        assert not any(name in text for text in written)
+    assert "the model finds the right number of voices in" in (tmp_path / "run/report.html").read_text()
+    with pytest.raises(SystemExit):
+        main([*words, "--metrics", "[sdr]"])
+    main([*words, "--task", "sep_clean", "--aligned_sources", "True"])
+    results = json.loads((tmp_path / "run/test_results.json").read_text())
+    assert results["metrics"]["si-snr"]["count"] == 1
+
+
 def test_too_few_channels():
     with pytest.raises(InputError, match="1 channels for 2 speakers"):
         channels_of(np.ones((1, RATE)), said(("a", 0.0, 0.5), ("b", 0.5, 1.0)), RATE)

@@ -53,8 +53,8 @@ def separated(seed, leak, samples=4000, gain=1.0):
     return targets.sum(1), targets, gain * (targets + leak * targets.flip(1)).flip(1)
 
 
-def report(path, utterances, curve=CURVE, rate=RATE, **words):
-    evaluator = Evaluator(rate, [])
+def report(path, utterances, curve=CURVE, rate=RATE, metrics=(), aligned_sources=True, **words):
+    evaluator = Evaluator(rate, metrics, aligned_sources)
     for name, signals in utterances.items():
         evaluator.add(name, *signals)
     words = {"title": "a run", "voices": "new voices", "facts": {"parameters": "5.0 million"}} | words
@@ -233,13 +233,43 @@ def test_page_says_who_was_found(tmp_path, page):
         "The right number of voices was found in 66.7 % of the mixtures, too few in 0.0 %, too many in 33.3 %"
         in words
     )
-    head, one, two = (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in talk_rows(found.text))
+    head, one, two, all_ = (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in talk_rows(found.text))
     assert head[:4] == ["0 found", "1 found", "2 found", "SI-SNR, dB"]
     assert one[:4] == ["1 speaks", "0", "1", "1"]
     assert two[:4] == ["2 speak", "0", "0", "1"]
-    assert two[6] == "\N{EN DASH}"  # nobody is silent
+    assert head[5:7] == ["P-SI-SNR, dB", "SA-SDR, dB"]
+    assert two[8] == "\N{EN DASH}"  # nobody is silent
+    assert all_[:4] == ["all", "0", "1", "2"]
+    assert two[6] == "40.0"
+    assert re.fullmatch(r"\d+\.\d", all_[6])
     assert "Who speaks when" in words
     assert len(re.findall(r'<rect class="turn (?:reference|estimate)"', found.text)) == 4  # of the one that gained
+
+
+@pytest.mark.parametrize("metrics", [["der"], []])
+def test_without_aligned_sources_the_page_is_about_who_was_found(tmp_path, metrics):
+    utterances = {}
+    for number in range(3):
+        _, targets, _ = separated(number, 0.01, samples=2 * RATE)
+        targets[RATE:, 0] = targets[: RATE // 2, 1] = 0
+        estimates = targets.flip(1).roll(80, 0)  # what is recorded comes later than what was played
+        estimates[: RATE // 2 + number * RATE // 3, 0] = 0
+        utterances[f"utt{number}"] = estimates.sum(1), targets, estimates
+    page = report(tmp_path, utterances, metrics=metrics, aligned_sources=False)
+    words = " ".join(page.words.split())
+    assert "On 3 mixtures of new voices, the model finds the right number of voices in 100.0 %" in words
+    for name in ("SI-SNR, dB", "improvement", "in the right output", "SA-SDR", "SDR", "came out", "not scored"):
+        assert name not in words.replace("neither SI-SNR nor any", "")
+    head, two = (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in talk_rows(page.text))
+    assert (head, two) == (["0 found", "1 found", "2 found"], ["2 speak", "0", "0", "3"])
+    ranks = re.findall(r"(Best|Median|Worst) mixture: (utt\d)", words)
+    if metrics:
+        assert "with a diarisation error rate of" in words
+        assert ranks == [("Best", "utt0"), ("Median", "utt1"), ("Worst", "utt2")]
+        reference, estimate = sounds(page)[1:3]
+        assert np.corrcoef(reference[:-80], estimate[80:])[0, 1] > 0.9
+    else:
+        assert ranks == []
 
 
 def talk_rows(text):

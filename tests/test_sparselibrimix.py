@@ -1,5 +1,6 @@
 """SparseLibriMix, against a plain reading of the original's algorithm, and from making it to its scores."""
 
+import csv
 import json
 import shutil
 
@@ -174,8 +175,17 @@ def test_the_recipe_scores_who_speaks_when(raw, tmp_path):
     main(["evaluate", "sparselibrimix", *words])
     results = json.loads((tmp_path / "run/test_results.json").read_text())
     assert results["utterances"] == 3
-    assert 0 <= results["talk"]["der"]["rate"] < 1
-    assert "Who speaks when" in (tmp_path / "run/report.html").read_text()
+    rate, *parts = results["talk"]["der"].values()
+    assert rate == pytest.approx(sum(parts))
+    assert results["talk"]["reference"] == "segments"
+    rows = csv.DictReader((tmp_path / "run/test_results.csv").open())
+    assert [float(row["speech"]) for row in rows] == pytest.approx(
+        3 * [4 * 0.45], abs=0.004
+    )  # as the metadata say
+    report = (tmp_path / "run/report.html").read_text()
+    assert "Who speaks when" in report
+    assert report.count("References</b></span>, from the segments of the corpus, above") == 3
+    assert "Diarisation error rate against the segments of the corpus" in report
 
 
 @pytest.fixture

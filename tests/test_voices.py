@@ -73,6 +73,13 @@ def test_files_are_of_those_who_are_heard(two, tmp_path, monkeypatch):
         assert times == pytest.approx([1, 4, 3, 6], abs=0.1)
 
 
+def test_the_table_ends_with_the_recording(tmp_path):
+    path = recording(tmp_path / "short.wav", tone(500, (1, 3), seconds=2.875))
+    write_sources(Sorter(), path, tmp_path / "out", tables=["rttm", "json"])
+    for name in ("short.rttm", "short.json"):
+        assert [segment.end for segment in read_segments(tmp_path / "out" / name)] == pytest.approx([2.875])
+
+
 def test_without_the_gate_all_of_a_voice_is_kept(two, tmp_path):
     paths = write_sources(Sorter(), two, tmp_path, choices=SeparationOptions(gate=False))
     assert len(paths) == 2

@@ -29,34 +29,38 @@ CORPORA = {
     "conversations": {"talk": Talk(60.0, TurnTaking(overlap_probability=(0.3, 1.0))), "min_speakers": 1},
 }
 HEAD = """\
-| separator | mixtures | speakers | counted correctly | SI-SNR, dB | improvement, dB | other outputs, dB | in the right output | DER of all |
+| separator | mixtures | speakers | counted correctly | SI-SNR, dB | improvement, dB | other outputs, dB | seconds in the right output | DER of all |
 |---|---|--:|--:|--:|--:|--:|--:|--:|
 """  # noqa: E501 - a line of Markdown
 
 
-def mixtures(corpus: Path) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Yield name, mixture [time] and sources [time, C] of the test mixtures whose overlap is as it should be."""
+def mixtures(corpus: Path) -> Iterator[tuple[str, Tensor, Tensor, list[tuple[int, float, float]] | None]]:
+    """Yield name, mixture [time], sources [time, C] and, in conversations, when each of them speaks.
+
+    Only test mixtures whose overlap is as it should be.
+    """
     folder = corpus / "wav8k" / "min" / "tt"
     for path in sorted((folder / "mix").glob("*.wav")):
         mixture = torch.from_numpy(read_audio(path, RATE))
-        said = path.with_suffix(".json")
+        said, spoken = path.with_suffix(".json"), None
         if said.exists():
-            segments = read_segments(said)
+            segments = read_segments(said, named="source")
+            spoken = [(int(segment.speaker[1:]) - 1, segment.start, segment.end) for segment in segments]
             turns = [Turn(0, 0, segment.start, segment.seconds) for segment in segments]
             alone = len({segment.speaker for segment in segments}) == 1
             if not alone and not OVERLAP[0] <= overlap_ratio(turns, len(mixture) / RATE) <= OVERLAP[1]:
                 continue
         sources = [torch.from_numpy(read_audio(folder / f"s{k + 1}" / path.name, RATE)) for k in range(MOST)]
-        yield path.stem, mixture, torch.stack(sources, dim=1)
+        yield path.stem, mixture, torch.stack(sources, dim=1), spoken
 
 
 def score(separator: TasNetSeparation, corpus: Path) -> dict:
     """Return the scores of who was found, see `talk.summarize`."""
     evaluator = Evaluator(RATE, ["der"])
-    for name, mixture, sources in mixtures(corpus):
+    for name, mixture, sources, spoken in mixtures(corpus):
         estimates = separator.separate_batch(mixture.unsqueeze(0))[0]
         silent = estimates.new_zeros(len(estimates), max(0, MOST - estimates.shape[1]))
-        evaluator.add(name, mixture, sources, torch.cat([estimates, silent], dim=1))
+        evaluator.add(name, mixture, sources, torch.cat([estimates, silent], dim=1), spoken)
     return evaluator.summary()["talk"]
 
 

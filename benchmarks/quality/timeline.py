@@ -62,15 +62,17 @@ def section(conversations: Sequence[Conversation], command: str) -> str:
     lines = [
         "## Ten minutes of conversation",
         "",
-        f"`{command}`: conversations of {conversations[0].seconds:g} s and the segments that were found, compared with "
-        "the utterances that were mixed, without a collar, overlapped speech included.",
+        f"`{command}`: conversations of",
+        f"{conversations[0].seconds:g} s, and the segments that are found in them compared with the utterances that "
+        "were mixed,",
+        "without a collar, overlapped speech included.",
         "",
         "| speakers | voices found | DER | missed | false alarm | confusion |",
         "|--:|--:|--:|--:|--:|--:|",
     ]
     rows = [(*conversation.counts, error_shares([conversation.errors])) for conversation in conversations]
     together = error_shares([conversation.errors for conversation in conversations])
-    for speakers, found, shares in sorted([*rows], key=lambda row: row[0]) + [("all", "", together)]:
+    for speakers, found, shares in [*sorted(rows, key=lambda row: row[:2]), ("all", "", together)]:
         lines.append(f"| {speakers} | {found} | {' | '.join(f'{100 * shares[name]:.1f} %' for name in SHARES)} |")
     return "\n".join([*lines, "", "![When each voice speaks, and when it is found](images/timeline.svg)", ""])
 

@@ -1,7 +1,8 @@
 """Compare windows with separating long conversations whole: ``python -m benchmarks.quality.windows``.
 
-The conversations are a corpus of `tasnet mix --scene talk --seconds 600`. The table has the share of seconds in
-which a voice is in its output, the SI-SNR, what a window changes in it on average and at most, memory and time.
+The conversations are a corpus of `tasnet mix --scene talk --seconds 600`. The table has the share of the seconds
+of speech in which a voice is in the right output (see `talk.in_right_output`), the SI-SNR, what a window changes
+in it on average and at most, memory and time.
 """
 
 import argparse
@@ -65,7 +66,8 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> st
         "",
         f"`python -m benchmarks.quality.windows`: {len(results)} conversations of {seconds:g} s separated on "
         f"{torch.get_num_threads()} thread(s), whole and",
-        "in windows. Memory is the increase beyond the libraries and the model.",
+        "in windows. A second of speech is in the right output if that holds three quarters of the voice. Memory",
+        "is the increase beyond the libraries and the model.",
         "",
         "| window, s | seconds in the right output | SI-SNR, dB | change on average | worst | memory, MB "
         "| real-time factor |",

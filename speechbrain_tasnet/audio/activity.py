@@ -1,6 +1,7 @@
 """Voice activity: which of several separated voices is heard when, frame by frame, from their energies."""
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import scipy
@@ -72,6 +73,12 @@ class FrameEnergies:
         self._done: list[np.ndarray] = []
         self._rest: np.ndarray | None = None
 
+    @property
+    def length(self) -> float:
+        """Seconds of all samples so far; of the last frame only those that there are."""
+        whole = sum(energies.shape[1] for energies in self._done) * self.hop
+        return (whole + (0 if self._rest is None else self._rest.shape[1])) * self.seconds / self.hop
+
     def add(self, block: np.ndarray) -> None:
         """Take in the next samples [C, any number]."""
         squares = np.square(block, dtype=np.float64)
@@ -133,7 +140,7 @@ def active_frames(energies: np.ndarray, thresholds: Thresholds = Thresholds()) -
     return active
 
 
-def to_segments(active: np.ndarray, seconds: float) -> list[tuple[int, float, float]]:
+def to_segments(active: np.ndarray, seconds: float, length: float = inf) -> list[tuple[int, float, float]]:
     """List the stretches in which voices are heard: number of the voice, start and end in seconds, by start.
 
     Parameters
@@ -142,16 +149,20 @@ def to_segments(active: np.ndarray, seconds: float) -> list[tuple[int, float, fl
         [C, frames], see `active_frames`.
     seconds : float
         Of a frame, see `FrameEnergies`.
+    length : float
+        Seconds of the signals, which may end within the last frame.
 
     Examples
     --------
-    >>> to_segments(np.array([[False, True, True, False], [True, False, False, True]]), seconds=0.01)
-    [(1, 0.0, 0.01), (0, 0.01, 0.03), (1, 0.03, 0.04)]
+    >>> active = np.array([[False, True, True, False], [True, False, False, True]])
+    >>> to_segments(active, seconds=0.01, length=0.038)
+    [(1, 0.0, 0.01), (0, 0.01, 0.03), (1, 0.03, 0.038)]
     """
     found = []
     for voice, frames in enumerate(active):
         found += [
-            (voice, round(start * seconds, 6), round(end * seconds, 6)) for start, end in _runs(frames).tolist()
+            (voice, round(start * seconds, 6), round(min(end * seconds, length), 6))
+            for start, end in _runs(frames).tolist()
         ]
     return sorted(found, key=lambda segment: (segment[1], segment[0]))
 

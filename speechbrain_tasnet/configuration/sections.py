@@ -177,6 +177,9 @@ class Training(Section):
     """Processes that load items."""
     metrics: Metrics
     """Metrics that the test reports besides SI-SNR."""
+    aligned_sources: Truth = True
+    """Whether the sources are in the mixtures sample by sample, as SI-SNR needs. Those that have not passed
+    through the room of the recording are not; the test then scores who was found and when, and nothing else."""
     test_voices: Text
     """How the report describes the voices in the test set."""
 

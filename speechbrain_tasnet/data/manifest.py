@@ -12,6 +12,8 @@ from tqdm import tqdm
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.data.corpus import Corpus, Row
 from speechbrain_tasnet.data.corpus_checks import evenly_spread, length, wrong_sum
+from speechbrain_tasnet.data.read_manifest import SEGMENTS
+from speechbrain_tasnet.data.segments import read_segments
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.system.files import new_file, write_text
 
@@ -27,11 +29,11 @@ def write_manifests(corpus: Corpus, save_folder: Path | str) -> None:
 
     The columns are ``ID``, ``duration`` in seconds, ``sample_rate`` in Hz, ``mix_wav`` and ``s1_wav`` ... for
     what goes in and what should come out, then one ``NAME_wav`` for each further signal of the corpus; where the
-    task has taken its name, ``corpus_NAME_wav``. Where a mixture of conversation has its segments beside it,
-    ``segments`` has their JSON file. In paths, ``$data_root`` stands for the data folder. Rows are
-    sorted by ID. Manifests that are there are kept if neither the files of the corpus (names, sizes, times of
-    change) nor the options have changed since. Beside a checkpoint they are kept whatever has become of the files:
-    a training that was stopped continues although some have gone bad.
+    task has taken its name, ``corpus_NAME_wav``. Where each mixture of conversation has its segments beside it,
+    which say of which source they are, ``segments`` has their JSON file. In paths, ``$data_root`` stands for the
+    data folder. Rows are sorted by ID. Manifests that are there are kept if neither the files of the corpus
+    (names, sizes, times of change) nor the options have changed since. Beside a checkpoint they are kept
+    whatever has become of the files: a training that was stopped continues although some have gone bad.
 
     Parameters
     ----------
@@ -116,15 +118,25 @@ def _write(path: Path, corpus: Corpus, rows: list[Row], lengths: list[int]) -> N
     """Write the manifest of one split."""
     columns = _columns(corpus, list(rows[0].files))
     segments = [Path(row.files[corpus.pairing.mixture]).with_suffix(".json") for row in rows]
-    with_segments = all((corpus.root / file).exists() for file in segments)
+    with_segments = _say_who_speaks([corpus.root / file for file in segments])
     with new_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         header = ["ID", "duration", "sample_rate", *(f"{column}_wav" for column in columns)]
-        writer.writerow([*header, "segments"] if with_segments else header)
+        writer.writerow([*header, SEGMENTS] if with_segments else header)
         for row, samples, said in zip(rows, lengths, segments, strict=True):
             files = [f"$data_root/{row.files[signal]}" for signal in columns.values()]
             files += [f"$data_root/{said.as_posix()}"] if with_segments else []
             writer.writerow([row.name, f"{samples / corpus.sample_rate:.6f}", corpus.sample_rate, *files])
+
+
+def _say_who_speaks(files: list[Path]) -> bool:
+    """Return whether these are all segments, as the first one shows: other corpora have other files there."""
+    if not all(file.exists() for file in files):
+        return False
+    with suppress(InputError):
+        read_segments(files[0], named="source")
+        return True
+    return False
 
 
 def _columns(corpus: Corpus, signals: list[str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from speechbrain_tasnet.errors import InputError
 
 ROOT = "$data_root"
-STATED = ("duration", "sample_rate", "segments")
+SEGMENTS = "segments"  # the column of files that say who speaks when
+STATED = ("duration", "sample_rate", SEGMENTS)
 DELIMITERS = (",", ";", "\t")  # as spreadsheets write them, by country and encoding
 WAY_OUT = "expected a CSV file with a line for each mixture and the columns ID, mix_wav, s1_wav, ..."
 
@@ -42,8 +43,8 @@ def read_manifest(
     Returns
     -------
     dict
-        By id, in the file's order: the paths of mixture and sources and, where stated, duration, sample_rate and
-        the file of segments.
+        By id, in the file's order: the paths of mixture and sources and, where stated, duration,
+        sample_rate and the path of the segments.
 
     Raises
     ------
@@ -141,7 +142,7 @@ def _columns(names: list[str], needed: list[str]) -> list[str]:
 def _with_root(row: Item, data_folder: str, where: str) -> Item:
     """Insert the data folder into the paths of a line."""
     for column, value in row.items():
-        if (column.endswith("_wav") or column == "segments") and value.startswith("$"):
+        if (column.endswith("_wav") or column == SEGMENTS) and value.startswith("$"):
             name = value.partition("/")[0]
             if name == ROOT:
                 row[column] = data_folder + value.removeprefix(ROOT)

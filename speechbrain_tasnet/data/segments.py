@@ -98,13 +98,15 @@ def to_rttm(session: str, segments: Iterable[Segment]) -> str:
     return "".join(lines)
 
 
-def read_segments(path: Path | str) -> list[Segment]:
+def read_segments(path: Path | str, named: str = "speaker") -> list[Segment]:
     """Read segments from SegLST (``.json``) or RTTM (any other suffix).
 
     Parameters
     ----------
     path : path-like
         The file.
+    named : str
+        What the speakers are called by in SegLST: ``speaker``, or ``source``, the signal that a segment is in.
 
     Returns
     -------
@@ -121,11 +123,11 @@ def read_segments(path: Path | str) -> list[Segment]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    read = _from_seglst if path.suffix == ".json" else _from_rttm
+    seglst = path.suffix == ".json"
     try:
-        segments = read(text)
+        segments = _from_seglst(text, named) if seglst else _from_rttm(text)
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{path}: no {'SegLST' if read is _from_seglst else 'RTTM'} ({error})") from None
+        raise InputError(f"{path}: no {f'SegLST with a {named}' if seglst else 'RTTM'} ({error})") from None
     for segment in segments:
         if not 0 <= segment.start <= segment.end < float("inf"):
             raise InputError(
@@ -139,10 +141,8 @@ def nobody_speaks(path: Path) -> bool:
     return not read_segments(path)
 
 
-def _from_seglst(text: str) -> list[Segment]:
-    return [
-        Segment(str(row["speaker"]), float(row["start_time"]), float(row["end_time"])) for row in json.loads(text)
-    ]
+def _from_seglst(text: str, named: str) -> list[Segment]:
+    return [Segment(str(row[named]), float(row["start_time"]), float(row["end_time"])) for row in json.loads(text)]
 
 
 def _from_rttm(text: str) -> list[Segment]:

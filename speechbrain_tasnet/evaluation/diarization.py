@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 from torch import Tensor
 
 from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames, to_segments
@@ -40,13 +41,13 @@ def turns_spoken(targets: Tensor, sample_rate: int) -> list[Turn]:
     energies = frames.array()
     active = np.concatenate([active_frames(energies[[voice]]) for voice in range(len(energies))])
     active[silent(targets[None])[0].numpy()] = False  # whatever rounding has left in them
-    return to_segments(active, frames.seconds)
+    return to_segments(active, frames.seconds, frames.length)
 
 
 def turns_heard(estimates: Tensor, sample_rate: int) -> list[Turn]:
     """Return when a voice is heard in each output [time, C], as `tasnet separate` says: see `turns_spoken`."""
     frames = _frames(estimates, sample_rate)
-    return to_segments(active_frames(frames.array()), frames.seconds)
+    return to_segments(active_frames(frames.array()), frames.seconds, frames.length)
 
 
 def diarization_errors(reference: Sequence[Turn], hypothesis: Sequence[Turn], seconds: float) -> dict[str, float]:
@@ -87,6 +88,33 @@ def diarization_errors(reference: Sequence[Turn], hypothesis: Sequence[Turn], se
         annotation(reference), annotation(hypothesis), detailed=True, uem=Timeline([Segment(0.0, seconds)])
     )
     return {"speech": found["total"], **{ours: found[theirs] for theirs, ours in COMPONENTS.items()}}
+
+
+def order_by_turns(reference: Sequence[Turn], hypothesis: Sequence[Turn], voices: int) -> list[int]:
+    """Match voices and outputs, one to one, by how long both are heard at once.
+
+    Parameters
+    ----------
+    reference, hypothesis : sequence of (int, float, float)
+        Voice or output, start and end in seconds.
+    voices : int
+        Of each.
+
+    Returns
+    -------
+    list of int
+        The output of each voice.
+
+    Examples
+    --------
+    >>> order_by_turns([(0, 0.0, 4.0), (1, 3.0, 9.0)], [(1, 0.0, 5.0), (0, 5.0, 9.0)], voices=2)
+    [1, 0]
+    """
+    shared = np.zeros((voices, voices))
+    for voice, start, end in reference:
+        for output, first, last in hypothesis:
+            shared[voice, output] += max(0.0, min(end, last) - max(start, first))
+    return scipy.optimize.linear_sum_assignment(shared, maximize=True)[1].tolist()
 
 
 def error_shares(rows: Sequence[Mapping[str, float]]) -> dict[str, float] | None:

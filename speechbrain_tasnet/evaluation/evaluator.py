@@ -11,9 +11,10 @@ from torch import Tensor
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.by_condition import by_condition
 from speechbrain_tasnet.evaluation.confidence import describe
+from speechbrain_tasnet.evaluation.diarization import Turn, error_shares, order_by_turns, turns_heard, turns_spoken
 from speechbrain_tasnet.evaluation.metrics import METRICS, check_metrics, pesq, sdr, stoi
 from speechbrain_tasnet.evaluation.pitch import voices_of
-from speechbrain_tasnet.evaluation.talk import score_talk, summarize
+from speechbrain_tasnet.evaluation.talk import count_voices, score_talk, summarize
 from speechbrain_tasnet.losses import best_permutation, reorder, si_snr, silent
 from speechbrain_tasnet.system.csv_text import csv_text
 from speechbrain_tasnet.system.files import write_text
@@ -26,6 +27,7 @@ class Example:
     """One utterance to look at and listen to: its place in the ranking, its scores and its audio.
 
     `mixture` is [time], `targets` and `estimates` are [time, C], the estimates in the order of the targets.
+    `spoken` is when each target speaks, where that is known, see `talk.score_talk`.
     """
 
     rank: str
@@ -33,15 +35,17 @@ class Example:
     mixture: Tensor
     targets: Tensor
     estimates: Tensor
+    spoken: Sequence[Turn] | None = None
 
 
 class Evaluator:
     """Collect the scores of a test set, one utterance at a time, without keeping its audio.
 
-    Every score is the mean over the sources of the utterance. Left out of it are the sources that nothing
-    can be said about: silent targets, and targets that are alone in the mixture, so that there is nothing to
-    remove. An utterance without any other source is listed but not scored. Where a test set has silent targets,
-    or ``der`` is asked for, there are scores besides of who was found, see `talk.score_talk`.
+    Every score is the mean over the sources of the utterance. Two kinds of sources are left out of it: silent
+    targets, which no estimate can resemble, and targets that are alone in the mixture, so that there is nothing
+    to remove. An utterance without any other source is listed but not scored. Where a test set has silent
+    targets, or ``der`` is asked for, it is also scored who was found, see `talk.count_voices` and
+    `talk.score_talk`. Where sources are not aligned, only who was found is scored.
 
     Parameters
     ----------
@@ -51,11 +55,15 @@ class Evaluator:
         Any of ``sdr`` (BSS eval version 3, with its improvement ``sdr_i``), ``pesq``, ``stoi`` and ``der``, see
         `diarization.diarization_errors`, beside ``si-snr`` and ``si-snr_i``, which are always there. An
         improvement is over the mixture as estimate.
+    aligned_sources : bool
+        Whether the targets are in the mixture sample by sample. Where what was recorded has passed through a room
+        and the targets have not, no ratio of energies says anything.
 
     Raises
     ------
     InputError
-        If a metric is unknown, its package is not installed or it is not defined at this sample rate.
+        If a metric is unknown, its package is not installed or it is not defined at this sample rate or for such
+        targets.
 
     Example
     -------
@@ -66,12 +74,13 @@ class Evaluator:
     True
     """
 
-    def __init__(self, sample_rate: int, metrics: Sequence[str] = ("sdr",)) -> None:
-        check_metrics(metrics, sample_rate)
-        self.sample_rate = sample_rate
+    def __init__(self, sample_rate: int, metrics: Sequence[str] = ("sdr",), aligned_sources: bool = True) -> None:
+        check_metrics(metrics, sample_rate, aligned_sources)
+        self.sample_rate, self.aligned_sources = sample_rate, aligned_sources
         self._metrics = [name for name in METRICS if name in metrics]
         self._rows: dict[str, Row] = {}
         self._talk: dict[str, Row] = {}
+        self._spoken: dict[str, Sequence[Turn]] = {}
         self._bad_items: list[str] = []
         self._silent_targets = 0
         self._lone_targets = 0
@@ -79,6 +88,8 @@ class Evaluator:
     @property
     def columns(self) -> list[str]:
         """Names of the scores, in SpeechBrain's order."""
+        if not self.aligned_sources:
+            return []
         of_sdr = ["sdr", "sdr_i"] if "sdr" in self._metrics else []
         return [*of_sdr, "si-snr", "si-snr_i", *(name for name in self._metrics if name in ("pesq", "stoi"))]
 
@@ -87,7 +98,14 @@ class Evaluator:
         """One row an utterance, sorted by id: the scores (None where undefined), duration in s, sources."""
         return [self._rows[utterance_id] for utterance_id in sorted(self._rows)]
 
-    def add(self, utterance_id: str, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
+    def add(
+        self,
+        utterance_id: str,
+        mixture: Tensor,
+        targets: Tensor,
+        estimates: Tensor,
+        spoken: Sequence[Turn] | None = None,
+    ) -> None:
         """Score one utterance.
 
         Parameters
@@ -98,6 +116,8 @@ class Evaluator:
             [time], without padding.
         targets, estimates : Tensor
             [time, C] each; the estimates in any order.
+        spoken : sequence of (int, float, float), optional
+            When each target speaks, if the corpus says so, see `talk.score_talk`.
 
         Raises
         ------
@@ -118,21 +138,18 @@ class Evaluator:
                     f"utterance {utterance_id!r} has {name} with NaN or infinity: expected finite samples; "
                     "fix the audio, or if only estimates are so, evaluate an earlier checkpoint"
                 )
-        mixtures = mixture.unsqueeze(1).expand_as(targets)
         is_silent = silent(targets[None])[0]
-        is_alone = ~is_silent & silent((mixtures - targets)[None])[0]
         self._silent_targets += int(is_silent.sum())
-        self._lone_targets += int(is_alone.sum())
-        scored = (~is_silent & ~is_alone).nonzero().squeeze(1)
+        self._talk[utterance_id] = count_voices(
+            targets, estimates, self.sample_rate, "der" in self._metrics, spoken
+        )
+        if spoken is not None:
+            self._spoken[utterance_id] = spoken
         row: Row = {"snt_id": utterance_id, **dict.fromkeys(self.columns)}
-        row |= {"duration": len(mixture) / self.sample_rate}
-        row |= dict.fromkeys(("input_si-snr", "level_difference", "voices"))
-        if len(scored):
-            estimates = in_target_order(targets, estimates)
-            row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
-        self._rows[utterance_id] = row
-        der = "der" in self._metrics
-        self._talk[utterance_id] = score_talk(mixture, targets, estimates, self.sample_rate, der)
+        self._rows[utterance_id] = row | {"duration": len(mixture) / self.sample_rate}
+        if self.aligned_sources:
+            self._rows[utterance_id] |= self._compare(mixture, targets, estimates, is_silent)
+            self._talk[utterance_id] |= score_talk(mixture, targets, estimates, self.sample_rate)
 
     def leave_out(self, utterance_id: str) -> None:
         """Record an utterance of the test set that could not be read."""
@@ -142,9 +159,22 @@ class Evaluator:
         """Take in the utterances that another process of a distributed run has scored."""
         self._rows |= other._rows
         self._talk |= other._talk
+        self._spoken |= other._spoken
         self._bad_items += other._bad_items
         self._silent_targets += other._silent_targets
         self._lone_targets += other._lone_targets
+
+    def _compare(self, mixture: Tensor, targets: Tensor, estimates: Tensor, is_silent: Tensor) -> Row:
+        """Scores of the sources that can be scored; None where there are none."""
+        mixtures = mixture.unsqueeze(1).expand_as(targets)
+        is_alone = ~is_silent & silent((mixtures - targets)[None])[0]
+        self._lone_targets += int(is_alone.sum())
+        scored = (~is_silent & ~is_alone).nonzero().squeeze(1)
+        row: Row = dict.fromkeys(("input_si-snr", "level_difference", "voices"))
+        if len(scored):
+            estimates = in_target_order(targets, estimates)
+            row |= self._score(mixtures[:, scored], targets[:, scored], estimates[:, scored], scored.tolist())
+        return row
 
     def _score(self, mixtures: Tensor, targets: Tensor, estimates: Tensor, sources: list[int]) -> Row:
         """Scores of the utterance and, as ``si-snr_s1`` and ``si-snr_i_s1``, those of its sources."""
@@ -177,31 +207,36 @@ class Evaluator:
             ``metrics`` maps each score to its ``mean``, ``ci95`` (low and high end of the 95 % confidence
             interval of the mean, from Student's t distribution over the utterances, None below two of
             them), ``median``, ``std``, ``min``, ``max`` and ``count``. Beside it stand
-            ``sample_rate``, the number of ``utterances``, the SI-SNR improvement under
-            `by_condition.by_condition`, `talk.summarize` as ``talk`` (None where all targets are
-            heard and ``der`` is not asked for), the ids ``without_score``, those ``not_improved`` (SI-SNR
-            improvement at or below 0 dB, worst first), those left out as ``bad_items`` and the counts
-            ``silent_targets`` and ``lone_targets``.
+            ``sample_rate``, the number of ``utterances``, whether there are ``aligned_sources``, the SI-SNR
+            improvement under `by_condition.by_condition` as ``conditions``, `talk.summarize` as ``talk`` (None
+            where all targets are heard and ``der`` is not asked for), the ids ``without_score``, those
+            ``not_improved`` (SI-SNR improvement at or below 0 dB, worst first), those left out as ``bad_items``
+            and the counts ``silent_targets`` and ``lone_targets``. Without aligned sources ``metrics`` is empty,
+            and whatever follows from SI-SNR is missing.
         """
         rows = self.rows
-        ranked = self._ranked()
-        return {
+        summary = {
             "sample_rate": self.sample_rate,
             "utterances": len(rows),
+            "aligned_sources": self.aligned_sources,
             "metrics": {
                 name: describe([row[name] for row in rows if row[name] is not None]) for name in self.columns
             },
-            "conditions": by_condition(rows),
             "talk": summarize(self._talk_rows()) if self._scores_talk else None,
-            "without_score": [row["snt_id"] for row in rows if row["si-snr"] is None],
-            "not_improved": [row["snt_id"] for row in ranked if row["si-snr_i"] <= 0],
             "bad_items": sorted(self._bad_items),
             "silent_targets": self._silent_targets,
-            "lone_targets": self._lone_targets,
         }
+        if self.aligned_sources:
+            summary |= {
+                "conditions": by_condition(rows),
+                "without_score": [row["snt_id"] for row in rows if row["si-snr"] is None],
+                "not_improved": [row["snt_id"] for row in self._ranked() if row["si-snr_i"] <= 0],
+                "lone_targets": self._lone_targets,
+            }
+        return summary
 
     def examples(self, separate_again: Callable[[str], tuple[Tensor, Tensor, Tensor]]) -> list[Example]:
-        """Fetch the best, the median and the worst utterance by SI-SNR improvement.
+        """Fetch the best, the median and the worst utterance, by SI-SNR improvement or, if not aligned, by DER.
 
         Parameters
         ----------
@@ -220,9 +255,10 @@ class Evaluator:
         ranks = {0: "worst", len(ranked) // 2: "median", len(ranked) - 1: "best"}
         examples = []
         for place in sorted(ranks, reverse=True):
-            mixture, targets, estimates = (x.detach().cpu() for x in separate_again(ranked[place]["snt_id"]))
-            estimates = in_target_order(targets, estimates)
-            examples.append(Example(ranks[place], ranked[place], mixture, targets, estimates))
+            utterance_id = ranked[place]["snt_id"]
+            mixture, targets, estimates = (x.detach().cpu() for x in separate_again(utterance_id))
+            signals = mixture, targets, self._in_order(utterance_id, targets, estimates)
+            examples.append(Example(ranks[place], ranked[place], *signals, self._spoken.get(utterance_id)))
         return examples
 
     def write(self, folder: str | Path) -> None:
@@ -236,7 +272,8 @@ class Evaluator:
         rows = self.rows
         if self._scores_talk:
             rows = [scores | row for row, scores in zip(rows, self._talk_rows(), strict=True)]
-        common = ["snt_id", *self.columns, "duration", "input_si-snr", "level_difference", "voices"]
+        common = ["snt_id", *self.columns, "duration"]
+        common += ["input_si-snr", "level_difference", "voices"] if self.aligned_sources else []
         columns = dict.fromkeys([*common, *(name for row in rows for name in row)])
         table = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
         write_text(Path(folder) / "test_results.csv", csv_text(table))
@@ -245,14 +282,25 @@ class Evaluator:
 
     @property
     def _scores_talk(self) -> bool:
-        return self._silent_targets > 0 or "der" in self._metrics
+        return self._silent_targets > 0 or "der" in self._metrics or not self.aligned_sources
 
     def _talk_rows(self) -> list[Row]:
         """Return the scores of who was found, sorted by id as `rows` are."""
-        return [self._talk[row["snt_id"]] | {"si-snr_i": row["si-snr_i"]} for row in self.rows]
+        gains = [{"si-snr_i": row["si-snr_i"]} if self.aligned_sources else {} for row in self.rows]
+        return [self._talk[row["snt_id"]] | gain for row, gain in zip(self.rows, gains, strict=True)]
+
+    def _in_order(self, utterance_id: str, targets: Tensor, estimates: Tensor) -> Tensor:
+        """Put estimates in the order of the targets; without aligned sources, by when they are heard."""
+        if self.aligned_sources:
+            return in_target_order(targets, estimates)
+        spoken = self._spoken.get(utterance_id) or turns_spoken(targets, self.sample_rate)
+        return estimates[:, order_by_turns(spoken, turns_heard(estimates, self.sample_rate), targets.shape[1])]
 
     def _ranked(self) -> list[Row]:
         """Rows with a score, worst first."""
+        if not self.aligned_sources:
+            rates = {name: error_shares([row])["rate"] for name, row in self._talk.items() if row.get("speech")}
+            return [self._rows[name] for name in sorted(sorted(rates), key=rates.__getitem__, reverse=True)]
         return sorted((row for row in self.rows if row["si-snr_i"] is not None), key=lambda r: r["si-snr_i"])
 
 

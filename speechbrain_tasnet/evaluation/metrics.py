@@ -12,6 +12,7 @@ from torchmetrics.functional.audio import signal_distortion_ratio
 from speechbrain_tasnet.errors import InputError
 
 METRICS = ("sdr", "pesq", "stoi", "der")
+OF_WHO_SPEAKS = ("der",)  # those that do not compare samples
 
 # BSS eval version 3 lets a distortion filter of this many taps pass as part of the target.
 FILTER_LENGTH = 512
@@ -26,7 +27,7 @@ LOWEST_DB = -80.0
 PESQ_MODES = {8000: "nb", 16000: "wb"}
 
 
-def check_metrics(metrics: Sequence[str], sample_rate: int) -> None:
+def check_metrics(metrics: Sequence[str], sample_rate: int, aligned_sources: bool = True) -> None:
     """Check before the first utterance what would fail at it.
 
     Parameters
@@ -35,15 +36,22 @@ def check_metrics(metrics: Sequence[str], sample_rate: int) -> None:
         Any of `METRICS`.
     sample_rate : int
         In Hz.
+    aligned_sources : bool
+        Whether the sources are in the mixtures sample by sample.
 
     Raises
     ------
     InputError
-        A metric is unknown, is not defined at the rate, or its package is not installed.
+        A metric is unknown, is not defined at the rate or for such sources, or its package is not installed.
     """
     for name in metrics:
         if name not in METRICS:
             raise InputError(f"metric {name!r} is unknown: choose from {', '.join(METRICS)}")
+        if not aligned_sources and name not in OF_WHO_SPEAKS:
+            raise InputError(
+                f"metric {name!r} compares sample by sample, which aligned_sources=False rules out: expected "
+                f"{', '.join(OF_WHO_SPEAKS)} alone, or aligned_sources=True"
+            )
     if "pesq" in metrics and sample_rate not in PESQ_MODES:
         raise InputError(f"pesq at {sample_rate} Hz is not defined: use 8000 or 16000 Hz, or leave it out")
     for name, package in (("pesq", "pesq"), ("stoi", "pystoi"), ("der", "pyannote.metrics")):

@@ -110,7 +110,7 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
         "scores": scores_of(summary),
         "conditions": {
             condition: {group: score_of(value) for group, value in groups.items()}
-            for condition, groups in summary["conditions"].items()
+            for condition, groups in summary.get("conditions", {}).items()
         },
         "versions": {package: str(import_module(package).__version__) for package in PACKAGES},
     }
@@ -123,7 +123,8 @@ def about_run(hparams: Hparams, summary: Mapping[str, Any], ledger: Ledger) -> d
         about["silence"] = hparams.loss_silence
     if summary["talk"]:
         about["speakers"] = speakers_of(summary["talk"])
-    about["not_improved"] = len(summary["not_improved"])
+    if summary["aligned_sources"]:
+        about["not_improved"] = len(summary["not_improved"])
     if ledger.audio:
         about["audio_hours"] = round(ledger.audio / 3600 + _hours_before(hparams), 1)
     if ledger.joules:

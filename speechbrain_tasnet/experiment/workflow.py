@@ -17,6 +17,7 @@ from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.schema import Hparams, Settings
 from speechbrain_tasnet.data.manifest import PROBLEMS
 from speechbrain_tasnet.data.skipping import SkipBadItems, collate
+from speechbrain_tasnet.data.spoken import read_turns
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.experiment import counting, gpu_block
@@ -84,6 +85,7 @@ def run(argv: Sequence[str], evaluate_only: bool = False) -> Path:
     brain, plan = make_brain(hparams, recipe.run_opts)
     brain.hparams.bad_items.forget("test", *(() if evaluate_only else ("train", "valid")))
     test = evaluation_set(hparams, "test_data")
+    brain.spoken = read_turns(hparams.test_data, hparams.data_folder, hparams.num_spks)
     at_start = {"worker_init_fn": outlive}  # unless the recipe has one of its own
     valid_loader_options = at_start | hparams.valid_dataloader_opts | {"collate_fn": collate}
     if not evaluate_only:
@@ -172,6 +174,7 @@ def check(argv: Sequence[str]) -> Forecast:
         with _scratch_manifests(hparams):
             for manifest in ("valid_data", "test_data"):
                 evaluation_set(hparams, manifest)
+            read_turns(hparams.test_data, hparams.data_folder, hparams.num_spks)
             training, _ = training_set(hparams)
             return _rehearse(*make_brain(hparams, recipe.run_opts), training)
 
@@ -213,7 +216,7 @@ def _scratch_manifests(hparams: Hparams) -> Iterator[None]:
 
 def _check_packages(hparams: Hparams) -> None:
     """Check now, not after the training, that the packages needed are there."""
-    Evaluator(hparams.sample_rate, hparams.metrics)
+    Evaluator(hparams.sample_rate, hparams.metrics, hparams.aligned_sources)
     if hparams.tensorboard:
         TensorBoard(hparams.output_folder)
 
@@ -232,6 +235,7 @@ def make_brain(hparams: Hparams, run_opts: RunOptions) -> tuple[SeparationBrain,
         "train_logger": TrainLogs(*loggers),
         "bad_items": BadItems(folder / "bad_items.csv", hparams.max_bad_items),
         "ledger": ledger,
+        "aligned_sources": hparams.aligned_sources,
         "separation_loss": hparams.separation_loss,
         "training_loss": hparams.training_loss,
     }

@@ -59,7 +59,7 @@ def write_report(
         headline=_headline(summary, voices),
         facts=facts,
         summary=summary,
-        ruler=_ruler(summary["metrics"]["si-snr_i"]),
+        ruler=_ruler(summary["metrics"]["si-snr_i"]) if summary["aligned_sources"] else None,
         curve=lay_out_curve(curve),
         histogram=_histogram(rows),
         scatter=_scatter(rows),
@@ -74,16 +74,33 @@ def write_report(
 
 def _headline(summary: Mapping, voices: str) -> str:
     """State the result in one sentence for someone who has never heard of SI-SNR."""
+    if not summary["aligned_sources"]:
+        return _who_was_found(summary, voices)
     gain = summary["metrics"]["si-snr_i"]
     if not gain["count"]:
         return f"No mixture of {voices} could be scored."
-    mixtures = "1 mixture" if gain["count"] == 1 else f"{gain['count']} mixtures"
+    mixtures = _mixtures(gain["count"])
     verb, sign = ("raises", 1) if gain["mean"] >= 0 else ("lowers", -1)
     sentence = f"On {mixtures} of {voices}, the model {verb} the SI-SNR by {number(sign * gain['mean'])} dB"
     if gain["ci95"] is None:
         return sentence + "."
     low, high = sorted(sign * end for end in gain["ci95"])
     return f"{sentence} (95{NBSP}% interval {number(low)} to {number(high)})."
+
+
+def _who_was_found(summary: Mapping, voices: str) -> str:
+    talk = summary["talk"]
+    sentence = (
+        f"On {_mixtures(summary['utterances'])} of {voices}, the model finds the right number of voices in "
+        f"{number(100 * talk['right'])}{NBSP}%"
+    )
+    if not talk.get("der"):
+        return sentence + "."
+    return f"{sentence}, with a diarisation error rate of {number(100 * talk['der']['rate'])}{NBSP}%."
+
+
+def _mixtures(count: int) -> str:
+    return "1 mixture" if count == 1 else f"{count} mixtures"
 
 
 def _ruler(gain: Mapping) -> Axis | None:
@@ -95,7 +112,7 @@ def _ruler(gain: Mapping) -> Axis | None:
 
 def _histogram(rows: Sequence[Row]) -> dict | None:
     """Lay out the distribution of the improvement over the utterances."""
-    gains = [row["si-snr_i"] for row in rows if row["si-snr_i"] is not None]
+    gains = [row["si-snr_i"] for row in rows if row.get("si-snr_i") is not None]
     if not gains:
         return None
     edges = Axis.around([*gains, 0], 0, 1, most=24).ticks
@@ -122,7 +139,8 @@ def _scatter(rows: Sequence[Row]) -> dict | None:
 def _show(example: Example, sample_rate: int, talk: bool) -> dict:
     """Prepare what the template shows of one utterance: scores, a panel for each signal, in talk a timeline."""
     size = MAX_SECONDS * sample_rate
-    mixture, targets, estimates = same_level(example.mixture, example.targets, example.estimates, size)
+    signals = example.targets, example.estimates
+    mixture, targets, estimates = same_level(example.mixture, *signals, size)
     top = decibels(mixture, sample_rate).max().item()
 
     def panel(role: str, label: str, samples: Tensor) -> dict:
@@ -143,7 +161,7 @@ def _show(example: Example, sample_rate: int, talk: bool) -> dict:
         "row": example.row,
         "mixture": panel("mixture", "Mixture", mixture),
         "sources": sources,
-        "timeline": lay_out_timeline(example.targets, example.estimates, sample_rate) if talk else None,
+        "timeline": lay_out_timeline(*signals, sample_rate, example.spoken) if talk else None,
         "cut": len(example.mixture) > len(mixture),
         "seconds": len(mixture) / sample_rate,
         "khz": sample_rate / 2000,

@@ -12,7 +12,9 @@ WIDTH, LEFT, RIGHT = 980, 60, 970
 LINE, GAP = 9, 8
 
 
-def lay_out_timeline(targets: Tensor, estimates: Tensor, sample_rate: int) -> dict:
+def lay_out_timeline(
+    targets: Tensor, estimates: Tensor, sample_rate: int, spoken: Sequence[Turn] | None = None
+) -> dict:
     """Lay out the turns of each voice, those of the target above those of the estimate.
 
     Parameters
@@ -21,11 +23,14 @@ def lay_out_timeline(targets: Tensor, estimates: Tensor, sample_rate: int) -> di
         [time, C] each, in the same order.
     sample_rate : int
         In Hz.
+    spoken : sequence of (int, float, float), optional
+        When each target speaks, where that is known; otherwise its energy decides.
 
     Returns
     -------
     dict
-        As `lay_out_turns` has it, with the roles ``reference`` and ``estimate``.
+        As `lay_out_turns` has it, with the roles ``reference`` and ``estimate``; and whether the references are
+        ``known``.
 
     Examples
     --------
@@ -35,8 +40,11 @@ def lay_out_timeline(targets: Tensor, estimates: Tensor, sample_rate: int) -> di
     >>> [(line["voice"], line["role"], len(line["turns"])) for line in lines]
     [(1, 'reference', 1), (1, 'estimate', 1), (2, 'reference', 0), (2, 'estimate', 0)]
     """
-    found = {"reference": turns_spoken(targets, sample_rate), "estimate": turns_heard(estimates, sample_rate)}
-    return lay_out_turns(found, targets.shape[1], len(targets) / sample_rate)
+    seconds = len(targets) / sample_rate
+    reference = turns_spoken(targets, sample_rate) if spoken is None else spoken
+    inside = [(voice, start, min(end, seconds)) for voice, start, end in reference if start < seconds]
+    found = {"reference": inside, "estimate": turns_heard(estimates, sample_rate)}
+    return lay_out_turns(found, targets.shape[1], seconds) | {"known": spoken is not None}
 
 
 def lay_out_turns(found: Mapping[str, Sequence[Turn]], voices: int, seconds: float) -> dict:

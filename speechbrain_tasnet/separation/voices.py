@@ -78,7 +78,8 @@ class Listener:
         if self._voices is not None:
             outputs = np.sort(np.lexsort((energies.sum(axis=1), active.sum(axis=1), counted))[-self._voices :])
         hop, seconds = self._energies.hop, self._energies.seconds
-        return Heard(outputs.tolist(), active[outputs], hop, seconds, self._counts and self._gate)
+        gate = self._counts and self._gate
+        return Heard(outputs.tolist(), active[outputs], hop, seconds, gate, self._energies.length)
 
 
 class Heard:
@@ -96,6 +97,8 @@ class Heard:
         How long they are.
     gate : bool
         Whether they are silent elsewhere.
+    length : float
+        Seconds of the recording, which may end within the last frame.
 
     Attributes
     ----------
@@ -111,9 +114,12 @@ class Heard:
     array([0.  , 0.25, 0.75, 1.  , 1.  , 0.75, 0.25, 0.  ], dtype=float32)
     """
 
-    def __init__(self, outputs: list[int], active: np.ndarray, hop: int, seconds: float, gate: bool):
+    def __init__(
+        self, outputs: list[int], active: np.ndarray, hop: int, seconds: float, gate: bool, length: float = inf
+    ):
         self.outputs, self._active, self._hop, self._gate = outputs, active, hop, gate
-        self.segments = [Segment(f"s{voice + 1}", *times) for voice, *times in to_segments(active, seconds)]
+        turns = to_segments(active, seconds, length)
+        self.segments = [Segment(f"s{voice + 1}", *times) for voice, *times in turns]
 
     def sources_of(self, outputs: np.ndarray, start: int, mixture: np.ndarray | None = None) -> np.ndarray:
         """Choose the sources among outputs, and silence them where nobody is heard.

@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import speechbrain as sb
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from speechbrain_tasnet.data.epoch_loader import EpochLoader
 from speechbrain_tasnet.data.microphones import at_reference, for_network, sources_at_reference, with_sources
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.evaluation.diarization import Turn
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.losses import SeparationLoss, Targets
 from speechbrain_tasnet.network.separate import separate
@@ -37,18 +39,20 @@ class SeparationBrain(GuardedBrain):
     [batch, time, C], or [batch, time, C, mics] at each of them, and, as ``bad``, name and reason of items that
     could not be used. From the hyperparameters it takes ``epoch_counter``, ``train_logger``, ``training_loss``
     and, for validation and test, ``separation_loss`` (a `SeparationLoss` each), ``loss_threshold``,
-    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``outputs``, ``metrics``, ``bad_items`` (where
-    those go), ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called after each validation, or
-    null) and ``step_scheduler`` (called after each step of the optimizer, or null).
+    ``sample_rate``, ``mics``, ``mixture_channels``, ``reference``, ``outputs``, ``metrics``, ``aligned_sources``,
+    ``bad_items`` (where those go), ``ledger`` (which records every batch and epoch), ``lr_scheduler`` (called
+    after each validation, or null) and ``step_scheduler`` (called after each step of the optimizer, or null).
     Gradient accumulation, precision and checkpoints are SpeechBrain's. Trained on an `EpochLoader`, each item
     of an epoch is heard once and counts the same, whatever the batch size and the number of processes are.
-    After `evaluate`, ``evaluator`` holds the score of each utterance.
+    After `evaluate`, ``evaluator`` holds the score of each utterance; ``spoken``, which may be set before,
+    has by id when each source speaks, see `talk.score_talk`.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.num_batches = {}
         self.datasets = {}
+        self.spoken: Mapping[str, Sequence[Turn]] = {}
         self.ending = False
         self.loader: EpochLoader | None = None
         self._group_start = 0  # position of the first item whose gradient is in the next step
@@ -95,7 +99,7 @@ class SeparationBrain(GuardedBrain):
             # In training the guard reports it and skips the step; in validation it must show in the mean.
             if math.isfinite(loss) or stage != sb.Stage.TRAIN:
                 self.losses.append(loss)
-                if known:
+                if known and (stage != sb.Stage.TEST or self.hparams.aligned_sources):
                     self.ratios.append(ratio)
                     self.improvements.append(improvement)
                     self.improved += improvement
@@ -108,7 +112,8 @@ class SeparationBrain(GuardedBrain):
         mixture, lengths = at_reference(batch.mixture.data, self.hparams), batch.mixture.lengths
         sources, estimates = (sources_at_reference(s, self.hparams) for s in (batch.sources.data, estimates))
         for i, size in enumerate(valid_samples(lengths, mixture.shape[1]).tolist()):
-            self.evaluator.add(batch.id[i], mixture[i, :size], sources[i, :size], estimates[i, :size])
+            signals = mixture[i, :size], sources[i, :size], estimates[i, :size]
+            self.evaluator.add(batch.id[i], *signals, self.spoken.get(batch.id[i]))
 
     def make_dataloader(self, dataset, stage: sb.Stage, **kwargs):
         """Make SpeechBrain's loader, and note its length for the progress bar.
@@ -257,7 +262,8 @@ class SeparationBrain(GuardedBrain):
             # Before the loader's processes copy the dataset.
             self.datasets[stage].set_epoch(epoch)
         if stage == sb.Stage.TEST:
-            self.evaluator = Evaluator(self.hparams.sample_rate, self.hparams.metrics)
+            options = self.hparams.sample_rate, self.hparams.metrics, self.hparams.aligned_sources
+            self.evaluator = Evaluator(*options)
         self.bar = tqdm(
             desc=stage.name.lower() if epoch is None else f"epoch {epoch} {stage.name.lower()}",
             total=self.num_batches.get(stage),
@@ -276,7 +282,8 @@ class SeparationBrain(GuardedBrain):
         if not losses and stage != sb.Stage.TRAIN:
             raise InputError(f"{name}: no item could be used; the warnings in the log say why")
         # A run that resumes after the last step of an epoch has nothing to train in it.
-        stats = {key: fmean(losses)} if losses else {}
+        comparable = stage != sb.Stage.TEST or self.hparams.aligned_sources
+        stats = {key: fmean(losses)} if losses and comparable else {}
         if improvements:
             stats = {"si-snr": -fmean(ratios)} | stats | {"si-snr_i": fmean(improvements)}
         if silent_targets := sum(gather([self.silent_targets])):
