@@ -62,10 +62,9 @@ def section(conversations: Sequence[Conversation], command: str) -> str:
     lines = [
         "## Ten minutes of conversation",
         "",
-        f"`{command}`: conversations of",
-        f"{conversations[0].seconds:g} s, and the segments that are found in them compared with the utterances that "
-        "were mixed,",
-        "without a collar, overlapped speech included.",
+        f"`{command}`: conversations of {conversations[0].seconds:g} s, and",
+        "the segments that are found in them compared with the utterances that were mixed, without a collar,",
+        "overlapped speech included.",
         "",
         "| speakers | voices found | DER | missed | false alarm | confusion |",
         "|--:|--:|--:|--:|--:|--:|",
