@@ -266,8 +266,9 @@ def test_without_aligned_sources_the_page_is_about_who_was_found(tmp_path, metri
     if metrics:
         assert "with a diarisation error rate of" in words
         assert ranks == [("Best", "utt0"), ("Median", "utt1"), ("Worst", "utt2")]
-        reference, estimate = sounds(page)[1:3]
-        assert np.corrcoef(reference[:-80], estimate[80:])[0, 1] > 0.9
+        players = sounds(page)
+        for reference, estimate in zip(players[1::5], players[2::5], strict=True):  # whatever their samples say
+            assert np.corrcoef(reference[:-80], estimate[80:])[0, 1] > 0.9
     else:
         assert ranks == []
 
