@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from speechbrain_tasnet.study.contestant import COSTS, EXAMPLES
+from speechbrain_tasnet.study.contestant import EXAMPLES
+from speechbrain_tasnet.study.costs import COSTS
 from speechbrain_tasnet.study.definition import Study
 from speechbrain_tasnet.system.csv_text import original_cell
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from speechbrain_tasnet.study.contestant import EXAMPLES
+from speechbrain_tasnet.study.costs import COSTS
 from speechbrain_tasnet.study.definition import Study
 from speechbrain_tasnet.system.ownership import no_links
 from speechbrain_tasnet.system.parallel import Launcher
@@ -27,7 +28,7 @@ OUTPUT = "output.txt"
 
 
 def run_contestants(study: Study) -> dict[str, str]:
-    """Measure, train and evaluate all contestants that are not done yet.
+    """Measure, then train and evaluate all contestants that are not done yet.
 
     One that fails is left for another day, and the next one begins. An interrupt or SIGTERM lets the running one
     save a checkpoint, and ends.
@@ -43,22 +44,28 @@ def run_contestants(study: Study) -> dict[str, str]:
         By the names of those that failed, why.
     """
     failures: dict[str, str] = {}
+
+    def run(module: str, name: str, until: int) -> None:
+        words = [f"speechbrain_tasnet.study.{module}", str(study.folder(name)), *study.argv(name)]
+        reason = _run(words, study.folder(name), study, heads[name], until)
+        if reason is not None:
+            failures[name] = f"{reason} (all it said: {study.folder(name) / OUTPUT})"
+            print(f"{heads[name]}: {reason}", file=sys.stderr)
+
+    heads = {name: f"[{n}/{len(study.contestants)}] {name}" for n, name in enumerate(study.contestants, start=1)}
+    done = {name for name in study.contestants if (study.folder(name) / EXAMPLES).exists()}
+    for name in study.contestants:
+        if name in done:
+            print(f"{heads[name]}: done before")
+        elif not (study.folder(name) / COSTS).exists():
+            run("costs", name, until=0)
     for turn in range(1, study.turns + 1):
         until = study.validations * turn // study.turns
-        for number, name in enumerate(study.contestants, start=1):
-            folder = study.folder(name)
-            head = f"[{number}/{len(study.contestants)}] {name}"
-            if (folder / EXAMPLES).exists():
-                if turn == 1:
-                    print(f"{head}: done before")
+        for name in study.contestants:
+            if name in done or name in failures:
                 continue
-            if name in failures or (turn < study.turns and _validations(folder) >= until):
-                continue
-            words = ["speechbrain_tasnet.study.contestant", str(folder), *study.argv(name)]
-            reason = _run(words, folder, study, head, until)
-            if reason is not None:
-                failures[name] = f"{reason} (all it said: {folder / OUTPUT})"
-                print(f"{head}: {reason}", file=sys.stderr)
+            if turn == study.turns or _validations(study.folder(name)) < until:
+                run("contestant", name, until)
     return failures
 
 
@@ -105,7 +112,14 @@ def _run(words: Sequence[str], folder: Path, study: Study, head: str, until: int
     with ExitStack() as opened:
         log = opened.enter_context(open(folder / OUTPUT, "a", encoding="utf-8", opener=no_links))
         process = opened.enter_context(_process(words, study.threads))
-        with tqdm(desc=head, total=study.validations, unit="validation", dynamic_ncols=True) as bar:
+        bar = tqdm(
+            desc=head,
+            total=study.validations,
+            unit="validation",
+            dynamic_ncols=True,
+            disable=until == 0,  # costs are not validated
+        )
+        with bar:
             for line in process.stdout:
                 log.write(line)
                 log.flush()
