@@ -1,6 +1,7 @@
 """Places that the benchmarks write to: sections of the documentation's pages, and a folder for everything else."""
 
 from pathlib import Path
+from textwrap import fill
 
 from speechbrain_tasnet.system.files import write_text
 
@@ -9,6 +10,7 @@ DOCS = ROOT / "docs"
 OUTPUT = ROOT / "results/bench"  # full tables, plots and JSON, which git ignores
 
 LEVEL = "## "
+WIDTH = 120  # characters of a line of prose
 
 
 def write_section(page: Path, section: str) -> None:
@@ -30,3 +32,8 @@ def write_section(page: Path, section: str) -> None:
     end = next((number for number in heads if number > begin), len(lines))
     parts = ["\n".join(part).strip("\n") for part in (lines[:begin], new, lines[end:])]
     write_text(page, "\n\n".join(part for part in parts if part) + "\n")
+
+
+def paragraph(text: str) -> str:
+    """Break prose into lines as the documentation has them."""
+    return fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)

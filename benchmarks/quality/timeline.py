@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import soundfile
 
-from benchmarks.page import DOCS, write_section
+from benchmarks.page import DOCS, paragraph, write_section
 from speechbrain_tasnet.data.segments import Segment, read_segments
 from speechbrain_tasnet.evaluation.diarization import Turn, diarization_errors, error_shares, order_by_turns
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
@@ -62,9 +62,12 @@ def section(conversations: Sequence[Conversation], command: str) -> str:
     lines = [
         "## Ten minutes of conversation",
         "",
-        f"`{command}`: conversations of {conversations[0].seconds:g} s, and",
-        "the segments that are found in them compared with the utterances that were mixed, without a collar,",
-        "overlapped speech included.",
+        paragraph(
+            f"Conversations of {conversations[0].seconds:g} s, and the segments that are found in them compared "
+            "with the utterances that were mixed, without a collar, overlapped speech included. The picture has "
+            "the first one of each number of speakers: in grey when each speaks, and in blue below it when "
+            f"the separator says so. Measured by `{command}`."
+        ),
         "",
         "| speakers | voices found | DER | missed | false alarm | confusion |",
         "|--:|--:|--:|--:|--:|--:|",

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.page import DOCS, write_section
+from benchmarks.page import DOCS, paragraph, write_section
 from benchmarks.quality.corpus import read_mixtures
 from speechbrain_tasnet.evaluation.talk import score_talk
 from speechbrain_tasnet.separation.channels import Channels
@@ -49,7 +49,7 @@ def measure(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, windo
     return [scores["right output"], scores["si-snr"], memory, seconds]
 
 
-def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> str:
+def section(results: np.ndarray, windows: Sequence[float], seconds: float, command: str) -> str:
     """Write the section of the page.
 
     Parameters
@@ -60,14 +60,18 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float) -> st
         Seconds.
     seconds : float
         Length of a mixture.
+    command : str
+        That measured them.
     """
     lines = [
         "## Long recordings in windows",
         "",
-        f"`python -m benchmarks.quality.windows`: {len(results)} conversations of {seconds:g} s separated on "
-        f"{torch.get_num_threads()} thread(s), whole and",
-        "in windows. A second of speech is in the right output if that holds three quarters of the voice. Memory",
-        "is the increase beyond the libraries and the model.",
+        paragraph(
+            f"{len(results)} conversations of {seconds:g} s separated on {torch.get_num_threads()} thread(s), "
+            "whole and in windows. A second of speech is in the right output if that holds three quarters of the "
+            "voice. Memory is the increase beyond the libraries and the model. "
+            f"Measured by `{command}`."
+        ),
         "",
         "| window, s | seconds in the right output | SI-SNR, dB | change on average | worst | memory, MB "
         "| real-time factor |",
@@ -99,7 +103,9 @@ def main() -> None:
     for mixture, sources in islice(read_mixtures(options.corpus, options.split, voices, rate), options.mixtures):
         table.append([measure(separator, mixture, sources, window) for window in [None, *options.windows]])
         print(*(f"{right:.3f} {ratio:.2f}" for right, ratio, *_ in table[-1]), sep=" | ", flush=True)
-    text = section(np.array(table), options.windows, len(mixture) / rate)
+    corpus = f"--corpus {options.corpus.name} --split {options.split}"
+    command = f"python -m benchmarks.quality.windows {options.run} {corpus}"
+    text = section(np.array(table), options.windows, len(mixture) / rate, command)
     write_section(options.out, text)
     print(text)
 
