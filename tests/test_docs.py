@@ -287,6 +287,7 @@ def test_both_tables_of_the_bundled_separators_agree():
         ("docs/live.md", "Real-time factors of streaming"),
         ("docs/live.md", "Shift test"),
         ("docs/separate.md", "Long recordings in windows"),
+        ("docs/separate.md", "Ten minutes of conversation"),
         ("docs/clusters.md", "What 10,000 hours cost"),
     ],
 )
