@@ -63,11 +63,11 @@ def section(conversations: Sequence[Conversation], command: str) -> str:
         "## Ten minutes of conversation",
         "",
         paragraph(
-            f"Conversations of {conversations[0].seconds:g} s from `tasnet mix --scene talk`, and the segments that "
-            "are found in them, compared with the utterances that were mixed, without a collar, overlapped speech "
-            "included. The picture has the first one of each number of speakers: in grey when each speaks, and in "
-            f"blue below it when the separator says so. Measured by `{command}`. A report of `tasnet evaluate` has "
-            "such a timeline beside the players."
+            f"Conversations of {conversations[0].seconds:g} s from `tasnet mix --scene talk`, and the segments "
+            "that are found in them, compared with the utterances that were mixed, without a collar, overlapped "
+            "speech included. The picture has the first one of each number of speakers: in grey when each speaks, "
+            f"and in blue below it when the separator says so. Measured by `{command}`. A report of "
+            "`tasnet evaluate` has such a timeline beside the players."
         ),
         "",
         "| speakers | voices found | DER | missed | false alarm | confusion |",
