@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.quality.corpus import as_turns
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.data.conversations import Turn, TurnTaking, overlap_ratio
 from speechbrain_tasnet.data.segments import read_segments
@@ -45,7 +46,7 @@ def mixtures(corpus: Path) -> Iterator[tuple[str, Tensor, Tensor, list[tuple[int
         said, spoken = path.with_suffix(".json"), None
         if said.exists():
             segments = read_segments(said, named="source")
-            spoken = [(int(segment.speaker[1:]) - 1, segment.start, segment.end) for segment in segments]
+            spoken = as_turns(segments)
             turns = [Turn(0, 0, segment.start, segment.seconds) for segment in segments]
             alone = len({segment.speaker for segment in segments}) == 1
             if not alone and not OVERLAP[0] <= overlap_ratio(turns, len(mixture) / RATE) <= OVERLAP[1]:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import soundfile
 
 from benchmarks.page import DOCS, paragraph, write_section
-from speechbrain_tasnet.data.segments import Segment, read_segments
+from benchmarks.quality.corpus import as_turns
+from speechbrain_tasnet.data.segments import read_segments
 from speechbrain_tasnet.evaluation.diarization import Turn, diarization_errors, error_shares, order_by_turns
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 
@@ -39,15 +40,6 @@ class Conversation(NamedTuple):
     def errors(self) -> dict[str, float]:
         """Return its `diarization.diarization_errors`."""
         return diarization_errors(self.spoken, self.heard, self.seconds)
-
-
-def as_turns(segments: Sequence[Segment]) -> list[Turn]:
-    """Count the voices of segments from 0, which are called s1, s2 and so on.
-
-    >>> as_turns([Segment("s2", 0.5, 3.0)])
-    [(1, 0.5, 3.0)]
-    """
-    return [(int(segment.speaker[1:]) - 1, segment.start, segment.end) for segment in segments]
 
 
 def listen(separator: TasNetSeparation, path: Path) -> Conversation:

@@ -5,9 +5,7 @@ from pathlib import Path
 from speechbrain_tasnet.data.read_manifest import SEGMENTS, Item, read_manifest
 from speechbrain_tasnet.data.segments import read_segments
 from speechbrain_tasnet.errors import InputError
-
-# Number of the source, from 0, and where it starts and ends in seconds.
-Turn = tuple[int, float, float]
+from speechbrain_tasnet.evaluation.diarization import Turn
 
 
 def read_turns(manifest: Path | str, data_folder: Path | str, num_spks: int) -> dict[str, list[Turn]]:
