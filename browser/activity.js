@@ -5,6 +5,7 @@ const HOP = 0.01; // seconds of a frame; all else in frames, or as a share of a 
 const SMOOTHING = 5;
 const BELOW_LOUDEST = 10 ** (-18 / 10);
 const BELOW_SPEECH = 10 ** (-35 / 10);
+const BELOW_ALL = 10 ** (-8 / 10);
 const [LONGEST_GAP, SHORTEST, MARGIN] = [50, 20, 5];
 
 /**
@@ -15,11 +16,23 @@ const [LONGEST_GAP, SHORTEST, MARGIN] = [50, 20, 5];
  */
 export function heardSources(sources, rate) {
   const hop = Math.max(1, Math.round(HOP * rate));
-  const active = activeFrames(sources.map((source) => frameEnergies(source, hop)));
+  const energies = sources.map((source) => smoothed(frameEnergies(source, hop)));
+  const active = activeFrames(energies);
   return sources.filter((source, c) => {
     gate(source, active[c], hop);
-    return active[c].some((heard) => heard);
+    return holdsVoice(energies, c, active[c]);
   });
+}
+
+/** Whether an output is more than a little of every voice in the moments in which it is heard, if it ever is. */
+function holdsVoice(energies, output, active) {
+  let [held, ofAll] = [0, 0];
+  active.forEach((heard, t) => {
+    if (!heard) return;
+    held += energies[output][t];
+    for (const values of energies) ofAll += values[t];
+  });
+  return held > 0 && held >= BELOW_ALL * ofAll;
 }
 
 function frameEnergies(source, hop) {
@@ -30,13 +43,12 @@ function frameEnergies(source, hop) {
 }
 
 function activeFrames(energies) {
-  const smooth = energies.map(smoothed);
-  const loudest = smooth[0].map((_, t) => Math.max(...smooth.map((values) => values[t])));
+  const loudest = energies[0].map((_, t) => Math.max(...energies.map((values) => values[t])));
   const peak = 0.01 * quantile(loudest, 0.99);
   const loud = loudest.filter((value) => value > peak);
   const speech = loud.reduce((a, b) => a + b, 0) / Math.max(loud.length, 1);
   const shortest = Math.min(SHORTEST, loudest.length / 2); // also in recordings of less than that
-  return smooth.map((values) => {
+  return energies.map((values) => {
     const heard = values.map((value, t) => value > Math.max(loudest[t] * BELOW_LOUDEST, speech * BELOW_SPEECH));
     const active = heard.map(() => false);
     for (const [start, end] of bridged(runs(heard)).filter(([start, end]) => end - start >= shortest)) {

@@ -1,24 +1,26 @@
-"""The command line in a fork: a process of its own between real pipes, for a new one would import torch again."""
+"""Functions and the command line in a fork: a process of its own, for a new one would import torch again."""
 
 import contextlib
 import gc
 import os
+import signal
 import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Callable
 
 from speechbrain_tasnet.cli import main
 
 
 class Forked:
-    """`tasnet WORDS` in a process of its own.
+    """`tasnet WORDS`, or ``work(WORDS)``, in a process of its own.
 
     `stdin` and `stdout` are files or descriptors, or else pipes, of which `feed` and `drain` are the other ends.
     The streams in `closed` are closed, as by ``2>&-``.
     """
 
-    def __init__(self, *words, cwd=None, stdin=None, stdout=None, closed=(), environment=None):
+    def __init__(self, *words, work=main, cwd=None, stdin=None, stdout=None, closed=(), environment=None):
         source, self.feed = os.pipe()
         self.drain, sink = os.pipe()
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end
@@ -41,7 +43,7 @@ class Forked:
                 # All of them: with its own copy of a pipe's other end it would never see the end of what it reads.
                 os.closerange(3, os.sysconf("SC_OPEN_MAX"))
                 _replace_streams(closed)
-                main([os.fsdecode(word) for word in words])
+                work([os.fsdecode(word) for word in words])
                 code = 0
             except SystemExit as stop:
                 code = stop.code
@@ -82,6 +84,32 @@ class Forked:
 def tasnet(*words, data=b"", **options) -> tuple[int, bytes, str]:
     """Run the command line as `Forked` does; returns exit status, what it wrote, and standard error."""
     return Forked(*words, **options).end(data)
+
+
+def in_fork(work: Callable[[], object]) -> tuple[int, str]:
+    """Call a function in a process of its own, which may change whatever it likes, and may be killed.
+
+    Returns its exit status, or minus the signal that ended it, and what it wrote to standard error.
+    """
+    status, _, errors = Forked(work=lambda _: work()).end()
+    return status, errors
+
+
+def deadly(do: Callable, calls: int, before: bool = False) -> Callable:
+    """Make a function kill its process when it has been called so many times, or before the last of them."""
+    left = calls
+
+    def count_down(*arguments, **more):
+        nonlocal left
+        left -= 1
+        if left == 0 and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = do(*arguments, **more)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    return count_down
 
 
 def stream_of(folder=None, *words) -> Forked:

@@ -348,7 +348,8 @@ def test_who_is_heard_is_as_in_python(site, talk, visit):
     voices = soundfile.read(talk, dtype="float32")[0][: 20 * RATE].reshape(2, -1).copy()
     voices[0, 3 * RATE : 5 * RATE] *= 1e-3  # a pause, and one that is too short
     voices[1, 2 * RATE : 2 * RATE + 1000] *= 1e-3
-    sources = np.stack([*voices, 0.01 * voices[0]])[:, : -RATE // 3]  # of a third output, nobody
+    nobody = [0.01 * voices[0], 0.2 * voices.sum(axis=0)]  # what is left of one voice, and a little of both
+    sources = np.stack([*voices, *nobody])[:, : -RATE // 3]
     script = """async ([sources, rate]) => {
         const { heardSources } = await import('./activity.js');
         return heardSources(sources.map((source) => Float32Array.from(source)), rate).map((source) => [...source]);

@@ -2,19 +2,19 @@
 
 import os
 import shutil
-import subprocess
-import sys
+import signal
 
 import pytest
 import torch
+from forked import in_fork
 from safetensors.torch import load_file
 
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.experiment.workflow import run
 from speechbrain_tasnet.training import checkpoints
+from speechbrain_tasnet.training.brain import SeparationBrain
 from speechbrain_tasnet.training.checkpoints import UNFINISHED, WholeCheckpointer
-
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+from speechbrain_tasnet.training.loggers import TrainLogs
 
 
 @pytest.fixture
@@ -139,26 +139,28 @@ def test_other_errors_are_not_the_disks(tmp_path, layer, monkeypatch):
         WholeCheckpointer(tmp_path, {"layer": layer}).save_checkpoint()
 
 
-SIGNALLED = """
-import os, signal, sys
-from speechbrain_tasnet.training.brain import SeparationBrain
-from speechbrain_tasnet.experiment.workflow import run
-from speechbrain_tasnet.training.loggers import TrainLogs
-when, steps, group = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "group"
-compute = SeparationBrain.compute_objectives
-def compute_and_signal(self, predictions, batch, stage):
-    if stage.name == when and self.hparams.epoch_counter.current == 2 and self.step == steps:
-        os.system("kill -TERM 0") if group else os.kill(os.getpid(), signal.SIGTERM)
-    return compute(self, predictions, batch, stage)
-SeparationBrain.compute_objectives = compute_and_signal
-log = TrainLogs.log_stats
-def log_and_signal(self, stats, *arguments, **more):
-    log(self, stats, *arguments, **more)
-    if when == "LOGGED" and stats.get("epoch") == 1:
-        os.kill(os.getpid(), signal.SIGTERM)
-TrainLogs.log_stats = log_and_signal
-run(sys.argv[4:])
-"""
+def run_and_signal(words, when, steps, group=False):
+    """Train until asked to end: at a step of a stage in the second epoch, or when the first has been LOGGED."""
+    if group:
+        os.setpgid(0, 0)
+
+    def ask():
+        (os.killpg if group else os.kill)(os.getpid(), signal.SIGTERM)
+
+    compute, log = SeparationBrain.compute_objectives, TrainLogs.log_stats
+
+    def compute_and_signal(self, predictions, batch, stage):
+        if stage.name == when and self.hparams.epoch_counter.current == 2 and self.step == steps:
+            ask()
+        return compute(self, predictions, batch, stage)
+
+    def log_and_signal(self, stats, *arguments, **more):
+        log(self, stats, *arguments, **more)
+        if when == "LOGGED" and stats.get("epoch") == 1:
+            ask()
+
+    SeparationBrain.compute_objectives, TrainLogs.log_stats = compute_and_signal, log_and_signal
+    run(words)
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +180,9 @@ def unbroken(dynamic, tmp_path_factory):
 @pytest.mark.parametrize(("stage", "steps", "taken"), [("TRAIN", 2, 2), ("VALID", 2, 4), ("LOGGED", 0, 0)])
 def test_a_signal_saves_and_the_run_ends_with_the_same_weights(dynamic, unbroken, tmp_path, stage, steps, taken):
     arguments = [*dynamic, "--output_folder", str(tmp_path / "run")]
-    command = [sys.executable, "-c", SIGNALLED, stage, str(steps), "alone", *arguments]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 143, done.stderr
-    assert "Traceback" not in done.stderr
+    status, errors = in_fork(lambda: run_and_signal(arguments, stage, steps))
+    assert status == 143, errors
+    assert "Traceback" not in errors
     run(arguments)
     log = (tmp_path / "run/log.txt").read_text()
     assert f"Resuming after 1 complete epochs and {taken} steps of the next" in log
@@ -193,10 +194,8 @@ def test_a_signal_saves_and_the_run_ends_with_the_same_weights(dynamic, unbroken
 def test_a_signal_to_all_processes_of_a_job_leaves_those_that_load(dynamic, unbroken, tmp_path):
     """Slurm sends it to them, too; without them the training could not go on to its checkpoint."""
     arguments = [*dynamic, "--output_folder", str(tmp_path / "run"), "--num_workers", "2"]
-    command = [sys.executable, "-c", SIGNALLED, "TRAIN", "2", "group", *arguments]
-    options = {"env": ENVIRONMENT, "capture_output": True, "text": True, "start_new_session": True}
-    done = subprocess.run(command, check=False, **options)
-    assert done.returncode == 143, done.stderr
+    status, errors = in_fork(lambda: run_and_signal(arguments, "TRAIN", 2, group=True))
+    assert status == 143, errors
     run(arguments)
     assert "Resuming after 1 complete epochs and 2 steps" in (tmp_path / "run/log.txt").read_text()
     resumed = load_file(tmp_path / "run/pretrained/model.safetensors")

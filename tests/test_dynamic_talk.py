@@ -50,7 +50,8 @@ def test_nobody_speaks_in_a_share_of_the_items(hiss, tmp_path, more, channel):
     assert not any(item["mixture"].any() or item["sources"].any() for item in silences)
     assert all(voices(item) for item in items if not item["id"].endswith(": nobody"))
     write(tmp_path / "noise" / "a.wav", white(1))
-    for item in mixing(hiss, silent_share=1.0, length=6, channel_share=channel, noise=tmp_path / "noise", **more):
+    more = more | {"noise": tmp_path / "noise", "noise_share": 0.0}  # a share of those in which somebody speaks
+    for item in mixing(hiss, silent_share=1.0, length=6, channel_share=channel, **more):
         assert not item["sources"].any()
         assert item["mixture"].abs().max() == pytest.approx(0.9)
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from forked import deadly, in_fork
 
 from speechbrain_tasnet import TasNetSeparation
 from speechbrain_tasnet.bundle import load_bundle
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.experiment import run
 from speechbrain_tasnet.report.learning_curve import learning_curve
+from speechbrain_tasnet.training.brain import SeparationBrain
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -120,19 +123,12 @@ def test_a_metric_that_cannot_be_had_is_said_before_the_training(corpus, tmp_pat
 def test_a_killed_run_goes_on_from_its_checkpoint_in_mid_epoch(corpus, tmp_path, tiny):
     arguments = ["wsj0mix", "--data_folder", str(corpus), "--output_folder", str(tmp_path / "run"), *tiny]
     arguments += ["--number_of_epochs", "2", "--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "2"]
-    dies_after_its_first_checkpoint = f"""
-import os, signal
-from speechbrain_tasnet.training.brain import SeparationBrain
-from speechbrain_tasnet.experiment.workflow import run
-save = SeparationBrain._save_intra_epoch_ckpt
-def save_and_die(self):
-    save(self)
-    os.kill(os.getpid(), signal.SIGKILL)
-SeparationBrain._save_intra_epoch_ckpt = save_and_die
-run({arguments!r})
-"""
-    killed = subprocess.run([sys.executable, "-c", dies_after_its_first_checkpoint], env=ENVIRONMENT, check=False)
-    assert killed.returncode == -9
+
+    def run_to_the_first_checkpoint():
+        SeparationBrain._save_intra_epoch_ckpt = deadly(SeparationBrain._save_intra_epoch_ckpt, calls=1)
+        run(arguments)
+
+    assert in_fork(run_to_the_first_checkpoint)[0] == -signal.SIGKILL
     assert len(checkpoints(tmp_path / "run")) == 1
     run(arguments)
     log = (tmp_path / "run/log.txt").read_text()

@@ -3,6 +3,7 @@
 import _pyio
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from forked import deadly, in_fork
 
 from speechbrain_tasnet.errors import DiskError, InputError
 from speechbrain_tasnet.system.files import new_file, new_folder, resumable_folder, write_text
@@ -300,34 +302,21 @@ def test_a_file_that_cannot_be_written(tmp_path):
 
 @pytest.mark.parametrize("call", ["rename", "rmtree"])
 def test_a_kill_while_a_folder_is_replaced_leaves_one_of_the_two(tmp_path, call):
-    """Killed after each rename and before each removal in turn, in a process of its own."""
+    """Killed after each rename and before each removal in turn."""
     for calls in range(1, 4):
         out = tmp_path / str(calls) / "folder"
         out.mkdir(parents=True)
         (out / "content").write_text("old")
-        code = f"""
-import os, pathlib, shutil, signal
-from speechbrain_tasnet.system.files import new_folder
-left = {calls}
-def count_down(do):
-    def deadly(*args, **kwargs):
-        global left
-        left -= 1
-        if {call!r} == "rename":
-            do(*args, **kwargs)
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return do(*args, **kwargs) if {call!r} == "rmtree" else None
-    return deadly
-if {call!r} == "rename":
-    pathlib.Path.rename = count_down(pathlib.Path.rename)
-else:
-    shutil.rmtree = count_down(shutil.rmtree)
-with new_folder({str(out)!r}, replace=True) as partial:
-    (partial / "content").write_text("new")
-"""
-        done = subprocess.run([sys.executable, "-c", code], check=False)
-        assert done.returncode == (0 if (call, calls) == ("rename", 3) else -signal.SIGKILL)
+
+        def replace(out=out, calls=calls):
+            if call == "rename":
+                Path.rename = deadly(Path.rename, calls)
+            else:
+                shutil.rmtree = deadly(shutil.rmtree, calls, before=True)
+            with new_folder(out, replace=True) as partial:
+                (partial / "content").write_text("new")
+
+        assert in_fork(replace)[0] == (0 if (call, calls) == ("rename", 3) else -signal.SIGKILL)
         hidden = list(out.parent.glob(".*.replaced"))
         kept = [folder / "content" for folder in (out, *hidden) if folder.exists()]
         assert {file.read_text() for file in kept} & {"old", "new"}

@@ -3,21 +3,23 @@
 import argparse
 import hashlib
 import json
+import resource
 import shutil
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from forked import deadly, in_fork
 from scipy.signal import resample_poly
 
 from speechbrain_tasnet import __version__
 from speechbrain_tasnet.audio.speech_level import active_level
 from speechbrain_tasnet.commands import generate_wsj0mix as command
 from speechbrain_tasnet.data.wsj0mix import prepare_wsj0mix
-from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.errors import InputError, one_line_errors
+from speechbrain_tasnet.generate import wsj0mix
 from speechbrain_tasnet.generate.wsj0mix import generate_wsj0mix
 
 # As in MERL's lists: a path with .wav, a gain, ...; a space at the end of the line.
@@ -136,14 +138,14 @@ def test_samples_are_those_of_merls_steps(wsj0, lists, tmp_path, num_speakers, r
             words = line.split()
             names.append("_".join(word.rpartition("/")[2].removesuffix(".wav") for word in words))
             expected, factors, scale = plain_mixture(wsj0, words, rate, mode)
-            for folder, signal in zip(folders, expected, strict=True):
+            for folder, sound in zip(folders, expected, strict=True):
                 file = place / split / folder / f"{names[-1]}.wav"
                 info = soundfile.info(file)
                 assert (info.samplerate, info.channels, info.format, info.subtype) == (rate, 1, "WAV", "PCM_16")
                 written = soundfile.read(file, dtype="int16")[0].astype(int)
-                assert written.shape == signal.shape
-                assert np.abs(written - signal).max() <= 1
-                lengths.add(len(signal))
+                assert written.shape == sound.shape
+                assert np.abs(written - sound).max() <= 1
+                lengths.add(len(sound))
             assert scaling[f"scaling_{rate // 1000}k"][number] == pytest.approx(factors)
             assert scaling[f"scaling16bit_{rate // 1000}k"][number] == pytest.approx(scale)
         assert list(scaling["names"]) == names
@@ -211,40 +213,14 @@ def test_a_wav_comes_before_the_discs_file(wsj0, lists, corpus, tmp_path):
     assert digests(tmp_path / "out/wav8k") == digests(corpus / "wav8k")
 
 
-STOPPED = """
-import os, resource, signal, sys
-from speechbrain_tasnet.errors import one_line_errors
-from speechbrain_tasnet.generate import wsj0mix
-wsj0, lists, out = sys.argv[1:]
-{}
-with one_line_errors("tasnet"):
-    wsj0mix.generate_wsj0mix(wsj0, lists, out, workers=1)
-"""
-KILLED = """
-write, count = wsj0mix.write_wav, []
-def write_and_die(*arguments):
-    write(*arguments)
-    count.append(1)
-    if len(count) == 8:
-        os.kill(os.getpid(), signal.SIGKILL)
-wsj0mix.write_wav = write_and_die
-"""
-# A file that may not grow is what a full disk is: a write that fails midway.
-FULL = """
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
-"""
-
-
-def stopped(how, *arguments):
-    """Run the command in a process of its own, which is stopped in some way."""
-    words = [sys.executable, "-c", STOPPED.format(how), *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
-
-
 def test_a_killed_run_is_continued_to_the_same_bytes(wsj0, lists, corpus, tmp_path):
     partial, out = tmp_path / ".out.partial", tmp_path / "out"
-    assert stopped(KILLED, wsj0, lists, out).returncode == -9
+
+    def generate_eight_files():
+        wsj0mix.write_wav = deadly(wsj0mix.write_wav, calls=8)
+        generate_wsj0mix(wsj0, lists, out, workers=1)
+
+    assert in_fork(generate_eight_files)[0] == -signal.SIGKILL
     done = {path.relative_to(partial): path.stat().st_mtime_ns for path in partial.rglob("*.wav")}
     assert len(done) == 8
     assert not out.exists()
@@ -260,9 +236,17 @@ def test_a_killed_run_is_continued_to_the_same_bytes(wsj0, lists, corpus, tmp_pa
 def test_a_full_disk_is_one_line_and_the_run_is_continued(wsj0, lists, corpus, tmp_path):
     sizes = sorted(path.stat().st_size for path in (corpus / "wav8k/min/tr").rglob("*.wav"))
     assert sizes[0] < sizes[-1]
-    full = stopped(FULL.format(sizes[-1] - 1), wsj0, lists, tmp_path / "out")
-    assert full.returncode == 2
-    (line,) = full.stderr.strip().splitlines()
+
+    def generate_where_files_may_not_grow():
+        """A write fails midway, as on a full disk."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[-1] - 1, sizes[-1] - 1))
+        with one_line_errors("tasnet"):
+            generate_wsj0mix(wsj0, lists, tmp_path / "out", workers=1)
+
+    status, errors = in_fork(generate_where_files_may_not_grow)
+    assert status == 2
+    (line,) = errors.strip().splitlines()
     assert line.startswith("tasnet: error: ")
     assert "cannot be written (File too large); check the folder and disk space" in line
     assert not list((tmp_path / ".out.partial").rglob(".*.wav*"))

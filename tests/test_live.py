@@ -2,13 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from forked import in_fork
 
 from speechbrain_tasnet import Decoder, Encoder, MaskNet, StreamingSeparator
 from speechbrain_tasnet.audio.jitter_buffer import JitterBuffer
@@ -185,13 +185,12 @@ def test_a_recording_is_valid_at_every_moment(tmp_path):
 
 
 def test_what_was_recorded_outlives_a_kill(tmp_path):
-    program = f"""if True:
-        import os, signal, numpy as np
-        from speechbrain_tasnet.separation.live_files import LiveFiles
-        files = LiveFiles({str(tmp_path)!r}, 8000, 1, 1)
+    def record_and_die():
+        files = LiveFiles(tmp_path, RATE, 1, 1)
         files.hear(np.full((300, 1), 0.25), np.full((200, 1), 0.5))
-        os.kill(os.getpid(), signal.SIGKILL)"""
-    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_fork(record_and_die)[0] == -signal.SIGKILL
     mixture, source = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("mixture", "s1"))
     assert (mixture.tolist(), source.tolist()) == ([0.25] * 300, [0.5] * 200)
 

@@ -5,17 +5,18 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+from forked import deadly, in_fork
 
 from speechbrain_tasnet.audio.speech_level import active_level
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.data.whamr import prepare_whamr
 from speechbrain_tasnet.errors import InputError
+from speechbrain_tasnet.generate import mixing
 from speechbrain_tasnet.generate.mixing import make_mixtures
 
 RATE = 8000
@@ -256,24 +257,16 @@ def test_workers_do_not_change_the_bytes(tmp_path, speech_folder, noise_folder, 
 
 
 def test_killed_run_is_continued(tmp_path, speech_folder, noise_folder, both):
-    # The child kills itself as it writes, in the middle of its third mixture.
-    code = f"""
-import os, signal
-from speechbrain_tasnet.generate import mixing
-write, written = mixing.write_wav, []
-def write_and_die(*args):
-    written.append(args[0])
-    if len(written) == 25:
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(*args)
-mixing.write_wav = write_and_die
-mixing.make_mixtures({str(speech_folder)!r}, {str(tmp_path / "out")!r}, noise={str(noise_folder)!r}, reverb=True,
-                     workers=1, **{HOURS!r})
-"""
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    words, options = (str(speech_folder), tmp_path / "out"), {"noise": str(noise_folder), "reverb": True} | HOURS
+
+    def mix_to_the_middle_of_the_third_mixture():
+        mixing.write_wav = deadly(mixing.write_wav, calls=25, before=True)
+        make_mixtures(*words, workers=1, **options)
+
+    assert in_fork(mix_to_the_middle_of_the_third_mixture)[0] == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
     assert len(list(tmp_path.rglob("*.wav"))) == 24
-    make_mixtures(str(speech_folder), tmp_path / "out", noise=str(noise_folder), reverb=True, workers=1, **HOURS)
+    make_mixtures(*words, workers=1, **options)
     assert digests(tmp_path / "out") == digests(both)
     assert os.listdir(tmp_path) == ["out"]
 

@@ -94,7 +94,8 @@ class DynamicMixing(EpochDataset):
     target : str
         What the sources are in a room: ``anechoic`` (the direct sound, in step with the mixture) or ``reverb``.
     noise_share, room_share : float
-        Share of the items that get noise, and that of those in a room, where there are any.
+        Share of the items that get noise, and that of those in a room, where there are any. Items in which nobody
+        speaks always get noise, where there is any.
     noise_snr : sequence of float
         Range of the first speaker's level above the noise, in dB.
     channel_share : float
@@ -110,7 +111,7 @@ class DynamicMixing(EpochDataset):
     talk_turns : TurnTaking, optional
         How people talk in them. Somebody is heard in each excerpt, unless there is noise, or nobody takes part.
     silent_share : float
-        Share of the items in which nobody speaks: noise alone, or silence.
+        Share of the items in which nobody speaks: noise alone; without `noise`, silence.
     mics : int
         Microphones that a mixture has; with more than one there must be rooms with as many.
     reference : int
@@ -244,10 +245,11 @@ class DynamicMixing(EpochDataset):
             raise IndexError(f"item {index} of {self.length}")
         rng = np.random.default_rng([self.seed, epoch, index])
         with_noise, in_room, through_channel, wide, similar, in_talk, nobody = self._shares.draw(rng)
-        with_noise = with_noise and self._noise is not None
         count = 0 if nobody else self.num_spks
         if self.min_spks < count:
             count = int(rng.integers(self.min_spks, count + 1))
+        # Digital silence teaches nothing, so noise_share is of those items in which somebody speaks.
+        with_noise = (with_noise or count == 0) and self._noise is not None
         if similar and count:
             chosen = self._similar.choose(count, rng)
         else:
