@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -110,6 +111,12 @@ def deadly(do: Callable, calls: int, before: bool = False) -> Callable:
         return done
 
     return count_down
+
+
+def limit_files(size: int) -> None:
+    """Let no file grow beyond so many bytes in this process: a write fails midway, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def stream_of(folder=None, *words) -> Forked:

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from forked import tasnet
+from forked import in_fork, limit_files, tasnet
 
 from speechbrain_tasnet.cli import main
 from speechbrain_tasnet.errors import DiskError, InputError
@@ -122,19 +121,16 @@ def test_a_bad_file_alone_is_the_error(tmp_path):
 
 
 def test_a_full_disk_ends_the_batch(tmp_path):
-    """A limit on the size of files is as good as a full disk."""
     mixtures = [write(tmp_path / "x.wav", 80_000), write(tmp_path / "y.wav", 80_000)]
     for kind in (WAV, AudioFormat("flac")):
-        child = os.fork()
-        if not child:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
-            try:
+
+        def separate_on_a_full_disk(kind=kind):
+            limit_files(40_000)
+            with pytest.raises(DiskError):
                 separate(mixtures, tmp_path / "out", kind=kind)
-            except DiskError:
-                os._exit(7)
-            os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+        status, errors = in_fork(separate_on_a_full_disk)
+        assert status == 0, errors
         assert names(tmp_path / "out") == []
 
 

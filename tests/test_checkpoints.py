@@ -22,15 +22,15 @@ def layer():
     return torch.nn.Linear(3, 2)
 
 
-def test_a_checkpoint_gets_its_name_when_it_is_complete(tmp_path, layer, monkeypatch):
+def test_a_checkpoint_gets_its_name_when_it_is_complete(tmp_path, layer):
     checkpointer = WholeCheckpointer(tmp_path, {"layer": layer})
     first = checkpointer.save_checkpoint()
-    monkeypatch.setattr(torch, "save", lambda *_: os._exit(9))
-    child = os.fork()
-    if child == 0:  # killed while it writes
+
+    def end_while_it_writes():
+        torch.save = lambda *_: os._exit(9)
         checkpointer.save_checkpoint()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    monkeypatch.undo()
+
+    assert in_fork(end_while_it_writes)[0] == 9
     assert next(folder.name for folder in tmp_path.iterdir() if folder != first.path).startswith(UNFINISHED)
     assert [found.path for found in checkpointer.list_checkpoints()] == [first.path]
     second = checkpointer.save_checkpoint()

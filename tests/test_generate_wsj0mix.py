@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import json
-import resource
 import shutil
 import signal
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from forked import deadly, in_fork
+from forked import deadly, in_fork, limit_files
 from scipy.signal import resample_poly
 
 from speechbrain_tasnet import __version__
@@ -237,14 +236,12 @@ def test_a_full_disk_is_one_line_and_the_run_is_continued(wsj0, lists, corpus, t
     sizes = sorted(path.stat().st_size for path in (corpus / "wav8k/min/tr").rglob("*.wav"))
     assert sizes[0] < sizes[-1]
 
-    def generate_where_files_may_not_grow():
-        """A write fails midway, as on a full disk."""
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[-1] - 1, sizes[-1] - 1))
+    def generate_on_a_full_disk():
+        limit_files(sizes[-1] - 1)
         with one_line_errors("tasnet"):
             generate_wsj0mix(wsj0, lists, tmp_path / "out", workers=1)
 
-    status, errors = in_fork(generate_where_files_may_not_grow)
+    status, errors = in_fork(generate_on_a_full_disk)
     assert status == 2
     (line,) = errors.strip().splitlines()
     assert line.startswith("tasnet: error: ")

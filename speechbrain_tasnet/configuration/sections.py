@@ -97,7 +97,7 @@ class Mixing(Section):
     rooms: OptionalFile
     """Rooms to place the speakers in: a bank from `tasnet generate rooms`."""
     noise_share: Share = 1.0
-    """Share of the items that get noise."""
+    """Share of the items with voices that get noise."""
     noise_snr: LevelRange = [*NOISE_SNR_DB]
     """Range of the first speaker's level above the noise, in dB."""
     room_share: Share = 1.0
@@ -111,7 +111,7 @@ class Mixing(Section):
     min_spks: Annotated[Natural | None, Expected("a whole number of at least 0, or null")] = None
     """Fewest speakers of an item; by default all have `num_spks`. The remaining sources are silent."""
     silent_share: Share = 0.0
-    """Share of the items in which nobody speaks: noise alone, or silence."""
+    """Share of the items in which nobody speaks: noise alone, or silence if there is no `noise_folder`."""
     talk_share: Share = 0.0
     """Share of the items that are excerpts of conversations."""
     talk_pause: Bound = 1.0
