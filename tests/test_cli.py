@@ -16,6 +16,7 @@ from speechbrain_tasnet import Decoder, Encoder, MaskNet, load_weights
 from speechbrain_tasnet.app import AppOptions
 from speechbrain_tasnet.bundle import save_bundle
 from speechbrain_tasnet.cli import _parser, main
+from speechbrain_tasnet.configuration.packaged import MODELS, PACKAGED, STUDIES, names_in
 from speechbrain_tasnet.generate.librimix import generate_librimix
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.room_simulation import make_room_bank
@@ -53,6 +54,12 @@ def test_help(words, capsys):
     assert "usage: tasnet" in text
     if len(words) == 1:
         assert all(command in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize(("command", "folder"), [("train", PACKAGED), ("train", MODELS), ("study", STUDIES)])
+def test_help_names_all_that_is_packaged(command, folder, capsys):
+    assert tasnet(command, "--help") == 0
+    assert f"({', '.join(names_in(folder))})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_comes_without_torch():

@@ -9,6 +9,7 @@ import torch
 from speechbrain_tasnet import StreamingSeparator
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.includes import whole_text
+from speechbrain_tasnet.configuration.packaged import PACKAGED
 from speechbrain_tasnet.configuration.reference import json_schema, reference_page
 from speechbrain_tasnet.configuration.schema import Hparams, expected
 from speechbrain_tasnet.configuration.yaml_text import entries
@@ -16,8 +17,8 @@ from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.network import precision
 from speechbrain_tasnet.ops import fallbacks
 
-RECIPES = sorted(loading.PACKAGED.glob("*.yaml"))
-PAPERS = whole_text(loading.PACKAGED / "wsj0mix.yaml")
+RECIPES = sorted(PACKAGED.glob("*.yaml"))
+PAPERS = whole_text(PACKAGED / "wsj0mix.yaml")
 
 
 # Of corpora whose sources no ratio of energies can be compared with.
@@ -27,7 +28,7 @@ KINDS_OF_SCORES = {"metrics", "aligned_sources"}
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_packaged_recipes_load_and_say_only_what_is_their_own(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    own, shared = (set(entries(file.read_text())) for file in (path, loading.PACKAGED / "shared/training.yaml"))
+    own, shared = (set(entries(file.read_text())) for file in (path, PACKAGED / "shared/training.yaml"))
     assert path.stem == "demo" or own & shared <= {"num_spks", "mics", "mixture_channels"} | KINDS_OF_SCORES
     found = loading.read([path.stem, "--data_folder", str(tmp_path)])
     hparams = found.build()
@@ -295,12 +296,12 @@ def test_every_recipe_has_a_causal_model(path, tmp_path, monkeypatch):
 
 def test_a_recipe_taken_elsewhere_finds_what_it_shares_and_goes_before_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (loading.PACKAGED / "wsj0mix.yaml").read_text()
+    text = (PACKAGED / "wsj0mix.yaml").read_text()
     Path("mine.yaml").write_text(f"{text}lr: 0.002\n")
     settings = loading.read(["mine.yaml", "--data_folder", ".", "--batch_size", "3"]).settings
     assert (settings.lr, settings.batch_size, settings.number_of_epochs) == (0.002, 3, 100)
     Path("shared").mkdir()
-    own = (loading.PACKAGED / "shared/training.yaml").read_text()
+    own = (PACKAGED / "shared/training.yaml").read_text()
     Path("shared/training.yaml").write_text(own.replace("number_of_epochs: 100", "number_of_epochs: 7"))
     assert loading.read(["mine.yaml", "--data_folder", "."]).settings.number_of_epochs == 7
 

@@ -24,7 +24,8 @@ from speechbrain_tasnet.cli import _parser, main
 from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.loading import ALLOW_SLOW, find, read
 from speechbrain_tasnet.configuration.model_files import sizes_of, with_model
-from speechbrain_tasnet.configuration.names import PACKAGED, check_names
+from speechbrain_tasnet.configuration.names import check_names
+from speechbrain_tasnet.configuration.packaged import PACKAGED
 from speechbrain_tasnet.convert import TOOLKITS
 from speechbrain_tasnet.generate.download_table import find_source
 from speechbrain_tasnet.shipped import bundled_names

@@ -16,6 +16,7 @@ import soundfile
 from speechbrain_tasnet.cli import COMMANDS, _parser, main
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.includes import whole_text
+from speechbrain_tasnet.configuration.packaged import PACKAGED
 from speechbrain_tasnet.errors import InputError
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -223,7 +224,7 @@ def test_overrides(place):
 @st.composite
 def spoilt_recipes(draw):
     """A recipe with lines lost, doubled, or with something else behind the colon."""
-    lines = whole_text(loading.PACKAGED / "wsj0mix.yaml").splitlines()
+    lines = whole_text(PACKAGED / "wsj0mix.yaml").splitlines()
     for _ in range(draw(st.integers(1, 3))):
         number = draw(st.integers(0, len(lines) - 1))
         key, colon, _ = lines[number].partition(":")

@@ -10,9 +10,10 @@ from tiny_models import SIZES
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import find_model, sizes_of, with_model
+from speechbrain_tasnet.configuration.packaged import PACKAGED
 from speechbrain_tasnet.errors import InputError
 
-RECIPES = {path.stem: whole_text(path) for path in loading.PACKAGED.glob("*.yaml")}
+RECIPES = {path.stem: whole_text(path) for path in PACKAGED.glob("*.yaml")}
 RECIPE = """
 # Data
 num_spks: 3

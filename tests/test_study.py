@@ -8,23 +8,20 @@ import signal
 import subprocess
 import sys
 from itertools import groupby, pairwise
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 from speechbrain_tasnet.cli import main
+from speechbrain_tasnet.configuration.packaged import STUDIES, names_in
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.study import processes
 from speechbrain_tasnet.study.contestant import run_contestant
 from speechbrain_tasnet.study.costs import write_costs
-from speechbrain_tasnet.study.definition import STUDIES, find_study, load_study
+from speechbrain_tasnet.study.definition import find_study, load_study
 from speechbrain_tasnet.study.outcomes import read_outcomes
 from speechbrain_tasnet.study.workflow import run_study, write_results
-
-PACKAGED = [path.stem for path in sorted(STUDIES.glob("*.yaml"))]
-SHOWN = [path.parent for path in Path(__file__).parents[1].glob("benchmarks/studies/*/study.yaml")]
 
 TINY = {"N": 16, "L": 16, "B": 8, "H": 16, "Sc": 8, "X": 2, "R": 1, "batch_size": 2, "segment": 0.5}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -285,8 +282,8 @@ def test_what_is_no_text_is_no_study(tmp_path):
         load_study([str(tmp_path / "mix.wav")])
 
 
-@pytest.mark.parametrize("name", [*PACKAGED, *map(str, SHOWN)], ids=lambda name: Path(name).name)
-def test_packaged_and_shown_studies_are_sound(name, corpus):
+@pytest.mark.parametrize("name", names_in(STUDIES))
+def test_packaged_studies_are_sound(name, corpus):
     study = load_study([name, "--data_folder", str(corpus)])
     assert study.title
     assert len(study.contestants) > 2

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from speechbrain_tasnet.commands import add_launcher, launcher
+from speechbrain_tasnet.configuration.packaged import STUDIES, names_in
 from speechbrain_tasnet.system.parallel import Launcher
 
 
@@ -19,7 +20,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study",
         metavar="STUDY",
-        help="a YAML file, a packaged study (toolkits, table2, table3, skip), or the folder of an earlier one",
+        help=f"a YAML file, a packaged study ({', '.join(names_in(STUDIES))}), or the folder of an earlier one",
     )
     add_launcher(parser)
 

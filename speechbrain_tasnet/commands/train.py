@@ -2,6 +2,8 @@
 
 import argparse
 
+from speechbrain_tasnet.configuration.packaged import MODELS, PACKAGED, names_in
+
 
 def describe_recipe(parser: argparse.ArgumentParser) -> None:
     """Add the options that `tasnet train` and `tasnet evaluate` share."""
@@ -14,12 +16,12 @@ def describe_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe",
         metavar="RECIPE",
-        help="a YAML file, a packaged recipe (demo, wsj0mix), or the folder of an earlier run",
+        help=f"a YAML file, a packaged recipe ({', '.join(names_in(PACKAGED))}), or the folder of an earlier run",
     )
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="network in place of the recipe's: a model file, or a packaged one (torchaudio, dprnn, sepformer)",
+        help=f"network in place of the recipe's: a model file, or a packaged one ({', '.join(names_in(MODELS))})",
     )
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from speechbrain_tasnet.configuration.names import PACKAGED
+from speechbrain_tasnet.configuration.packaged import PACKAGED
 from speechbrain_tasnet.configuration.yaml_text import entries
 
 MERGE = "<<"

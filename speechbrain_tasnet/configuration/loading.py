@@ -17,7 +17,8 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain_tasnet.configuration.command_line import Words, put_in, take_apart, typed
 from speechbrain_tasnet.configuration.includes import whole_text
 from speechbrain_tasnet.configuration.model_files import with_model
-from speechbrain_tasnet.configuration.names import PACKAGED, check_names, top_level
+from speechbrain_tasnet.configuration.names import check_names, top_level
+from speechbrain_tasnet.configuration.packaged import PACKAGED, names_in
 from speechbrain_tasnet.configuration.schema import NONE, Hparams, Settings, check, check_built
 from speechbrain_tasnet.errors import InputError, similar
 from speechbrain_tasnet.network import precision
@@ -186,7 +187,7 @@ def find(name: str) -> Path:
     for path in (Path(name), Path(name) / "hyperparams.yaml", PACKAGED / name, PACKAGED / f"{name}.yaml"):
         if path.is_file():
             return path
-    packaged = sorted(file.stem for file in PACKAGED.glob("*.yaml"))
+    packaged = names_in(PACKAGED)
     raise InputError(
         f"{name}: no such YAML file, nor the folder of a run; packaged recipes are: {', '.join(packaged)}"
         f"{similar(name, packaged)}"

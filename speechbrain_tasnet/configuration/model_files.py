@@ -13,11 +13,9 @@ from urllib.parse import quote
 
 import yaml
 
-from speechbrain_tasnet.configuration.names import PACKAGED
+from speechbrain_tasnet.configuration.packaged import MODELS, names_in
 from speechbrain_tasnet.configuration.yaml_text import Entry, entries
 from speechbrain_tasnet.errors import InputError, similar
-
-MODELS = PACKAGED / "model"
 
 # What the recipe knows of itself, by the name that a model file has for it.
 FROM_RECIPE = {"C": "num_spks", "sample_rate": "sample_rate", "mics": "mics", "reference": "reference"}
@@ -37,7 +35,7 @@ def find_model(name: str) -> Path:
     for path in (Path(name), MODELS / f"{name}.yaml"):
         if path.is_file():
             return path.resolve()
-    packaged = sorted(file.stem for file in MODELS.glob("*.yaml"))
+    packaged = names_in(MODELS)
     hint = similar(name, packaged)
     raise InputError(f"model={name}: no such YAML file; packaged models are: {', '.join(packaged)}{hint}")
 

@@ -2,14 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from speechbrain.utils.run_opts import RunOptions
 
-import speechbrain_tasnet.hparams
+from speechbrain_tasnet.configuration.packaged import PACKAGED
 from speechbrain_tasnet.errors import InputError, similar
-
-PACKAGED = Path(speechbrain_tasnet.hparams.__file__).parent
 
 
 def check_names(text: str, argv: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from speechbrain_tasnet.configuration.includes import MERGE
-from speechbrain_tasnet.configuration.names import PACKAGED
+from speechbrain_tasnet.configuration.packaged import PACKAGED
 from speechbrain_tasnet.configuration.schema import (
     Built,
     Data,

@@ -11,12 +11,10 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain_tasnet.configuration import loading
 from speechbrain_tasnet.configuration.command_line import take_apart
 from speechbrain_tasnet.configuration.model_files import sizes_of
-from speechbrain_tasnet.configuration.names import PACKAGED
+from speechbrain_tasnet.configuration.packaged import STUDIES, names_in
 from speechbrain_tasnet.configuration.schema import NONE, text_kind
 from speechbrain_tasnet.errors import InputError, similar, whole_number
 from speechbrain_tasnet.training import budget
-
-STUDIES = PACKAGED / "study"
 
 # What a contestant may have for itself, beside the sizes of its network. All else is the same for all of them.
 OWN = ("lr", "seed", "precision", "pretrained")
@@ -146,7 +144,7 @@ def find_study(name: str) -> Path:
     for path in (Path(name), Path(name) / "study.yaml", STUDIES / f"{name}.yaml"):
         if path.is_file():
             return path
-    packaged = sorted(file.stem for file in STUDIES.glob("*.yaml"))
+    packaged = names_in(STUDIES)
     raise InputError(
         f"{name}: no such YAML file, nor the folder of a study; packaged studies are: {', '.join(packaged)}"
         f"{similar(name, packaged)}"
