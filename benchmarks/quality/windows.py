@@ -1,13 +1,14 @@
 """Compare windows with separating long conversations whole: ``python -m benchmarks.quality.windows``.
 
-The conversations are a corpus of `tasnet mix --scene talk --seconds 600`. The table has the share of the seconds
-of speech in which a voice is in the right output (see `talk.in_right_output`), the SI-SNR, what a window changes
-in it on average and at most, memory and time.
+The conversations are a corpus of `tasnet mix --scene talk --seconds 600`. The table has, for each number of
+people, the share of the seconds of speech in which a voice is in the right output (see `talk.in_right_output`),
+the SI-SNR, what a window changes in it on average and at most, memory and time.
 """
 
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from benchmarks.page import DOCS, paragraph, write_section
 from benchmarks.quality.corpus import read_mixtures
 from speechbrain_tasnet.evaluation.talk import score_talk
 from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.crowds import separate_crowds
 from speechbrain_tasnet.separation.options import SeparationOptions
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.separation.windows import cut_windows, join_windows
@@ -28,14 +30,14 @@ PAGE = DOCS / "separate.md"
 
 
 def separate_in(separator: TasNetSeparation, mixture: Tensor, window: float | None) -> Tensor:
-    """Separate a mixture [time] in windows of some seconds, or whole: [time, C]."""
-    rate = separator.hparams.sample_rate
+    """Separate a mixture [time] in windows of some seconds, as `tasnet separate` does, or whole: [time, C]."""
+    rate, channels = separator.hparams.sample_rate, Channels(separator, SeparationOptions())
+    separate = partial(channels.separate, separator.separate_batch)
     size = None if window is None else round(window * rate)
-    windows, channels = (
-        cut_windows(mixture.unsqueeze(0).split(2**16, dim=1), size),
-        Channels(separator, SeparationOptions()),
-    )
-    separated = ((window, channels.separate(separator.separate_batch, window.mixture)) for window in windows)
+    if size is not None and separator.counts_voices:
+        separate = separate_crowds(separate, rate)
+    windows = cut_windows(mixture.unsqueeze(0).split(2**16, dim=1), size)
+    separated = ((window, separate(window.mixture)) for window in windows)
     return torch.cat([sources for _, sources in join_windows(separated, rate)], dim=1)[0]
 
 
@@ -49,13 +51,17 @@ def measure(separator: TasNetSeparation, mixture: Tensor, sources: Tensor, windo
     return [scores["right output"], scores["si-snr"], memory, seconds]
 
 
-def section(results: np.ndarray, windows: Sequence[float], seconds: float, command: str) -> str:
+def section(
+    results: np.ndarray, people: np.ndarray, windows: Sequence[float], seconds: float, command: str
+) -> str:
     """Write the section of the page.
 
     Parameters
     ----------
     results : numpy.ndarray
         [mixtures, 1 + windows, 4], as `measure` returns them; the whole comes first.
+    people : numpy.ndarray
+        [mixtures], how many speak.
     windows : sequence of float
         Seconds.
     seconds : float
@@ -73,17 +79,19 @@ def section(results: np.ndarray, windows: Sequence[float], seconds: float, comma
             f"Measured by `{command}`."
         ),
         "",
-        "| window, s | seconds in the right output | SI-SNR, dB | change on average | worst | memory, MB "
+        "| window, s | people | seconds in the right output | SI-SNR, dB | change on average | worst | memory, MB "
         "| real-time factor |",
-        "|--:|--:|--:|--:|--:|--:|--:|",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for i, window in enumerate(["whole", *(f"{window:g}" for window in windows)]):
-        change = results[:, i, 1] - results[:, 0, 1]
-        right, mean, memory, time_taken = results[:, i].mean(axis=0)
-        lines.append(
-            f"| {window} | {100 * right:.1f} % | {mean:.2f} | {change.mean():+.2f} | {change.min():+.2f} "
-            f"| {memory / 1e6:.0f} | {time_taken / seconds:.3f} |"
-        )
+        for count in np.unique(people):
+            own = results[people == count]
+            change = own[:, i, 1] - own[:, 0, 1]
+            right, mean, memory, time_taken = own[:, i].mean(axis=0)
+            lines.append(
+                f"| {window} | {count} | {100 * right:.1f} % | {mean:.2f} | {change.mean():+.2f} "
+                f"| {change.min():+.2f} | {memory / 1e6:.0f} | {time_taken / seconds:.3f} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -94,18 +102,19 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="of conversations, from tasnet mix")
     parser.add_argument("--split", default="tt", help="tr, cv or tt (%(default)s)")
     parser.add_argument("--mixtures", type=int, default=10, help="%(default)s at most")
-    parser.add_argument("--windows", type=float, nargs="+", default=[10, 30, 60, 120], help="s (%(default)s)")
+    parser.add_argument("--windows", type=float, nargs="+", default=[30, 60, 120], help="s (%(default)s)")
     parser.add_argument("--out", type=Path, default=PAGE, metavar="PAGE", help="page to write into (%(default)s)")
     options = parser.parse_args()
     separator = TasNetSeparation.from_bundle(options.run)
     rate, voices = separator.hparams.sample_rate, separator.hparams.num_spks
-    table = []
+    table, people = [], []
     for mixture, sources in islice(read_mixtures(options.corpus, options.split, voices, rate), options.mixtures):
+        people.append(int(sources.any(dim=0).sum()))
         table.append([measure(separator, mixture, sources, window) for window in [None, *options.windows]])
         print(*(f"{right:.3f} {ratio:.2f}" for right, ratio, *_ in table[-1]), sep=" | ", flush=True)
     corpus = f"--corpus {options.corpus.name} --split {options.split}"
     command = f"python -m benchmarks.quality.windows {options.run} {corpus}"
-    text = section(np.array(table), options.windows, len(mixture) / rate, command)
+    text = section(np.array(table), np.array(people), options.windows, len(mixture) / rate, command)
     write_section(options.out, text)
     print(text)
 

@@ -77,7 +77,8 @@ def _describe_separation(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=120.0,
         metavar="S",
-        help="seconds separated at once; memory is proportional (%(default)g)",
+        help="seconds separated at once; memory is proportional. Where a separator that counts voices hears three "
+        "or more, windows of over a minute are separated again in shorter ones (%(default)g)",
     )
     group.add_argument(
         "--workers",

@@ -22,6 +22,7 @@ from speechbrain_tasnet.audio.sources import Bytes, is_pipe
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.ops.ahead import ahead
 from speechbrain_tasnet.separation.channels import Channels
+from speechbrain_tasnet.separation.crowds import separate_crowds
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.scaling import Levels
 from speechbrain_tasnet.separation.windows import Window, cut_windows, join_windows
@@ -136,6 +137,8 @@ def separate_recordings(
     """
     rate, channels = separator.hparams.sample_rate, Channels(separator, choices)
     separate = partial(channels.separate, separator.separate_batch)
+    if getattr(separator, "counts_voices", False) and choices.window is not None:
+        separate = separate_crowds(separate, rate, channels.one_order)
 
     def read(paths: list[Bytes | AudioFile]) -> Iterator[_Read]:
         for path in paths:
