@@ -7,11 +7,10 @@ sound like, keep three apart, but confuse some pairs that a long one holds (benc
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from speechbrain_tasnet.audio.activity import FrameEnergies, active_frames
+from speechbrain_tasnet.separation.voices import Listener
 from speechbrain_tasnet.separation.windows import cut_windows, join_windows
 
 CROWD = 3  # voices
@@ -67,7 +66,7 @@ def _voices(sources: Tensor, rate: int) -> int:
     """Count the voices that are heard in sources [channels, time, C], in the channel that has most of them."""
     counts = []
     for channel in sources:
-        energies = FrameEnergies(rate)
-        energies.add(channel.T.numpy())
-        counts.append(int(np.count_nonzero(active_frames(energies.array()).any(axis=1))))
+        listener = Listener(rate, counts=True, gate=False)
+        listener.hear(channel.T[None].numpy())
+        counts.append(len(listener.result().outputs))
     return max(counts)
