@@ -54,6 +54,7 @@ setup(
         "speechbrain_tasnet.shipped": ["*/*"],
         "speechbrain_tasnet.hparams": ["*.yaml", "model/*.yaml", "shared/*.yaml", "study/*.yaml"],
         "speechbrain_tasnet.report": ["*.j2"],
+        "speechbrain_tasnet.speakers": ["*.safetensors"],
         "speechbrain_tasnet.study": ["*.j2"],
     },
     entry_points={"console_scripts": ["tasnet = speechbrain_tasnet.cli:main"]},

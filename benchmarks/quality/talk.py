@@ -59,7 +59,7 @@ def score(separator: TasNetSeparation, corpus: Path) -> dict:
     """Return the scores of who was found, see `talk.summarize`."""
     evaluator = Evaluator(RATE, ["der"])
     for name, mixture, sources, spoken in mixtures(corpus):
-        estimates = separator.separate_batch(mixture.unsqueeze(0))[0]
+        estimates = separator.separate_audio(mixture, RATE).T
         silent = estimates.new_zeros(len(estimates), max(0, MOST - estimates.shape[1]))
         evaluator.add(name, mixture, sources, torch.cat([estimates, silent], dim=1), spoken)
     return evaluator.summary()["talk"]

@@ -77,8 +77,8 @@ def _describe_separation(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=120.0,
         metavar="S",
-        help="seconds separated at once; memory is proportional. Where a separator that counts voices hears three "
-        "or more, windows of over a minute are separated again in shorter ones (%(default)g)",
+        help="seconds separated at once; memory is proportional. A separator that counts voices gets a minute at "
+        "most (%(default)g)",
     )
     group.add_argument(
         "--workers",

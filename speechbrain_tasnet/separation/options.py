@@ -48,8 +48,7 @@ class SeparationOptions:
         unless all are silenced (`gate`). Silence stays silence.
     window : float, optional
         Seconds that are separated at once, at least 1; None: the whole recording, in as much memory as it takes.
-        Where a separator that counts voices hears three or more in a window of over a minute, that is separated
-        again in shorter ones; see `crowds`.
+        A separator that counts voices gets a minute at most, unless it is to have the whole recording.
     workers : int, optional
         How many windows or recordings are separated at the same time, each on one thread and in memory of its own.
         The sources do not depend on it, except for the rounding of float32. By default as many as torch uses

@@ -22,10 +22,15 @@ from speechbrain_tasnet.audio.sources import Bytes, is_pipe
 from speechbrain_tasnet.errors import InputError
 from speechbrain_tasnet.ops.ahead import ahead
 from speechbrain_tasnet.separation.channels import Channels
-from speechbrain_tasnet.separation.crowds import separate_crowds
 from speechbrain_tasnet.separation.options import SeparationOptions, Separator
 from speechbrain_tasnet.separation.scaling import Levels
 from speechbrain_tasnet.separation.windows import Window, cut_windows, join_windows
+from speechbrain_tasnet.speakers.shared_outputs import part_speakers
+from speechbrain_tasnet.speakers.tracking import track_speakers
+
+# Seconds that a separator which counts voices gets at once. A network keeps two people apart for minutes, but of
+# three two come to share an output; from one window to the next, speakers are tracked by what they sound like.
+LONGEST_TRACKED = 60.0
 
 
 class Recording:
@@ -52,10 +57,11 @@ class Recording:
         channels: Channels,
         model_rate: int,
         with_mixture: bool = False,
+        tracks_speakers: bool = False,
     ):
         self.path, self.levels, self.mixture_level, self.frames = path, Levels(), RmsLevel(), 0
         self._window, self._channels, self._model_rate = window, channels, model_rate
-        self._with_mixture = with_mixture
+        self._with_mixture, self._tracks_speakers = with_mixture, tracks_speakers
         self._left = 0  # samples that have been read and not gone out
 
     def windows(self, check: Callable[[AudioFile], object]) -> Iterator[Window]:
@@ -94,7 +100,10 @@ class Recording:
             yield block
 
     def _joined(self, separated: Iterable[tuple[Window, Tensor]]) -> Iterator[np.ndarray]:
-        for piece, sources in join_windows(separated, self._model_rate, self._channels.one_order):
+        pieces = join_windows(separated, self._model_rate, self._channels.one_order)
+        if self._tracks_speakers:
+            pieces = track_speakers(pieces, self._model_rate)
+        for piece, sources in pieces:
             mixture = self._channels.heard(piece)
             self.levels.compare(mixture, sources)
             if self._with_mixture:
@@ -137,12 +146,14 @@ def separate_recordings(
     """
     rate, channels = separator.hparams.sample_rate, Channels(separator, choices)
     separate = partial(channels.separate, separator.separate_batch)
-    if getattr(separator, "counts_voices", False) and choices.window is not None:
-        separate = separate_crowds(separate, rate, channels.one_order)
+    seconds, counts = choices.window, getattr(separator, "counts_voices", False)
+    if counts:
+        separate = _with_speakers_parted(separate, rate, channels.one_order)
+        seconds = None if seconds is None else min(seconds, LONGEST_TRACKED)
 
     def read(paths: list[Bytes | AudioFile]) -> Iterator[_Read]:
         for path in paths:
-            recording = Recording(path, choices.window, channels, rate, with_mixture)
+            recording = Recording(path, seconds, channels, rate, with_mixture, counts)
             try:
                 for window in recording.windows(check):
                     yield recording, window
@@ -156,6 +167,13 @@ def separate_recordings(
         ):
             for recording, of_it in groupby(results, key=lambda result: result[0][0]):
                 yield recording, recording.blocks(_without_errors(of_it))
+
+
+def _with_speakers_parted(
+    separate: Callable[[Tensor], Tensor], rate: int, one_order: bool
+) -> Callable[[Tensor], Tensor]:
+    """Give everybody in a window an output of their own, see `part_speakers`."""
+    return lambda mixture: part_speakers(separate(mixture), rate, one_order)
 
 
 def _up_to_pipes(paths: Iterable[Bytes | AudioFile]) -> Iterator[list[Bytes | AudioFile]]:
