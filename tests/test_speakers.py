@@ -96,6 +96,8 @@ def test_short_turns_show_less_than_long_ones():
     )
     assert long[0, 1] > 2
     assert short[0, 2] > long[0, 2]
+    mixed = log_likelihood_ratios([Turn(0, 0, 400), Turn(1, 1000, 1040), Turn(2, 2000, 2400)], voices)
+    assert (mixed[0, 1], mixed[0, 2]) == pytest.approx((short[0, 1], long[0, 2]))
 
 
 def naive_groups(ratios, most, bias):
@@ -223,6 +225,12 @@ def test_a_turn_in_the_wrong_output_goes_to_its_speakers(speech):
     torch.testing.assert_close(tracked([in_turns(speech, MISPLACED, 15)])[0], in_turns(speech, IN_TURN, 15))
 
 
+def test_a_turn_is_compared_with_all_others_but_not_with_itself(speech):
+    plan = [(0, 0, 0, 0.5), (1, 0, 2, 3), (0, 1, 2, 6)]
+    expected = [*plan[:-1], (0, 1, 0, 6)]
+    torch.testing.assert_close(tracked([in_turns(speech, plan, 9)])[0], in_turns(speech, expected, 9))
+
+
 def test_where_everybody_is_in_place_nothing_changes(speech):
     """And nothing is copied."""
     for plan in (IN_TURN, SHARED, PARTED, SHARED[:1], []):
@@ -249,9 +257,9 @@ def test_what_is_said_at_the_same_time_stays_in_two_outputs(speech):
 
 
 def test_a_word_stays_where_it_is(speech):
-    """Too little to be known by."""
-    sources = in_turns(speech, MISPLACED, 15)
-    sources[round(12.3 * RATE) :] = 0
+    """Too little to be known by, even of what was said before."""
+    sources = in_turns(speech, [(0, 0, 0, 0.5), (1, 0, 2, 3), (0, 0, 0, 6), (1, 1, 2, 9), (0, 0, 2, 12)], 15)
+    sources[round(12.35 * RATE) :] = 0
     torch.testing.assert_close(tracked([sources])[0], sources)
 
 
