@@ -26,7 +26,7 @@ from speechbrain_tasnet.speakers.turns import Turn, find_turns
 
 PAGE = DOCS / "separate.md"
 LENGTHS = 0.5, 1.3, 2.4, 5.0, 60.0  # seconds
-SIMILAR = 0.7  # correlation of a turn with one source from which on it is known whose it is
+SIMILAR = 0.7  # of a turn and a source: from there on it is known whose it is
 
 
 class Conversation(NamedTuple):
@@ -49,6 +49,11 @@ def conversations(separator: TasNetSeparation, corpus: Path, split: str) -> Iter
         yield Conversation(mixture, sources, separator.separate_batch(mixture.unsqueeze(0))[0].cpu())
 
 
+def similarity(signal: Tensor, others: Tensor) -> Tensor:
+    """Correlate a signal [time] with each of others [time, C], however loud they are: [C]."""
+    return (signal @ others) / (signal.norm() * others.norm(dim=0)).clamp(min=1e-6)
+
+
 def known_turns(conversation: Conversation, rate: int) -> tuple[list[Turn], list[Tensor], np.ndarray]:
     """Find the turns that are clearly one person's: when they are, their samples, and the number of the person."""
     turns, hop = find_turns(conversation.outputs, rate)
@@ -56,9 +61,9 @@ def known_turns(conversation: Conversation, rate: int) -> tuple[list[Turn], list
     for turn in turns:
         part = slice(turn.start * hop, turn.end * hop)
         said, sources = conversation.outputs[part, turn.output], conversation.sources[part]
-        likeness = (said @ sources) / (said.norm() * sources.norm(dim=0)).clamp(min=1e-6)
-        if likeness.max() > SIMILAR:
-            known.append((turn, said, int(likeness.argmax())))
+        similar = similarity(said, sources)
+        if similar.max() > SIMILAR:
+            known.append((turn, said, int(similar.argmax())))
     kept, samples, people = zip(*known, strict=True) if known else ((), (), ())
     return list(kept), list(samples), np.array(people, int)
 
@@ -80,7 +85,7 @@ def comparisons(conversation: Conversation, rate: int) -> np.ndarray:
     """Compare the turns of a conversation: seconds of the shorter, whether one person's, likeness in both ways."""
     turns, samples, people = known_turns(conversation, rate)
     first, second = np.triu_indices(len(turns), 1)
-    seconds = np.array([turn.end - turn.start for turn in turns]) / 100
+    seconds = np.array([turn.seconds for turn in turns])
     voices = embed(samples, rate).numpy()
     spectra = np.array([voiceprints(said.unsqueeze(1), rate).levels[0].numpy() for said in samples])
     return np.stack(

@@ -13,7 +13,7 @@ import scipy
 from benchmarks.quality.speakers import Conversation, conversations, known_turns
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
 from speechbrain_tasnet.speakers.embedding import embed
-from speechbrain_tasnet.speakers.same_speaker import evidence, log_likelihood_ratios
+from speechbrain_tasnet.speakers.same_speaker import at_once, evidence
 
 RIDGE = 1e-3
 
@@ -23,9 +23,8 @@ def labelled(conversation: Conversation, rate: int) -> tuple[np.ndarray, np.ndar
     turns, samples, people = known_turns(conversation, rate)
     if not turns:
         return np.empty((0, 5)), np.empty(0)
-    voices = embed(samples, rate)
-    pairs = np.triu(np.isfinite(log_likelihood_ratios(turns, voices)), 1)
-    return evidence(turns, voices)[pairs], np.equal.outer(people, people)[pairs]
+    pairs = np.triu(~at_once(turns), 1)
+    return evidence(turns, embed(samples, rate))[pairs], np.equal.outer(people, people)[pairs]
 
 
 def fit(terms: np.ndarray, same: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from benchmarks.quality.speakers import SIMILAR, similarity
 from speechbrain_tasnet.audio.reading import read_audio
 from speechbrain_tasnet.data.folders.speech import split_speakers
 from speechbrain_tasnet.data.segments import read_segments
@@ -31,7 +32,7 @@ from speechbrain_tasnet.speakers.embedding import BANDS, SIZE, SpeakerEmbedding
 from speechbrain_tasnet.system.files import new_file
 
 RATE, VOICES = 8000, 3
-SHORTEST_TURN, SIMILAR = 0.8, 0.7  # seconds, and the correlation with the source, of turns that are learnt from
+SHORTEST_TURN = 0.8  # seconds, of turns that are learnt from
 CROPS = (1.0, 4.0)  # seconds
 SPEEDS = Fraction(1), Fraction(9, 10), Fraction(11, 10)
 LEARNING_RATE, WARM_UP, DECAY = 2e-3, 200, 0.02
@@ -47,10 +48,10 @@ def separated_turns(corpus: Path, separator: str) -> Iterator[tuple[str, np.ndar
         sources = [torch.from_numpy(read_audio(folder / f"s{k + 1}" / path.name, RATE)) for k in range(VOICES)]
         for person, source in zip(read_segments(table), read_segments(table, named="source"), strict=True):
             begin, end = round(person.start * RATE), round(person.end * RATE)
-            clean, turn = sources[int(source.speaker[1:]) - 1][begin:end, None], outputs[begin:end]
-            likeness = (clean * turn).sum(0) / (clean.norm() * turn.norm(dim=0)).clamp(min=1e-6)
-            if len(turn) >= SHORTEST_TURN * RATE and likeness.max() >= SIMILAR:
-                yield person.speaker, turn[:, likeness.argmax()].numpy()
+            clean, turn = sources[int(source.speaker[1:]) - 1][begin:end], outputs[begin:end]
+            similar = similarity(clean, turn)
+            if len(turn) >= SHORTEST_TURN * RATE and similar.max() > SIMILAR:
+                yield person.speaker, turn[:, similar.argmax()].numpy()
 
 
 def at_speed(speech: np.ndarray, speed: Fraction) -> np.ndarray:

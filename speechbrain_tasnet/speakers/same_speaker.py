@@ -3,6 +3,7 @@
 import numpy as np
 from torch import Tensor
 
+from speechbrain_tasnet.audio.activity import HOP_SECONDS
 from speechbrain_tasnet.speakers.turns import Turn
 
 # Of the terms of `evidence`, fitted by logistic regression to turns of validation conversations
@@ -23,12 +24,25 @@ def evidence(turns: list[Turn], embeddings: Tensor) -> np.ndarray:
         of short turns little is known; the product of both; and whether the separator took them for one voice.
     """
     voices = embeddings.double().numpy()
-    seconds = np.array([turn.end - turn.start for turn in turns]) / 100
+    seconds = np.array([turn.seconds for turn in turns])
     outputs = np.array([turn.output for turn in turns])
     likeness = voices @ voices.T
     known = np.log(np.clip(np.minimum.outer(seconds, seconds), 0.3, 6))
     same_output = np.equal.outer(outputs, outputs)
     return np.stack([np.ones_like(likeness), likeness, known, known * likeness, same_output], axis=-1)
+
+
+def at_once(turns: list[Turn]) -> np.ndarray:
+    """Return in which pairs of turns, [turns, turns], two people must be speaking at once.
+
+    Examples
+    --------
+    >>> at_once([Turn(0, 0, 100), Turn(1, 50, 150), Turn(1, 200, 300)])[0]
+    array([False,  True, False])
+    """
+    outputs, starts, ends = np.array(turns).T
+    together = np.minimum.outer(ends, ends) - np.maximum.outer(starts, starts)
+    return (together * HOP_SECONDS > LONGEST_OVERLAP) & np.not_equal.outer(outputs, outputs)
 
 
 def log_likelihood_ratios(turns: list[Turn], embeddings: Tensor) -> np.ndarray:
@@ -53,8 +67,4 @@ def log_likelihood_ratios(turns: list[Turn], embeddings: Tensor) -> np.ndarray:
     >>> log_likelihood_ratios(turns, torch.eye(3)[[0, 0, 1]])[0] > 0
     array([ True,  True, False])
     """
-    ratios = evidence(turns, embeddings) @ WEIGHTS
-    outputs, starts, ends = np.array(turns).T
-    together = np.minimum.outer(ends, ends) - np.maximum.outer(starts, starts)
-    ratios[(together > 100 * LONGEST_OVERLAP) & np.not_equal.outer(outputs, outputs)] = -np.inf
-    return ratios
+    return np.where(at_once(turns), -np.inf, evidence(turns, embeddings) @ WEIGHTS)

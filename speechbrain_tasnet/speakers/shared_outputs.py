@@ -45,7 +45,9 @@ def part_speakers(sources: Tensor, rate: int, one_order: bool = False) -> Tensor
     """
     if rate < LOWEST_RATE:
         return sources
-    return torch.cat([_parted(channels, rate) for channels in ([sources] if one_order else sources.split(1))])
+    if one_order or len(sources) == 1:
+        return _parted(sources, rate)
+    return torch.cat([_parted(channel, rate) for channel in sources.split(1)])
 
 
 def _parted(sources: Tensor, rate: int) -> Tensor:

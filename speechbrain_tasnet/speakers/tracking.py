@@ -71,7 +71,7 @@ class _Tracker:
     def _listen(self, turns: list[Turn], embeddings: Tensor) -> list[int]:
         """Find out in which output each turn belongs, and remember how its speaker sounds."""
         outputs = torch.tensor([turn.output for turn in turns], dtype=torch.long)
-        seconds = torch.tensor([turn.end - turn.start for turn in turns], dtype=torch.float) / 100
+        seconds = torch.tensor([turn.seconds for turn in turns], dtype=torch.float)
         said = seconds.clamp(max=LONGEST).unsqueeze(1) * embeddings
         margins = MARGIN * (SHORT / seconds).clamp(min=1)
         margins[seconds < SHORTEST] = torch.inf

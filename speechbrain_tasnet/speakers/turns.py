@@ -4,17 +4,28 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from speechbrain_tasnet.audio.activity import FrameEnergies, Thresholds, active_frames, to_segments
+from speechbrain_tasnet.audio.activity import HOP_SECONDS, FrameEnergies, Thresholds, active_frames, to_segments
 
 LONGEST_PAUSE = 0.3  # seconds within a turn; after longer ones somebody else may speak
 
 
 class Turn(NamedTuple):
-    """When a voice is heard, in frames of 10 ms."""
+    """When a voice is heard, in frames of `HOP_SECONDS`.
+
+    Examples
+    --------
+    >>> Turn(output=1, start=50, end=250).seconds
+    2.0
+    """
 
     output: int
     start: int
     end: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return (self.end - self.start) * HOP_SECONDS
 
 
 def find_turns(sources: Tensor, rate: int) -> tuple[list[Turn], int]:
