@@ -3,10 +3,11 @@
 
 const HOP = 0.01; // seconds of a frame; all else in frames, or as a share of a power
 const SMOOTHING = 5;
-const BELOW_LOUDEST = 10 ** (-18 / 10);
-const BELOW_SPEECH = 10 ** (-35 / 10);
+export const BELOW_LOUDEST = 10 ** (-18 / 10);
+export const BELOW_SPEECH = 10 ** (-35 / 10);
+export const LONGEST_GAP_SECONDS = 0.5;
 const BELOW_ALL = 10 ** (-8 / 10);
-const [LONGEST_GAP, SHORTEST, MARGIN] = [50, 20, 5];
+const [LONGEST_GAP, SHORTEST, MARGIN] = [LONGEST_GAP_SECONDS / HOP, 20, 5];
 
 /**
  * Choose the sources in which somebody is heard, and make them silent elsewhere.

@@ -61,9 +61,9 @@ export class Live {
     return chunks / rate + resampling + (this.context.outputLatency || this.context.baseLatency || 0);
   }
 
-  /** Choose what is played in the left and the right ear: a voice each, from 0 on, or null for nothing. */
+  /** Choose how loud each voice is played in the left and the right ear; voices without a gain are not. */
   play(left, right) {
-    this.node.port.postMessage({ voices: [left, right] });
+    this.node.port.postMessage({ gains: [left, right] });
   }
 
   /** End, and return what was heard: [mixture, ...voices]. */

@@ -16,13 +16,13 @@ class LiveProcessor extends AudioWorkletProcessor {
     this.playing = Array.from({ length: ears }, () => new Resampler(rate, sampleRate));
     this.ready = this.playing.map(() => new Float32Array(0)); // what is played next in each ear
     this.started = false;
-    this.voices = null; // for each ear the voice that it hears; null: none
+    this.gains = this.playing.map(() => []); // of each voice in each ear; those beyond are not heard
     this.port.onmessage = ({ data }) => {
       if (data.worker) {
         this.worker = data.worker;
         this.worker.onmessage = (event) => this.enqueue(event.data);
       }
-      if (data.voices) this.voices = data.voices;
+      if (data.gains) this.gains = data.gains;
     };
   }
 
@@ -62,14 +62,19 @@ class LiveProcessor extends AudioWorkletProcessor {
       }
       const sources = this.queue.shift();
       this.ready = this.ready.map((before, ear) => {
-        const voice = this.voices?.[ear];
-        const samples = voice == null ? new Float32Array(this.chunk.length) : sources[voice];
+        const samples = weightedSum(sources, this.gains[ear], this.chunk.length);
         return joined([before, this.playing[ear].push(samples)]);
       });
     }
     output.forEach((channel, ear) => channel.set(this.ready[ear].subarray(0, length)));
     this.ready = this.ready.map((samples) => samples.subarray(length));
   }
+}
+
+function weightedSum(signals, gains, length) {
+  const sum = new Float32Array(length);
+  gains.forEach((gain, place) => signals[place].forEach((sample, i) => (sum[i] += gain * sample)));
+  return sum;
 }
 
 registerProcessor("live-processor", LiveProcessor);

@@ -1,5 +1,6 @@
 // A worker: separates a stream, chunk by chunk.
 
+import { LiveVoices } from "./live_voices.js";
 import { StreamingSeparator } from "./network.js";
 import { joined } from "./signals.js";
 
@@ -21,8 +22,9 @@ self.onmessage = async ({ data: { model, port } }) => {
 };
 
 class Stream {
-  constructor(separator, { sample_rate: rate, latency }, port) {
+  constructor(separator, { sample_rate: rate, latency, counts_voices: counts }, port) {
     this.separator = separator;
+    this.voices = counts ? new LiveVoices(rate) : null;
     this.rate = rate;
     this.latency = latency; // samples that the voices come after the mixture
     this.port = port;
@@ -37,6 +39,7 @@ class Stream {
     this.turn = this.turn.then(async () => {
       const began = performance.now();
       const sources = await this.separator.step(chunk);
+      this.voices?.hear(sources);
       const seconds = (performance.now() - began) / 1000;
       this.pending -= 1;
       this.port.postMessage(sources);

@@ -20,6 +20,7 @@ const MARKUP = `
 <section class="tasnet-card" aria-labelledby="tasnet-live">
   <h2 id="tasnet-live">Live</h2>
   <p class="tasnet-row"><button data-role="live">Start the microphone</button>
+    <label>Separator <select data-role="stream-separator"></select></label>
     <label>Play <select data-role="heard"></select></label></p>
   <p data-role="live-status" role="status">Wear headphones, or the microphone will pick up your speakers.</p>
   <div data-role="meters"></div>
@@ -31,18 +32,20 @@ class Page {
     root.innerHTML = MARKUP;
     this.root = root;
     this.separators = models.filter((model) => model.graph);
-    this.streaming = models.find((model) => model.step);
+    this.streaming = models.filter((model) => model.step);
     this.at("separator").append(...this.separators.map(({ name }) => new Option(name)));
+    this.at("stream-separator").append(...this.streaming.map(({ name }) => new Option(name)));
     this.file = root.querySelector("input[type=file]");
     this.progress = root.querySelector("progress");
     this.file.onchange = () => this.file.files[0] && this.separate(this.file.files[0], this.file.files[0].name);
     this.acceptDrops(root.querySelector(".tasnet-drop"));
     this.at("record").onclick = () => this.record();
     this.at("live").onclick = () => this.toggleLive();
+    this.at("stream-separator").onchange = () => this.offerHeard();
     this.at("heard").onchange = () => this.chooseHeard();
     root.querySelector("[aria-labelledby=tasnet-recording]").hidden = this.separators.length === 0;
-    root.querySelector("[aria-labelledby=tasnet-live]").hidden = !this.streaming;
-    if (this.streaming) this.offerHeard();
+    root.querySelector("[aria-labelledby=tasnet-live]").hidden = this.streaming.length === 0;
+    if (this.streaming.length) this.offerHeard();
   }
 
   at(role) {
@@ -140,20 +143,27 @@ class Page {
     );
   }
 
+  get streamModel() {
+    return this.streaming[this.at("stream-separator").selectedIndex];
+  }
+
   async toggleLive() {
     const button = this.at("live");
+    const rate = this.streamModel.sample_rate;
     button.disabled = true;
     try {
       if (this.live) {
         const [mixture, ...voices] = await this.live.stop();
         this.live = null;
-        this.say("live-status", mixture ? `${time(mixture.length / this.streaming.sample_rate)} heard` : "");
-        if (mixture) this.show("live-results", mixture, voices, this.streaming.sample_rate, "live");
+        this.say("live-status", mixture ? `${time(mixture.length / rate)} heard` : "");
+        if (mixture) this.show("live-results", mixture, voices, rate, "live");
       } else {
         this.say("live-status", "Starting …");
         this.late = 0;
         this.at("live-results").replaceChildren();
-        this.live = await Live.start(this.streaming, (event) => this.reportLive(event));
+        this.at("meters").replaceChildren(); // another separator may have other voices
+        this.at("stream-separator").disabled = true;
+        this.live = await Live.start(this.streamModel, (event) => this.reportLive(event));
         this.chooseHeard();
       }
     } catch (error) {
@@ -161,6 +171,7 @@ class Page {
       this.say("live-status", `No microphone: ${error.message}`);
     }
     button.textContent = this.live ? "Stop" : "Start the microphone";
+    this.at("stream-separator").disabled = Boolean(this.live);
     button.disabled = false;
   }
 
@@ -186,13 +197,16 @@ class Page {
   }
 
   offerHeard() {
-    const voices = Array.from({ length: this.streaming.num_spks }, (_, c) => c);
+    const voices = Array.from({ length: this.streamModel.num_spks }, (_, c) => c);
+    // All are spread from left to right, with the same power.
+    const places = voices.map((c) => (voices.length > 1 ? c / (voices.length - 1) : 0.5));
+    const alone = voices.map((c) => voices.map((other) => Number(other === c)));
     this.choices = [
-      ["a voice in each ear", 0, 1],
-      ...voices.map((c) => [`voice ${c + 1}`, c, c]),
-      ["nothing", null, null],
+      ["all, from left to right", places.map((place) => Math.sqrt(1 - place)), places.map(Math.sqrt)],
+      ...alone.map((gains, c) => [`voice ${c + 1}`, gains, gains]),
+      ["nothing", [], []],
     ];
-    this.at("heard").append(...this.choices.map(([label]) => new Option(label)));
+    this.at("heard").replaceChildren(...this.choices.map(([label]) => new Option(label)));
   }
 
   chooseHeard() {

@@ -21,7 +21,9 @@ from speechbrain_tasnet.report.media import RAMPS, audio_uri, decibels, same_lev
 MARK = '<div id="examples"></div>'
 RATE = 8000
 SECONDS = 4
-FIRST, SECOND = "test-000", "test-003"  # a low and a high voice
+SPEAKERS = "test-000", "test-003", "test-004"  # a low and a high voice, and one of which the talk is typical
+# Of a conversation: who speaks, from when to when.
+TURNS = (0, 0.0, 4.0), (1, 3.5, 7.5), (0, 8.0, 11.0), (1, 10.0, 13.0), (0, 13.5, 16.0)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -30,35 +32,45 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return markdown.replace(MARK, examples()) if MARK in markdown else markdown
 
 
-def as_they_are(voices: np.ndarray) -> np.ndarray:
-    """Return voices [C, time] unchanged."""
-    return voices
+def two(voices: np.ndarray) -> np.ndarray:
+    """Return the first seconds of two of the voices [C, time]."""
+    return voices[:2, : SECONDS * RATE]
 
 
 def telephone(voices: np.ndarray) -> np.ndarray:
-    """Return voices [C, time] as a telephone transmits them."""
-    return band(voices, RATE, 300, 3400)
+    """Return two of the voices [C, time] as a telephone transmits them."""
+    return band(two(voices), RATE, 300, 3400)
 
 
 def far_apart(voices: np.ndarray) -> np.ndarray:
-    """Return voices [C, time], the second 15 dB below the first."""
-    return voices * np.array([[1.0], [10 ** (-15 / 20)]])
+    """Return two of the voices [C, time], the second 15 dB below the first."""
+    return two(voices) * np.array([[1.0], [10 ** (-15 / 20)]])
+
+
+def conversation(voices: np.ndarray) -> np.ndarray:
+    """Return the first and the last of the voices [C, time], silent but for their turns."""
+    talk = np.zeros_like(voices[:2])
+    for speaker, start, end in TURNS:
+        turn = slice(round(start * RATE), round(end * RATE))
+        talk[speaker, turn] = voices[(0, -1)[speaker], turn]
+    return talk
 
 
 Change = Callable[[np.ndarray], np.ndarray]
 EXAMPLES: list[tuple[str, str, Change]] = [
-    ("Two people", "convtasnet-8k-2spk", as_they_are),
+    ("Two people", "convtasnet-8k-2spk", two),
     ("Over a telephone", "convtasnet-8k-2spk", telephone),
     ("One 15 dB louder than the other", "convtasnet-8k-2spk", far_apart),
-    ("While they speak", "convtasnet-8k-2spk-live", as_they_are),
+    ("While they speak", "convtasnet-8k-2spk-live", two),
+    ("In a conversation", "convtasnet-8k-talk", conversation),
 ]
 
 
 def examples() -> str:
     """Return all examples as HTML."""
     with tempfile.TemporaryDirectory() as folder:
-        synthesize_speech(Path(folder) / "speech", (1, 1, 4), utterances=1, rate=RATE)
-        voices = np.stack([_voice(Path(folder) / "speech", name) for name in (FIRST, SECOND)])
+        synthesize_speech(Path(folder) / "speech", (1, 1, 5), utterances=1, rate=RATE)
+        voices = np.stack([_voice(Path(folder) / "speech", name) for name in SPEAKERS])
     parts = []
     for title, model, change in EXAMPLES:
         sources = torch.from_numpy(change(voices).T).float()
@@ -68,13 +80,14 @@ def examples() -> str:
 
 def _voice(speech: Path, name: str) -> np.ndarray:
     [file] = (speech / name).glob("*.wav")
-    samples = np.resize(soundfile.read(file)[0], SECONDS * RATE)
+    samples = np.resize(soundfile.read(file)[0], round(TURNS[-1][2] * RATE))
     return samples / np.sqrt(np.mean(samples**2))
 
 
 def _example(model: str, sources: Tensor) -> Iterator[str]:
     mixture = sources.sum(1)
-    estimates = TasNetSeparation.from_bundle(model).separate_batch(mixture[None])[0]
+    # An output in which nobody is heard is none of the voices.
+    estimates = TasNetSeparation.from_bundle(model).separate_voices(mixture, RATE).sources[0]
     estimates = in_target_order(sources, estimates)
     evaluator = Evaluator(RATE, ())
     evaluator.add(model, mixture, sources, estimates)

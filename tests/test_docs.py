@@ -318,7 +318,7 @@ def test_examples_can_be_heard_where_the_page_wants_them():
     for signal in signals:
         samples, rate = soundfile.read(io.BytesIO(base64.b64decode(signal)))
         assert rate == listening.RATE
-        assert len(samples) == listening.SECONDS * rate
+        assert len(samples) in (listening.SECONDS * rate, listening.TURNS[-1][2] * rate)
         assert samples.std() > 0.001
     downloads = re.findall(r'<a href="data:audio/flac;base64,([^"]*)" download="mixture.flac">', page)
     assert downloads == signals[::5]  # an example begins with its mixture

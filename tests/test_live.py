@@ -67,6 +67,21 @@ def test_one_source_is_chosen():
     np.testing.assert_allclose(played[0], streamed(model, heard)[:, 2], atol=1e-6)
 
 
+def test_three_sources_are_spread_from_left_to_right():
+    model, heard = separator(num_spks=3), noise(4000)
+    separation = LiveSeparation(model)
+    left, right = np.concatenate([*separation.blocks(pieces(heard, 80), RATE, RATE)], axis=1)
+    sources, both = streamed(model, heard).T, np.sqrt(0.5)
+    np.testing.assert_allclose(left, sources[0] + both * sources[1], atol=1e-6)
+    np.testing.assert_allclose(right, sources[2] + both * sources[1], atol=1e-6)
+
+
+def test_all_of_one_source_is_played_once():
+    model, heard = separator(num_spks=1), noise(4000)
+    [played] = np.concatenate([*LiveSeparation(model).blocks(pieces(heard, 80), RATE, RATE)], axis=1)
+    np.testing.assert_allclose(played, streamed(model, heard)[:, 0], atol=1e-6)
+
+
 def test_several_microphones_are_heard():
     """Of sources at each of them, those at the reference are played."""
     model, heard = separator(mics=3, outputs="each", reference=1), noise(4000, mics=3)
@@ -99,10 +114,9 @@ def test_what_is_no_number_is_silence_and_what_is_too_loud_is_clipped():
 @pytest.mark.parametrize(
     ("model", "source", "message"),
     [
-        ({}, "3", "--source 3: expected 1, 2 or both of this separator"),
-        ({"num_spks": 3}, "both", "--source both: expected 1, 2, 3 of this separator"),
-        ({}, "left", "--source left: expected 1, 2 or both"),
-        ({"causal": False}, "both", "this model sees the future"),
+        ({}, "3", "--source 3: expected 1, 2 or all of this separator"),
+        ({"num_spks": 3}, "left", "--source left: expected 1, 2, 3 or all of this separator"),
+        ({"causal": False}, "all", "this model sees the future"),
     ],
 )
 def test_what_cannot_be_played(model, source, message):

@@ -7,7 +7,8 @@ are voices at most gets further ones that are silent.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +21,9 @@ from speechbrain_tasnet.data.segments import read_segments
 from speechbrain_tasnet.evaluation.evaluator import Evaluator
 from speechbrain_tasnet.generate.mixing import make_mixtures
 from speechbrain_tasnet.generate.talk import Talk
+from speechbrain_tasnet.separation.live_voices import LiveVoices
 from speechbrain_tasnet.separation.pretrained import TasNetSeparation
+from speechbrain_tasnet.separation.streaming import StreamingSeparator
 
 RATE, MOST = 8000, 3
 OVERLAP = (0.2, 0.6)
@@ -55,11 +58,25 @@ def mixtures(corpus: Path) -> Iterator[tuple[str, Tensor, Tensor, list[tuple[int
         yield path.stem, mixture, torch.stack(sources, dim=1), spoken
 
 
-def score(separator: TasNetSeparation, corpus: Path) -> dict:
+def separate_live(separator: TasNetSeparation, mixture: Tensor) -> Tensor:
+    """Separate a mixture [time] as ``tasnet stream`` does: [time, C]."""
+    modules = separator.mods
+    live = StreamingSeparator(modules.encoder, modules.masknet, modules.decoder)
+    voices = LiveVoices(RATE, gate=separator.counts_voices)
+    known = [*map(live.step, mixture.unsqueeze(0).split(RATE, dim=1)), live.flush()]
+    return torch.cat([torch.from_numpy(voices.hear(sources[0].numpy())[0]) for sources in known])
+
+
+def separate_whole(separator: TasNetSeparation, mixture: Tensor) -> Tensor:
+    """Separate a mixture [time] as ``tasnet separate`` does: [time, C]."""
+    return separator.separate_audio(mixture, RATE).T
+
+
+def score(separate: Callable[[Tensor], Tensor], corpus: Path) -> dict:
     """Return the scores of who was found, see `talk.summarize`."""
     evaluator = Evaluator(RATE, ["der"])
     for name, mixture, sources, spoken in mixtures(corpus):
-        estimates = separator.separate_audio(mixture, RATE).T
+        estimates = separate(mixture)
         silent = estimates.new_zeros(len(estimates), max(0, MOST - estimates.shape[1]))
         evaluator.add(name, mixture, sources, torch.cat([estimates, silent], dim=1), spoken)
     return evaluator.summary()["talk"]
@@ -91,6 +108,7 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, required=True, help="folder with a speakers.csv")
     parser.add_argument("--kinds", nargs="+", choices=CORPORA, default=list(CORPORA), help="of mixtures (both)")
     parser.add_argument("--hours", type=float, default=0.5, help="of mixtures in a test set (%(default)s)")
+    parser.add_argument("--live", action="store_true", help="stream, as tasnet stream does; for causal separators")
     parser.add_argument("--out", type=Path, default=Path("results/talk"))
     options = parser.parse_args()
     separators = {model: TasNetSeparation.from_bundle(model) for model in options.models}
@@ -98,6 +116,7 @@ def main() -> None:
         rate, voices = separator.hparams.sample_rate, separator.hparams.num_spks
         if rate != RATE or voices > MOST:
             parser.error(f"{model}: {voices} voices at {rate} Hz; expected at most {MOST} at {RATE} Hz")
+    separate = separate_live if options.live else separate_whole
     rows, results = [], {}
     for kind in options.kinds:
         corpus = options.out / kind.replace(" ", "-")
@@ -105,7 +124,7 @@ def main() -> None:
             hours = {"hours": UNUSED, "valid_hours": UNUSED, "test_hours": options.hours}
             make_mixtures(options.speech, corpus, num_speakers=MOST, **hours, **CORPORA[kind])
         for model, separator in separators.items():
-            talk = score(separator, corpus)
+            talk = score(partial(separate, separator), corpus)
             results[f"{model}, {kind}"] = talk
             rows += lines(Path(model).name, kind, talk)
             print(HEAD + "\n".join(rows), flush=True)

@@ -32,9 +32,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--source",
-        default="both",
+        default="all",
         metavar="WHICH",
-        help="source to play: 1, 2 and so on, or both, the first left and the second right (%(default)s)",
+        help="source to play: 1, 2 and so on, or all, from the first left to the last right (%(default)s)",
     )
     parser.add_argument(
         "--chunk", type=float, default=10.0, metavar="MS", help="milliseconds processed at once (%(default)g)"

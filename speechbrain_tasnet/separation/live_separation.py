@@ -1,4 +1,4 @@
-"""Turn the input, block by block, into what is played: one source, or one for each ear."""
+"""Turn the input, block by block, into what is played: one source, or all of them from left to right."""
 
 from collections.abc import Iterable, Iterator
 from threading import Lock
@@ -32,7 +32,7 @@ class LiveSeparation:
     separator : TasNetSeparation
         A causal model.
     source : str
-        What is played: the number of a source from 1 on, or ``both``, the first one left and the second one right.
+        What is played: the number of a source from 1 on, or ``all``, from the first left to the last right.
     gate : bool
         Whether sources are silent where nobody is heard in them, of a separator that counts voices.
 
@@ -47,13 +47,13 @@ class LiveSeparation:
         The model sees the future, or has no such source.
     """
 
-    def __init__(self, separator: TasNetSeparation, source: str = "both", gate: bool = True):
+    def __init__(self, separator: TasNetSeparation, source: str = "all", gate: bool = True):
         modules = separator.mods
         self.rate, self.num_spks = separator.hparams.sample_rate, separator.hparams.num_spks
         self._live = StreamingSeparator(modules.encoder, modules.masknet, modules.decoder)
         self._encoder = modules.encoder
         self._voices = LiveVoices(self.rate) if gate and separator.counts_voices else None
-        self._played = _choose(source, self.num_spks)
+        self._gains = _gains(source, self.num_spks)
         self.clipped = 0
         self._live.step(
             self._encoder.silence(1, 4 * self._encoder.kernel_size)
@@ -68,7 +68,7 @@ class LiveSeparation:
     @property
     def ears(self) -> int:
         """How many channels are played."""
-        return len(self._played)
+        return len(self._gains)
 
     def blocks(
         self, heard: Iterable[np.ndarray], rate_in: int, rate_out: int, listeners: Iterable[Listener] = ()
@@ -90,8 +90,8 @@ class LiveSeparation:
             [ears, any number], in all as long as what was heard.
         """
         sources = self._separate(resample_blocks(heard, rate_in, self.rate), list(listeners))
-        chosen = (block[:, self._played].T for block in sources)
-        for block in resample_blocks(chosen, self.rate, rate_out):
+        in_ears = (self._gains @ block.T for block in sources)
+        for block in resample_blocks(in_ears, self.rate, rate_out):
             self.clipped += count_clipped(block)
             yield np.clip(block, -1, 1)
 
@@ -118,21 +118,23 @@ class LiveSeparation:
         return sources
 
 
-def _choose(source: str, num_spks: int) -> list[int]:
-    """Return which sources are played, one a channel.
+def _gains(source: str, num_spks: int) -> np.ndarray:
+    """Return how loud each source is played in each ear, [ears, C]: all of them have the same power.
 
     Example
     -------
-    >>> _choose("both", 2), _choose("2", 3)
-    ([0, 1], [1])
+    >>> _gains("all", 3).round(2).tolist(), _gains("2", 3).tolist()
+    ([[1.0, 0.71, 0.0], [0.0, 0.71, 1.0]], [[0.0, 1.0, 0.0]])
     """
-    if source == "both" and num_spks == 2:
-        return [0, 1]
+    if source == "all" and num_spks > 1:
+        right = np.linspace(0, 1, num_spks, dtype=np.float32)
+        return np.sqrt([1 - right, right])
+    if source == "all":
+        return np.ones((1, 1), np.float32)
     if source.isdecimal() and 1 <= int(source) <= num_spks:
-        return [int(source) - 1]
+        return np.eye(num_spks, dtype=np.float32)[[int(source) - 1]]
     numbers = ", ".join(str(number) for number in range(1, num_spks + 1))
-    both = " or both" if num_spks == 2 else ""
-    raise InputError(f"--source {source}: expected {numbers}{both} of this separator")
+    raise InputError(f"--source {source}: expected {numbers} or all of this separator")
 
 
 class Levels:
