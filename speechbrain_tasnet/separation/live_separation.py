@@ -123,8 +123,8 @@ def _gains(source: str, num_spks: int) -> np.ndarray:
 
     Example
     -------
-    >>> _gains("all", 3).round(2).tolist(), _gains("2", 3).tolist()
-    ([[1.0, 0.71, 0.0], [0.0, 0.71, 1.0]], [[0.0, 1.0, 0.0]])
+    >>> (_gains("all", 3) ** 2).round(2).tolist(), _gains("2", 3).tolist()
+    ([[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]], [[0.0, 1.0, 0.0]])
     """
     if source == "all" and num_spks > 1:
         right = np.linspace(0, 1, num_spks, dtype=np.float32)
