@@ -46,6 +46,7 @@ def test_bundled_ones_are_listed_with_scores_and_speed(capsys):
         "convtasnet-8k-2spk-live": "clean",
         "convtasnet-8k-2spk-noisy": "noisy, reverberant",
         "convtasnet-8k-talk": "clean, 1 to 3 voices",
+        "convtasnet-8k-talk-live": "clean, 1 to 2 voices",
     }
 
 

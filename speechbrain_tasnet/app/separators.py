@@ -32,7 +32,8 @@ class Separators:
     >>> Separators("convtasnet-8k-2spk-noisy", []).names
     ['convtasnet-8k-2spk-noisy: 2 voices in noise and rooms', \
 'convtasnet-8k-2mic-noisy: 2 voices in noise and rooms, 2 microphones', 'convtasnet-8k-2spk: 2 voices', \
-'convtasnet-8k-2spk-live: 2 voices, live (8 ms)', 'convtasnet-8k-talk: 1 to 3 voices']
+'convtasnet-8k-2spk-live: 2 voices, live (8 ms)', 'convtasnet-8k-talk: 1 to 3 voices', \
+'convtasnet-8k-talk-live: 1 to 2 voices, live (8 ms)']
     """
 
     def __init__(self, first: Path | str, folders: Sequence[Path]):
